@@ -87,6 +87,9 @@ onEveryBus(world => {
     expect(() => worker.handle('17')).toThrow('"17" is not the id of a task')
     const missing = '0199a5ff-0000-7000-8000-000000000000.0123456789'
     await expect(worker.handle(missing).result()).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
+    await expect(worker.ask(double, 1, { deadline: 'soon' as '1s' })).rejects.toThrow(
+      'ask(): the option "deadline" must be a duration such as "30s", "10m" or "2d", not "soon"',
+    )
     await expect(worker.ask({ kind: 'tool', name: 'x' } as never, 1)).rejects.toMatchObject({
       code: 'E_REQUEST_INVALID',
     })

@@ -4,7 +4,7 @@ import { correlationFrom, isTaskId, taskId } from '../bus/ids.ts'
 import { publishFromOutside } from '../bus/ingress.ts'
 import { TidingsError } from '../errors.ts'
 import { defaultTenant, type CloudEvent, type Draft } from '../event.ts'
-import { aDuration, aText, checkOptions, type Check } from '../options.ts'
+import { aDuration, aText, optionsOf, type Check } from '../options.ts'
 import { askTarget } from '../tasks/asked.ts'
 import { deadlineFrom, type Duration } from '../tasks/duration.ts'
 import { assertHosted } from '../tasks/hosts.ts'
@@ -31,10 +31,12 @@ export interface AskOptions {
   deadline?: Duration
 }
 
-const checks = { thread: aText, idempotencyKey: aText, user: aText, deadline: aDuration } satisfies Record<
-  keyof AskOptions,
-  Check
->
+const checkOptions = optionsOf({
+  thread: aText,
+  idempotencyKey: aText,
+  user: aText,
+  deadline: aDuration,
+} satisfies Record<keyof AskOptions, Check>)
 
 /** Asks agents and workflows on a log, from a process that may host none of them. */
 export class Client {
@@ -62,7 +64,8 @@ export class Client {
     input: Input,
     options: AskOptions = {},
   ): Promise<TaskHandle<Output>> => {
-    checkOptions('ask()', options, checks, [])
+    const problem = checkOptions(options)
+    if (problem !== undefined) throw new TidingsError('E_REQUEST_INVALID', `ask(): ${problem}`)
     const program = programOf(target)
     if (!this.#hosted.has(program)) await assertHosted(this.#bus, [{ type: 'agent.invoke', target: program }])
     this.#hosted.add(program)
