@@ -117,6 +117,18 @@ onEveryBus(world => {
     expect(await handle.result()).toBe('Because of about why.')
   })
 
+  it('shows an object while the model writes it', async () => {
+    const said = '{"title":"Tides","lines":["one","two"]}'
+    const { model: languageModel } = plainModel(() => said)
+    const output = z.object({ title: z.string(), lines: z.array(z.string()) })
+    const writer = agent('writer', { model: model(languageModel), instructions: 'Write.', output })
+    const worker = await (await world()).worker({ use: [writer] })
+    const handle = await worker.ask(writer, 'tides')
+    const objects = await Array.fromAsync(handle.objects())
+    expect(objects.at(-1)).toEqual(JSON.parse(said))
+    expect(objects.length).toBeGreaterThan(1)
+  })
+
   it('lists the events of one request of a thread', async () => {
     const worker = await (await world()).worker({ use: [double] })
     const first = await worker.ask(double, 1, { thread: 'a chat' })

@@ -8,6 +8,7 @@ import { CallError } from '../tasks/script.ts'
 import { turnType } from '../tasks/turn.ts'
 import { findTask, isRequestOf, taskOfEnd, type Answers, isEnd } from './answers.ts'
 import type { CorrelationFeed, FeedItem } from './feed.ts'
+import { PartialReader, type PartialOutput } from './partial-output.ts'
 import { StreamParts, type StreamPart } from './parts.ts'
 
 export interface HandleOptions {
@@ -79,6 +80,22 @@ export class TaskHandle<Output = unknown> {
     await this.result()
   }
 
+  /**
+   * The output of a model agent with an output schema, while the model writes it: each value is more complete than the one before, and the
+   * last one is the result. Throws as `result` does.
+   * @example
+   * for await (const report of handle.objects()) show(report.title ?? '…')
+   */
+  async *objects(): AsyncGenerator<PartialOutput<Output>> {
+    const program = await this.#programName()
+    const reader = new PartialReader()
+    for await (const part of this.stream()) {
+      const value = part.type === 'text' && part.agent === program && (await reader.push(part))
+      if (value) yield value as PartialOutput<Output>
+    }
+    yield (await this.result()) as PartialOutput<Output>
+  }
+
   /** Cancels the task: its code sees no further answers, and what it called is cancelled too. Durable when it resolves. */
   async cancel(reason = 'cancelled by its caller'): Promise<void> {
     await this.#publish({ type: 'agent.cancel', data: { reason } })
@@ -119,10 +136,14 @@ export class TaskHandle<Output = unknown> {
     return Promise.race([end, promise]).finally(() => clearTimeout(timer))
   }
 
+  async #programName(): Promise<string> {
+    return (this.#program ??= (await findTask(this.#options.bus, this.id)).request.target!)
+  }
+
   async #publish(draft: Pick<Draft, 'type' | 'data'>): Promise<void> {
     const { bus, id } = this.#options
-    this.#program ??= (await findTask(bus, id)).request.target!
-    await bus.publish({ ...draft, source: '/ask', target: this.#program, subject: id, correlationid: this.correlation })
+    const target = await this.#programName()
+    await bus.publish({ ...draft, source: '/ask', target, subject: id, correlationid: this.correlation })
   }
 }
 

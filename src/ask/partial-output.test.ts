@@ -1,0 +1,30 @@
+import { expect, it } from 'vitest'
+import { PartialReader } from './partial-output.ts'
+
+const read = async (pieces: readonly string[], call = 'one') => {
+  const reader = new PartialReader()
+  const seen: unknown[] = []
+  for (const text of pieces) {
+    const value = await reader.push({ type: 'text', agent: 'writer', name: 'model', call, text })
+    if (value) seen.push(value)
+  }
+  return seen
+}
+
+it('reads an object piece by piece, and leaves out pieces that add nothing', async () => {
+  expect(await read(['```json\n{"title":"Ti', 'des"', ',', '"lines":["one', '","two"]}'])).toEqual([
+    { title: 'Ti' },
+    { title: 'Tides' },
+    { title: 'Tides', lines: ['one'] },
+    { title: 'Tides', lines: ['one', 'two'] },
+  ])
+})
+
+it('begins again with another call, and when an attempt failed', async () => {
+  const reader = new PartialReader()
+  const piece = { type: 'text', agent: 'writer', name: 'model', call: 'one', text: '{"a":1' } as const
+  expect(await reader.push(piece)).toEqual({ a: 1 })
+  expect(await reader.push({ ...piece, text: '{"b":2}', restart: true })).toEqual({ b: 2 })
+  expect(await reader.push({ ...piece, text: '{"c":3}', call: 'two' })).toEqual({ c: 3 })
+  expect(await reader.push({ ...piece, text: 'no JSON', call: 'three' })).toBeUndefined()
+})
