@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -31,7 +31,7 @@ let project: string
 let tarball: string
 
 beforeAll(async () => {
-  project = await mkdtemp(join(tmpdir(), 'tidings-package-'))
+  project = await realpath(await mkdtemp(join(tmpdir(), 'tidings-package-')))
   await run('npm', ['pack', '--pack-destination', project], root)
   tarball = join(project, `tidings-${manifest.version}.tgz`)
   await writeFile(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
@@ -46,8 +46,10 @@ test('the tarball holds the built package and no sources or tests', () => {
   expect(files).toContain('dist/index.js')
   expect(files).toContain('dist/index.d.ts')
   expect(
-    files.filter(file =>
-      /^(src|test|scripts)\/|\.test\.|tsbuildinfo|(?<!\.d)\.ts$|^(examples|bench)\/.*(?<!\.md)$/.test(file),
+    files.filter(
+      file =>
+        !file.startsWith('templates/') &&
+        /^(src|test|scripts)\/|\.test\.|tsbuildinfo|(?<!\.d)\.ts$|^(examples|bench)\/.*(?<!\.md)$/.test(file),
     ),
   ).toEqual([])
 })
@@ -135,6 +137,19 @@ test('its types arrive', async () => {
   )
   const options = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2024']
   await run(join(root, 'node_modules/.bin/tsc'), [...options, 'consumer.ts'], project)
+})
+
+test('each project that it creates depends on this tarball, passes its tests and its types', async () => {
+  const tidings = join(project, 'node_modules/.bin/tidings')
+  const templates = ['agent', 'workflow', 'chat', 'webhook']
+  await symlink(join(root, 'node_modules/@types'), join(project, 'node_modules/@types'))
+  for (const template of templates) {
+    await run(tidings, ['init', template, '--template', template], project)
+    const { dependencies } = JSON.parse(readFileSync(join(project, template, 'package.json'), 'utf8'))
+    expect(dependencies.tidings).toBe(`file:${tarball}`)
+    await run(join(root, 'node_modules/.bin/tsc'), ['-p', template], project)
+  }
+  await run(process.execPath, ['--test', ...templates.map(template => `${template}/app.test.ts`)], project)
 })
 
 test('its command answers', async () => {

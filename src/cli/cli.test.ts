@@ -1,10 +1,9 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Reason } from '../bus/reason.ts'
 import { until } from '../testing/wait.ts'
@@ -373,12 +372,9 @@ describe('init', () => {
     const project = join(folder, 'shop')
     const modules = join(project, 'node_modules')
     await mkdir(join(modules, 'tidings'), { recursive: true })
-    const exports = { '.': './index.js', './testing': './testing.js' }
-    await writeFile(join(modules, 'tidings/package.json'), JSON.stringify({ type: 'module', exports }))
-    for (const [name, source] of Object.entries({ index: 'src/index.ts', testing: 'src/testing/index.ts' }))
-      await writeFile(join(modules, `tidings/${name}.js`), `export * from ${JSON.stringify(join(root, source))}`)
+    await writeFile(join(modules, 'tidings/package.json'), JSON.stringify({ type: 'module', exports: './index.js' }))
+    await writeFile(join(modules, 'tidings/index.js'), `export * from ${JSON.stringify(join(root, 'src/index.ts'))}`)
     await symlink(join(root, 'node_modules/zod'), join(modules, 'zod'))
-    await promisify(execFile)(process.execPath, ['--test'], { cwd: project })
 
     const out = listen(launch(['run', '--json'], project))
     await until(() => out.stdout.includes('"ready"'), {
@@ -392,7 +388,9 @@ describe('init', () => {
     })
   })
 
-  test('rejects a folder that is not empty', async () => {
+  test('rejects a folder that is not empty, and an unknown template', async () => {
+    const { stderr } = await tidings(['init', '--template', 'shop'])
+    expect(stderr).toContain('Allowed choices are agent, workflow, chat, webhook')
     await writeFile(join(folder, 'mine.txt'), '')
     expect(await tidings(['init'])).toMatchObject({ code: 2, stderr: expect.stringContaining('is not empty') })
   })

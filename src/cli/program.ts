@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { loadEnvFile } from './env-file.ts'
+import { templateHelp, templateNames } from './init-files.ts'
 import { parseCount, usageError } from './output.ts'
 import { manifest } from '../manifest.ts'
 
@@ -96,7 +97,10 @@ export function program(): Command {
     .addOption(new Option('--port <port>', 'port on 127.0.0.1').default('4222', '4222'))
     .option('--sync-always', 'sync each message to disk before it is acknowledged', true)
     .option('--no-sync-always', 'sync every two minutes: faster, but a power cut loses the messages since then')
-  add(root, 'init [folder]', async () => (await import('./init.ts')).initCommand).description('create a new project')
+  add(root, 'init [folder]', async () => (await import('./init.ts')).initCommand)
+    .description('create a new project')
+    .addOption(new Option('--template <name>', 'what it shows').choices(templateNames).default('agent', 'agent'))
+    .addHelpText('after', `\nTemplates:\n${templateHelp}`)
   return root
 }
 
