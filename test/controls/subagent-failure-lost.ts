@@ -1,10 +1,10 @@
 import type { Control } from './control.ts'
 
 export default {
-  fault: 'A model that called an agent gets null when the task of that agent fails.',
+  fault: 'A model is not told why the agent that it called failed.',
   file: 'src/models/messages.ts',
-  find: "if ('error' in outcome) {",
-  replace: 'if (false as boolean) {',
+  find: 'value: { code, message } } }',
+  replace: 'value: { code, message: message.slice(message.length) } } }',
   test: 'test/agents-in-agents.test.ts',
   name: 'gets their answers and failures',
 } satisfies Control
