@@ -1,4 +1,5 @@
 import type { LanguageModelV4 } from '@ai-sdk/provider'
+import { TidingsError } from '../errors.ts'
 import type { CloudEvent, EventType } from '../event.ts'
 import { assertName, isTypePattern } from '../pattern.ts'
 import {
@@ -20,14 +21,15 @@ import {
 import type { Schema } from '../schema.ts'
 import type { Timeout } from '../tasks/duration.ts'
 import { settingChecks, type ModelSettings } from '../tasks/model-settings.ts'
-import { ProgramMachine, type Program, type ProgramDefinition } from '../tasks/program.ts'
+import { inputOf, ProgramMachine, type Program, type ProgramDefinition } from '../tasks/program.ts'
 import { sourceLocation } from '../stack.ts'
 import { ScriptMachine, type Callable, type ScriptContext } from '../tasks/script.ts'
 import { digest } from '../tasks/turn.ts'
 import type { FinishRules } from './finish.ts'
 import { offeredTools, type ModelTool } from './loop-tools.ts'
-import { describeLoop, modelLoop } from './model-loop.ts'
-import { modelName, type ModelDefinition } from '../tasks/conversation.ts'
+import { describeLoop } from './describe-loop.ts'
+import { modelLoop } from './model-loop.ts'
+import { modelName, type MessagePart, type ModelDefinition, type PromptedData } from '../tasks/conversation.ts'
 
 type Subscription = string | EventType
 
@@ -40,10 +42,16 @@ interface CommonAgentOptions {
   description?: string
 }
 
+// oxlint-disable-next-line typescript/no-explicit-any -- the author of the agent names the type of its input
+type FromInput<Result> = (input: any, start: CloudEvent) => Result
+
 /** The tool loop of an LLM agent. */
 export interface ModelAgentOptions<Output> extends CommonAgentOptions, ModelSettings {
   model: ModelLike
-  instructions: string
+  /** What the model shall do: a text, or a function of the input of the task that returns one. It must be pure. */
+  instructions: string | FromInput<string>
+  /** Makes the first message from the input: a text, parts with files, or any JSON. It must be pure. Default: the input. */
+  prompt?: FromInput<string | readonly (string | MessagePart)[] | object>
   /** What the model may call: tools, agents, workflows that have an input, and hand-overs of the conversation. */
   tools?: readonly ModelTool[]
   /** Schema of the answer. Default: the answer is text. */
@@ -134,17 +142,35 @@ export function agent(
   if (toolChoice !== undefined && toolChoice !== 'required' && !options.tools?.includes(toolChoice))
     throw invalidAt(`agent "${name}"`, 'the option "toolChoice" must be "required" or one of `tools`')
   const settings = [...('kind' in model && model.options ? [model.options] : []), options]
-  const { document, key } = describeLoop({ ...options, tools, settings }, `agent "${name}"`)
-  const program = modelLoop({ ...options, tools, model: modelName(options.model), definition: key })
+  const { instructions, prompt } = options
+  const fixed = typeof instructions === 'string' ? instructions : ''
+  const { document, key } = describeLoop({ ...options, instructions: fixed, tools, settings }, `agent "${name}"`)
+  const prepare = preparation(options)
+  const program = modelLoop({ ...options, tools, model: modelName(options.model), definition: key, prepare })
+  const code = [instructions, prompt].filter(each => typeof each === 'function').map(String)
   return {
     ...named,
     definition: {
       ...shared,
-      hash: digest([document, modelName(options.model)]),
+      hash: digest([document, modelName(options.model), ...code]),
       machine: programMachine(program),
       isBuiltIn: true,
     },
     needs: { model: options.model, tools: options.tools ?? [], document, key },
+  }
+}
+
+/** What depends on the input of a task. Recorded when the task begins. */
+function preparation({ instructions, prompt }: ModelAgentOptions<unknown>) {
+  if (typeof instructions !== 'function' && !prompt) return undefined
+  return (start: CloudEvent): PromptedData => {
+    const own = typeof instructions === 'function' ? instructions(inputOf(start), start) : undefined
+    if (typeof instructions === 'function' && typeof own !== 'string')
+      throw new TidingsError('E_PROGRAM_FAILED', `instructions() returned ${describeValue(own)}, not a text`)
+    return {
+      ...(own !== undefined && { instructions: own }),
+      ...(prompt && { message: prompt(inputOf(start), start) }),
+    }
   }
 }
 
@@ -166,7 +192,8 @@ const programChecks = { ...common, init: aFunction, evolve: aFunction, decide: a
 const modelChecks = {
   ...common,
   model: anything,
-  instructions: aText,
+  instructions: value => (typeof value === 'function' ? undefined : aText(value)),
+  prompt: aFunction,
   tools: toolsOf,
   output: aSchema,
   maxSteps: aCount,

@@ -1,25 +1,33 @@
 import { failure, type ErrorCode, type ErrorData } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import { jsonSchema, validateNow, type Schema } from '../schema.ts'
+import { validateNow, type Schema } from '../schema.ts'
 import {
-  definitionKey,
   endOf,
+  promptedType,
   type EarlierConversation,
   type MessageRef,
-  type ModelDefinition,
   type ModelRequest,
   type ModelResult,
   type ModelToolCall,
+  type PromptedData,
 } from '../tasks/conversation.ts'
 import type { Timeout } from '../tasks/duration.ts'
 import { taskId } from '../bus/ids.ts'
 import { messageType } from '../tasks/asked.ts'
-import { settingsIn, type ModelSettings } from '../tasks/model-settings.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { inputOf, type Program, type TurnContext } from '../tasks/program.ts'
-import { digest } from '../tasks/turn.ts'
 import { canContinue, defaultRules, unfinished, type FinishRules, type Unfinished } from './finish.ts'
 import { modelToolName, type OfferedTool } from './loop-tools.ts'
+import {
+  beginLoop,
+  firstOf,
+  foldIntoLoop,
+  hasUnread,
+  isAsking,
+  takePrompt,
+  usersLast,
+  type LoopState,
+} from './loop-state.ts'
 
 /*
  * The loop of an LLM agent as a program:
@@ -48,78 +56,21 @@ export interface LoopOptions {
   parallelTools?: boolean
   /** The tool that the first request must call; `required`: any. */
   toolChoice?: 'required' | { readonly name: string }
-}
-
-/** How a model names a call. */
-interface ModelCall {
-  toolCallId: string
-  toolName: string
-}
-
-interface LoopState {
-  /** The last model.invoke. */
-  prev: string | null
-  /** Messages since then. */
-  fresh: MessageRef[]
-  /** The first message, if it is not the start of the task. */
-  first?: MessageRef
-  /** Tool calls under way: call id → what the model calls it. */
-  open: Record<string, ModelCall>
-  /** The hand-over that the model asked for: it is made when all tool calls are answered. */
-  handover?: ModelCall
-  /** Without `parallelTools`: the calls of this step that are not made yet. */
-  queued?: ModelToolCall[]
-  /** The call of the agent that continues the conversation. */
-  successor?: string
-  /** Further messages of the user that were taken: one may be delivered twice. */
-  said?: string[]
-  steps: number
-  /** Answers in a row that did not fit the output schema. */
-  misfits: number
-  /** Answers in a row that were cut off or empty. */
-  unfinished?: number
-  /** The text of an answer that was cut off, as far as it has come. */
-  partial?: string
+  /** What the task begins with, if it depends on its input. */
+  prepare?: ((start: CloudEvent) => PromptedData) | undefined
 }
 
 const maxMisfits = 2
 const maxContinues = 3
-const maxSaid = 100
 const defaultSteps = 32
 const defaultWindow = 200
 
-interface DescribedLoop extends Pick<LoopOptions, 'tools' | 'output' | 'parallelTools'> {
-  instructions: string
-  cache?: boolean
-  /** Those of the model and of the agent. */
-  settings: readonly ModelSettings[]
-}
-
-// Models of these providers then make one call at a time, where they can.
-const oneByOne: ModelSettings = {
-  providerOptions: { openai: { parallelToolCalls: false }, anthropic: { disableParallelToolUse: true } },
-}
-
-/** The document that an agent's requests refer to, and its key. */
-export function describeLoop(options: DescribedLoop, agent: string) {
-  const { instructions, tools, output, parallelTools = true, cache } = options
-  // OpenAI rejects the option without tools.
-  const settings = settingsIn(...(parallelTools || tools.length === 0 ? [] : [oneByOne]), ...options.settings)
-  const document: ModelDefinition = {
-    instructions,
-    tools: tools.map(({ name, description, input }) => ({ name, description, input })),
-    ...(output && { output: jsonSchema(output, `the output of ${agent}`) }),
-    ...(settings && { settings }),
-    ...(cache && { cache }),
-  }
-  return { document, key: definitionKey(digest(document)) }
-}
-
 export function modelLoop(options: LoopOptions): Program<LoopState> {
   const { model, definition, output, within, maxSteps = defaultSteps, window = defaultWindow } = options
-  const { parallelTools = true, toolChoice } = options
+  const { parallelTools = true, toolChoice, prepare } = options
   const rules = { ...defaultRules, ...options.finish }
   const tools = new Map(options.tools.map(tool => [tool.name, tool]))
+  const isHandover = (toolName: string) => tools.get(toolName)?.request === undefined && tools.has(toolName)
   const available = [...tools.keys()].join(', ') || 'none'
   const bound = within !== undefined && { within }
 
@@ -132,6 +83,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
       messages: usersLast([...state.fresh, ...more]),
       first: firstOf(state, ctx),
       window,
+      ...(state.instructions !== undefined && { instructions: state.instructions }),
       ...(toolChoice && state.steps === 0 && { toolChoice: choiceOf(toolChoice) }),
     }
     ctx.call({ type: 'model.invoke', target: model, data, ...bound })
@@ -231,50 +183,14 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
   }
 
   return {
-    init: start => ({ ...startOf(start), open: {}, steps: 0, misfits: 0 }),
-
-    evolve(state, event) {
-      const call = event.call !== undefined ? state.open[event.call] : undefined
-      if (call) {
-        delete state.open[event.call!]
-        state.fresh.push({ role: 'tool', event: event.id, ...call })
-      } else if (event.type === 'model.invoke') {
-        state.prev = event.id
-        state.fresh = []
-        state.steps++
-      } else if (event.type === 'model.result') {
-        const result = event.data as ModelResult
-        state.fresh.push({ role: 'assistant', event: event.id })
-        state.misfits = result.toolCalls.length > 0 ? 0 : state.misfits
-        countEnd(state, result, !output)
-        // The next answer is to the user's further message.
-        if (hasUnread(state)) delete state.partial
-        const handingOver = result.toolCalls.find(({ toolName, malformed }) => {
-          const tool = malformed === undefined ? tools.get(toolName) : undefined
-          return tool && !tool.request
-        })
-        if (!parallelTools && result.toolCalls.length > 1) state.queued = [...result.toolCalls]
-        if (handingOver) state.handover = { toolCallId: handingOver.toolCallId, toolName: handingOver.toolName }
-      } else if (event.type === 'agent.invoke' && state.steps === 0) {
-        // The start of the task, which `init` has seen.
-      } else if (event.type === 'agent.invoke' && (event.data as StartData).conversation) {
-        state.successor = event.id
-      } else if (event.type === 'tool.invoke' || event.type === 'agent.invoke') {
-        const { toolCallId } = event.data as { toolCallId: string }
-        dequeue(state, toolCallId)
-        state.open[event.id] = { toolCallId, toolName: modelToolName(event.target!) }
-      } else if (event.type === messageType) {
-        if (state.successor === undefined) takeMessage(state, event.id)
-      } else if (event.type === 'tool.failed') {
-        // Failed before it was called, in a turn of this task.
-        const { toolCallId, toolName } = event.data as { toolCallId: string; toolName: string }
-        dequeue(state, toolCallId)
-        state.fresh.push({ role: 'tool', event: event.id, toolCallId, toolName })
-      } else if (event.type === 'agent.noted' && !(event.data as { code?: string }).code) state.misfits++
-      return state
-    },
+    init: beginLoop,
+    evolve: (state, event) => foldIntoLoop(state, event, { isHandover, joins: !output, parallelTools }),
 
     decide(state, inputs, ctx) {
+      if (prepare && !state.isPrepared && state.steps === 0) {
+        const data = prepare(ctx.start)
+        takePrompt(state, ctx.emit({ type: promptedType, data }), data)
+      }
       for (const input of inputs) {
         const { type, data, call } = input
         if (call !== undefined && call === state.successor) return passOn(input, ctx)
@@ -296,47 +212,8 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
   }
 }
 
-/** Whether a model call is open, whose answer adds the message of the assistant. */
-const isAsking = ({ steps, fresh }: LoopState) => steps > 0 && !fresh.some(({ role }) => role === 'assistant')
-
-/** Whether the user said something that the last request did not contain. */
-const hasUnread = ({ fresh }: LoopState) => fresh.some(({ role }) => role === 'user')
-
-function dequeue(state: LoopState, made: string) {
-  const left = state.queued?.filter(
-    ({ toolCallId }) => toolCallId !== made && toolCallId !== state.handover?.toolCallId,
-  )
-  if (left && left.length > 0) state.queued = left
-  else delete state.queued
-}
-
 const choiceOf = (choice: 'required' | { readonly name: string }): NonNullable<ModelRequest['toolChoice']> =>
   choice === 'required' ? { type: 'required' } : { type: 'tool', toolName: modelToolName(choice.name) }
-
-function takeMessage(state: LoopState, event: string) {
-  if (state.said?.includes(event)) return
-  state.said = [...(state.said ?? []), event].slice(-maxSaid)
-  state.fresh.push({ role: 'user', event })
-}
-
-/** A further message of the user may arrive between a call and its answer, which providers want to see together. */
-const usersLast = (messages: readonly MessageRef[]): MessageRef[] => [
-  ...messages.filter(({ role }) => role !== 'user'),
-  ...messages.filter(({ role }) => role === 'user'),
-]
-
-type StartData = { readonly conversation?: EarlierConversation }
-
-const firstOf = ({ first }: LoopState, { start }: TurnContext): MessageRef => first ?? { role: 'user', event: start.id }
-
-/** What a task begins with: its start as the first message, or the conversation that it continues. */
-function startOf({ id, type, data }: CloudEvent): Pick<LoopState, 'prev' | 'fresh' | 'first'> {
-  const user = { role: 'user', event: id } as const
-  const earlier = type === 'agent.invoke' ? (data as StartData | null)?.conversation : undefined
-  if (!earlier) return { prev: null, fresh: [user] }
-  const { prev, first, messages, handover } = earlier
-  return { prev, first, fresh: [...messages, handover ? { role: 'tool', event: id, ...handover } : user] }
-}
 
 const continueNote =
   'Your answer was cut off at the limit of output tokens. Go on exactly where it stopped: repeat nothing, and say nothing about it.'
@@ -352,15 +229,6 @@ function problemOf({ toolName, malformed, cut }: ModelToolCall): ErrorData | und
     'E_MODEL_LENGTH',
     `the arguments of ${toolName} were cut off at the limit of output tokens, after ${malformed.length} characters, and it was not called; call it again with less, or several times`,
   )
-}
-
-/** Counts the answers that were cut off or empty, and joins the texts of those. State that has none stays as it was. */
-function countEnd(state: LoopState, result: ModelResult, joins: boolean) {
-  const end = endOf(result)
-  if (end === 'length' || end === 'empty') state.unfinished = (state.unfinished ?? 0) + 1
-  else delete state.unfinished
-  if (result.toolCalls.length > 0) delete state.partial
-  else if (end === 'length' && joins) state.partial = (state.partial ?? '') + result.text
 }
 
 function parseOutput(schema: Schema, text: string): { value: unknown } | { problem: string } {

@@ -3,7 +3,7 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { copyOf } from '../json.ts'
 import type { Bus } from '../bus/bus.ts'
-import type { MessageRef, ModelRequest } from '../tasks/conversation.ts'
+import type { MessageRef, ModelRequest, PromptedData } from '../tasks/conversation.ts'
 import { cacheEntry, EffectPolicies, replayId } from '../tasks/effects.ts'
 import type { Fork } from '../tasks/fork.ts'
 import { readMessage, promptOf } from './messages.ts'
@@ -28,29 +28,38 @@ export class Conversations {
 
   /** The prompt of a `model.invoke` with these instructions: a copy, which the model may change. */
   async prompt(event: CloudEvent, instructions: string): Promise<LanguageModelV4Prompt> {
-    const { window } = event.data as ModelRequest
-    const prompt = copyOf(promptOf(instructions, await this.#messages(event), window))
+    const { window, instructions: ref } = event.data as ModelRequest
+    const own = ref === undefined ? instructions : await this.#instructions(ref, event)
+    const prompt = copyOf(promptOf(own, await this.#messages(event), window))
     return Promise.all(prompt.map(message => this.#withFiles(message, event.tenant)))
   }
 
-  /** The prompt without instructions and file contents, for comparing requests. */
+  /** The prompt without the instructions of the definition and file contents, for comparing requests. */
   async question(event: CloudEvent): Promise<LanguageModelV4Prompt> {
-    return promptOf('', await this.#messages(event), (event.data as ModelRequest).window)
+    const { window, instructions } = event.data as ModelRequest
+    const own = instructions === undefined ? '' : await this.#instructions(instructions, event)
+    return promptOf(own, await this.#messages(event), window)
   }
 
-  /** Omits files whose blob was purged. */
   async #withFiles(message: LanguageModelV4Message, tenant: string): Promise<LanguageModelV4Message> {
+    if (message.role === 'user' && message.content.some(isFile)) {
+      const content = await Promise.all(
+        message.content.map(async part => (await this.#withFile(part, tenant)) ?? purged),
+      )
+      return { ...message, content }
+    }
     if (message.role !== 'assistant' || !message.content.some(isFile)) return message
-    const content = await Promise.all(
-      message.content.map(async part => {
-        if (!isFile(part) || part.data.type !== 'reference') return [part]
-        const { url, blob } = part.data.reference
-        if (url) return [{ ...part, data: { type: 'url' as const, url: new URL(url) } }]
-        const data = await this.#bus.findBlob(tenant, blob!)
-        return data ? [{ ...part, data: { type: 'data' as const, data } }] : []
-      }),
-    )
-    return { ...message, content: content.flat() }
+    const content = await Promise.all(message.content.map(part => this.#withFile(part, tenant)))
+    return { ...message, content: content.filter(part => part !== undefined) }
+  }
+
+  /** The part with its bytes; undefined for a file whose blob was purged. */
+  async #withFile<Part extends { type: string }>(part: Part, tenant: string): Promise<Part | undefined> {
+    if (!isFile(part) || part.data.type !== 'reference') return part
+    const { url, blob } = part.data.reference
+    if (url) return { ...part, data: { type: 'url', url: new URL(url) } }
+    const data = await this.#bus.findBlob(tenant, blob!)
+    return data && { ...part, data: { type: 'data', data } }
   }
 
   /** The first message of the conversation, then the newest ones, about `window`, oldest first. */
@@ -96,11 +105,14 @@ export class Conversations {
     const event = await this.#findEvent(ref.event, asking)
     if (event) return readMessage(ref, event)
     if (!isNew) return undefined
-    throw new TidingsError(
-      'E_MODEL_FAILED',
-      `the event ${ref.event}, a message of the conversation, is no longer on the log`,
-      { next: 'Raise `retention` in app(), so that events stay as long as conversations last.' },
-    )
+    throw missing(ref.event, 'a message of the conversation')
+  }
+
+  /** @throws E_MODEL_FAILED */
+  async #instructions(ref: string, asking: CloudEvent): Promise<string> {
+    const event = await this.#findEvent(ref, asking)
+    if (!event) throw missing(ref, 'the instructions')
+    return (event.data as PromptedData).instructions ?? ''
   }
 
   async #findEvent(id: string, { correlationid, replay }: CloudEvent): Promise<CloudEvent | undefined> {
@@ -109,6 +121,11 @@ export class Conversations {
     return event && this.#bus.resolve(event)
   }
 }
+
+const missing = (event: string, what: string) =>
+  new TidingsError('E_MODEL_FAILED', `the event ${event}, ${what}, is no longer on the log`, {
+    next: 'Raise `retention` in app(), so that events stay as long as conversations last.',
+  })
 
 /**
  * A conversation may be older than the events of its earlier tasks. It then begins with the first message of the user after the newest
@@ -121,6 +138,8 @@ function withoutGaps(messages: readonly (LanguageModelV4Message | undefined)[]):
 
 const isFile = <T extends { type: string }>(part: T): part is Extract<T, LanguageModelV4FilePart> =>
   part.type === 'file' || part.type === 'reasoning-file'
+
+const purged = { type: 'text' as const, text: '(the file was removed)' }
 
 // A history may be as large as the largest event.
 const maxHistories = 16

@@ -7,7 +7,9 @@ import type {
 } from '@ai-sdk/provider'
 import type { CloudEvent } from '../event.ts'
 import {
+  isMessagePart,
   userContent,
+  type MessagePart,
   type MessageRef,
   type ModelPart,
   type ModelResult,
@@ -18,10 +20,11 @@ import { callOutcome } from '../tasks/outcome.ts'
 
 type AssistantMessage = Extract<LanguageModelV4Message, { role: 'assistant' }>
 type AssistantPart = AssistantMessage['content'][number]
+type UserPart = Extract<LanguageModelV4Message, { role: 'user' }>['content'][number]
 type ToolMessage = Extract<LanguageModelV4Message, { role: 'tool' }>
 
 export function readMessage(ref: MessageRef, event: CloudEvent): LanguageModelV4Message {
-  if (ref.role === 'user') return { role: 'user', content: [{ type: 'text', text: userText(event) }] }
+  if (ref.role === 'user') return { role: 'user', content: userParts(event) }
   if (ref.role === 'assistant') return assistantMessage(event.data as ModelResult)
   return { role: 'tool', content: [toolPart(ref, event)] }
 }
@@ -99,10 +102,32 @@ export function lacksReasoning(prompt: LanguageModelV4Prompt): boolean {
   return turn.some(({ providerOptions }) => providerOptions?.tidings?.reasoning === 'redacted')
 }
 
-function userText(event: CloudEvent): string {
+/** The parts that a user's message names, or the whole of it as text. */
+function userParts(event: CloudEvent): UserPart[] {
   const content = userContent(event)
+  const list: unknown[] = Array.isArray(content) ? content : [content]
+  if (!list.some(isMessagePart) || !list.every(part => typeof part === 'string' || isMessagePart(part)))
+    return [{ type: 'text', text: textOfInput(content, event) }]
+  const parts = list.flatMap(part => userPart(part))
+  return parts.length > 0 ? parts : [{ type: 'text', text: textOfInput(undefined, event) }]
+}
+
+function userPart(part: string | MessagePart): UserPart[] {
+  if (typeof part !== 'string' && part.type === 'file') {
+    const { type, mediaType, filename } = part
+    // A placeholder until its bytes are fetched.
+    const reference: Record<string, string> = 'url' in part ? { url: part.url } : { blob: part.blob }
+    const data = { type: 'reference' as const, reference }
+    return [{ type, mediaType, data, ...(filename !== undefined && { filename }) }]
+  }
+  const text = typeof part === 'string' ? part : part.text
+  // Anthropic rejects a blank text.
+  return text.trim() === '' ? [] : [{ type: 'text', text }]
+}
+
+function textOfInput(content: unknown, { type }: CloudEvent): string {
   // A model cannot interpret "null", and providers reject an empty text.
-  if (content === null || content === undefined) return `The event ${event.type} arrived without data.`
+  if (content === null || content === undefined) return `The event ${type} arrived without data.`
   return typeof content === 'string' ? content : JSON.stringify(content)
 }
 

@@ -22,8 +22,39 @@ export type MessageRef =
   | { readonly role: 'assistant'; readonly event: string }
   | { readonly role: 'tool'; readonly event: string; readonly toolCallId: string; readonly toolName: string }
 
+/** A model agent made its first message, or its instructions, from its input. */
+export const promptedType = 'agent.prompted'
+
+/** Data of `agent.prompted`. */
+export interface PromptedData {
+  readonly instructions?: string
+  /** A text, a list of parts, or any JSON. */
+  readonly message?: unknown
+}
+
+/**
+ * A part of a message to a model, in a list that an agent gets as its input or makes with `prompt`. The content of a file is a blob, or a `url`
+ * that the provider can read itself; it is never in an event.
+ * @example [{ type: 'text', text: 'What is on this picture?' }, { type: 'file', mediaType: 'image/png', blob: 'sha256-…' }]
+ */
+export type MessagePart =
+  | { readonly type: 'text'; readonly text: string }
+  | ({ readonly type: 'file'; readonly mediaType: string; readonly filename?: string } & (
+      | { readonly blob: string }
+      | { readonly url: string }
+    ))
+
+/** Whether JSON is a part of a message. */
+export function isMessagePart(value: unknown): value is MessagePart {
+  const { type, text, mediaType, blob, url } = (value ?? {}) as Record<string, unknown>
+  if (type === 'text') return typeof text === 'string'
+  if (type !== 'file' || typeof mediaType !== 'string') return false
+  return typeof url === 'string' ? URL.canParse(url) : typeof blob === 'string'
+}
+
 /** What an event says as a message of the user. */
 export function userContent(event: CloudEvent): unknown {
+  if (event.type === promptedType) return (event.data as PromptedData | null)?.message
   if (event.type === 'agent.noted') return (event.data as { text?: unknown } | null)?.text
   return event.type === messageType ? (event.data as { message?: unknown } | null)?.message : inputOf(event)
 }
@@ -38,6 +69,8 @@ export interface ModelRequest {
   readonly first: MessageRef
   /** Maximum number of messages that the model gets: the newest ones. */
   readonly window: number
+  /** The `agent.prompted` with the instructions, if they are not those of the definition. */
+  readonly instructions?: string
   /** What the model must call in this step. Default: nothing. */
   readonly toolChoice?: { readonly type: 'required' } | { readonly type: 'tool'; readonly toolName: string }
 }

@@ -2,6 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import { approvalType } from '../tasks/approval.ts'
 import { messageType } from '../tasks/asked.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
+import { promptedType } from '../tasks/conversation.ts'
 import { retryType } from '../tasks/fork.ts'
 import { decisionText, delayText, problemOf } from './outcome.ts'
 import { shortId } from './short-id.ts'
@@ -17,11 +18,11 @@ export function summarizeEvent(event: CloudEvent): string {
   if (typeof data !== 'object' || data === null) return preview(data)
   const inner = type === routedType && routedEventIn(event)
   if (inner) return `${inner.type}  ${summarizeEvent(inner)}`
-  const { input, output, message, messages, text, toolCalls, what } = data as Record<string, unknown>
+  const { input, output, message, messages, instructions, text, toolCalls, what } = data as Record<string, unknown>
   if (type === 'model.invoke' && Array.isArray(messages)) return countText(messages.length, 'new message')
   if (type === 'agent.noted' && typeof text === 'string') return preview(text)
   if (type === 'model.result') return preview(text || toolCalls || data)
   if (type === approvalType) return preview(what ?? data)
-  if (type === messageType) return preview(message)
+  if (type === messageType || type === promptedType) return preview(message ?? instructions)
   return preview(delayText(event) ?? problemOf(event) ?? decisionText(event) ?? input ?? output ?? data)
 }

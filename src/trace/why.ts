@@ -4,7 +4,13 @@ import { parseId, resultId, turnId } from '../bus/ids.ts'
 import { notOnLog } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { asRequested } from '../tasks/effects.ts'
-import { userContent, type MessageRef, type ModelDefinition, type ModelRequest } from '../tasks/conversation.ts'
+import {
+  userContent,
+  type MessageRef,
+  type ModelDefinition,
+  type ModelRequest,
+  type PromptedData,
+} from '../tasks/conversation.ts'
 import type { ModelSettings } from '../tasks/model-settings.ts'
 import type { Turn } from '../tasks/program.ts'
 import { eventsAt, withData } from './index/events.ts'
@@ -214,14 +220,16 @@ function authorOf({ id, source }: CloudEvent, turn: CloudEvent<Turn> | undefined
 }
 
 async function modelQuestion(event: CloudEvent, bus: Bus, events: EventReader): Promise<ModelQuestion> {
-  const { definition, messages } = (event.data ?? {}) as Partial<ModelRequest>
+  const { definition, messages, instructions: ref } = (event.data ?? {}) as Partial<ModelRequest>
   const document = typeof definition === 'string' ? await bus.documents.read<ModelDefinition>(definition) : undefined
   const refs = Array.isArray(messages) ? (messages as MessageRef[]) : []
   const sources = await Promise.all(refs.map(ref => events.byId(ref.event)))
   const answer = await events.byId(resultId(event.id))
+  const prompted = ref === undefined ? undefined : ((await events.byId(ref))?.data as PromptedData | undefined)
+  const instructions = prompted?.instructions ?? document?.instructions
   return {
     model: asRequested(event).target ?? '?',
-    ...(document && { instructions: document.instructions }),
+    ...(instructions !== undefined && { instructions }),
     ...(document?.settings && { settings: document.settings }),
     messages: refs.map(({ role, event }, i) => ({ role, event, content: sources[i] && contentOf(role, sources[i]) })),
     ...(answer && { spent: usageOf([answer]) }),

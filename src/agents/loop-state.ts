@@ -1,0 +1,182 @@
+import type { CloudEvent } from '../event.ts'
+import { messageType } from '../tasks/asked.ts'
+import {
+  endOf,
+  promptedType,
+  type EarlierConversation,
+  type MessageRef,
+  type ModelResult,
+  type ModelToolCall,
+  type PromptedData,
+} from '../tasks/conversation.ts'
+import type { TurnContext } from '../tasks/program.ts'
+import { modelToolName } from './loop-tools.ts'
+
+/* What the loop of a model agent remembers between two turns, and how events change it. */
+
+/** How a model names a call. */
+interface ModelCall {
+  toolCallId: string
+  toolName: string
+}
+
+export interface LoopState {
+  /** The last model.invoke. */
+  prev: string | null
+  /** Messages since then. */
+  fresh: MessageRef[]
+  /** The first message, if it is not the start of the task. */
+  first?: MessageRef
+  /** The event with the instructions of this task, if they depend on its input. */
+  instructions?: string
+  isPrepared?: true
+  /** Tool calls under way: call id → what the model calls it. */
+  open: Record<string, ModelCall>
+  /** The hand-over that the model asked for: it is made when all tool calls are answered. */
+  handover?: ModelCall
+  /** Without `parallelTools`: the calls of this step that are not made yet. */
+  queued?: ModelToolCall[]
+  /** The call of the agent that continues the conversation. */
+  successor?: string
+  /** Further messages of the user that were taken: one may be delivered twice. */
+  said?: string[]
+  steps: number
+  /** Answers in a row that did not fit the output schema. */
+  misfits: number
+  /** Answers in a row that were cut off or empty. */
+  unfinished?: number
+  /** The text of an answer that was cut off, as far as it has come. */
+  partial?: string
+}
+
+const maxSaid = 100
+
+interface FoldOptions {
+  readonly isHandover: (toolName: string) => boolean
+  /** Texts that were cut off are joined: the answer has no schema. */
+  readonly joins: boolean
+  readonly parallelTools: boolean
+}
+
+/** What a task begins with: its start as the first message, or the conversation that it continues. */
+function startOf({ id, type, data }: CloudEvent): Pick<LoopState, 'prev' | 'fresh' | 'first'> {
+  const user = { role: 'user', event: id } as const
+  const earlier = type === 'agent.invoke' ? (data as StartData | null)?.conversation : undefined
+  if (!earlier) return { prev: null, fresh: [user] }
+  const { prev, first, messages, handover } = earlier
+  return { prev, first, fresh: [...messages, handover ? { role: 'tool', event: id, ...handover } : user] }
+}
+
+export const beginLoop = (start: CloudEvent): LoopState => ({ ...startOf(start), open: {}, steps: 0, misfits: 0 })
+
+/** Folds an input, or an event that the task emitted. */
+export function foldIntoLoop(state: LoopState, event: CloudEvent, options: FoldOptions): LoopState {
+  const { id, type, target } = event
+  const call = event.call === undefined ? undefined : state.open[event.call]
+  if (call) {
+    delete state.open[event.call!]
+    state.fresh.push({ role: 'tool', event: id, ...call })
+    return state
+  }
+  switch (type) {
+    case 'model.invoke':
+      state.prev = id
+      state.fresh = []
+      state.steps++
+      break
+    case 'model.result':
+      state.fresh.push({ role: 'assistant', event: id })
+      takeResult(state, event.data as ModelResult, options)
+      break
+    case messageType:
+      if (state.successor === undefined) takeMessage(state, id)
+      break
+    case 'agent.invoke':
+      // Without a step it is the start of the task.
+      if (state.steps === 0) break
+      if ((event.data as StartData).conversation) state.successor = id
+      else takeCall(state, event.data as ModelCall, { id, toolName: modelToolName(target!) })
+      break
+    case 'tool.invoke':
+      takeCall(state, event.data as ModelCall, { id, toolName: modelToolName(target!) })
+      break
+    case 'tool.failed': {
+      // Failed before it was called, in a turn of this task.
+      const { toolCallId, toolName } = event.data as ModelCall
+      dequeue(state, toolCallId)
+      state.fresh.push({ role: 'tool', event: id, toolCallId, toolName })
+      break
+    }
+    case promptedType:
+      takePrompt(state, id, event.data as PromptedData)
+      break
+    case 'agent.noted':
+      if (!(event.data as { code?: string }).code) state.misfits++
+  }
+  return state
+}
+
+/** The message that the agent made of its input takes the place of the start, which is the newest message of the first turn. */
+export function takePrompt(state: LoopState, event: string, { message, instructions }: PromptedData) {
+  state.isPrepared = true
+  if (instructions !== undefined) state.instructions = event
+  if (message === undefined || state.fresh.at(-1)?.role !== 'user') return
+  state.fresh[state.fresh.length - 1] = { role: 'user', event }
+  state.first ??= { role: 'user', event }
+}
+
+function takeResult(state: LoopState, result: ModelResult, { isHandover, joins, parallelTools }: FoldOptions) {
+  const { toolCalls } = result
+  if (toolCalls.length > 0) state.misfits = 0
+  countEnd(state, result, joins)
+  // The next answer is to the user's further message.
+  if (hasUnread(state)) delete state.partial
+  const handover = toolCalls.find(({ toolName, malformed }) => malformed === undefined && isHandover(toolName))
+  if (handover) state.handover = { toolCallId: handover.toolCallId, toolName: handover.toolName }
+  if (!parallelTools && toolCalls.length > 1) state.queued = [...toolCalls]
+}
+
+function takeCall(state: LoopState, { toolCallId }: ModelCall, { id, toolName }: { id: string; toolName: string }) {
+  dequeue(state, toolCallId)
+  state.open[id] = { toolCallId, toolName }
+}
+
+/** Whether a model call is open, whose answer adds the message of the assistant. */
+export const isAsking = ({ steps, fresh }: LoopState) => steps > 0 && !fresh.some(({ role }) => role === 'assistant')
+
+/** Whether the user said something that the last request did not contain. */
+export const hasUnread = ({ fresh }: LoopState) => fresh.some(({ role }) => role === 'user')
+
+function dequeue(state: LoopState, made: string) {
+  const left = state.queued?.filter(
+    ({ toolCallId }) => toolCallId !== made && toolCallId !== state.handover?.toolCallId,
+  )
+  if (left && left.length > 0) state.queued = left
+  else delete state.queued
+}
+
+function takeMessage(state: LoopState, event: string) {
+  if (state.said?.includes(event)) return
+  state.said = [...(state.said ?? []), event].slice(-maxSaid)
+  state.fresh.push({ role: 'user', event })
+}
+
+/** A further message of the user may arrive between a call and its answer, which providers want to see together. */
+export const usersLast = (messages: readonly MessageRef[]): MessageRef[] => [
+  ...messages.filter(({ role }) => role !== 'user'),
+  ...messages.filter(({ role }) => role === 'user'),
+]
+
+type StartData = { readonly conversation?: EarlierConversation }
+
+export const firstOf = ({ first }: LoopState, { start }: TurnContext): MessageRef =>
+  first ?? { role: 'user', event: start.id }
+
+/** Counts the answers that were cut off or empty, and joins the texts of those. State that has none stays as it was. */
+function countEnd(state: LoopState, result: ModelResult, joins: boolean) {
+  const end = endOf(result)
+  if (end === 'length' || end === 'empty') state.unfinished = (state.unfinished ?? 0) + 1
+  else delete state.unfinished
+  if (result.toolCalls.length > 0) delete state.partial
+  else if (end === 'length' && joins) state.partial = (state.partial ?? '') + result.text
+}
