@@ -48,9 +48,11 @@ export const errors = {
   E_PROGRAM_FAILED:
     'The code of the agent threw an error, and its task failed. Fix the code; `tidings retry TASK` then continues from there, and `tidings redrive` starts over.',
   E_SCRIPT_FOREIGN_AWAIT:
-    'A run() agent awaited a promise that is not from ctx. Move the work into a tool and await ctx.call(tool, input).',
+    'A run() agent awaited a promise that is not from ctx. Put the work into a step: await ctx.step(name, () => …); or into a tool: await ctx.call(tool, input).',
   E_SCRIPT_UNAWAITED:
     'A run() agent returned without awaiting one of its calls. Put `await` in front of the call, or keep its promise and await it later.',
+  E_STEP_CONTEXT:
+    'The function of ctx.step() used ctx. Call ctx before or after the step, and return from the step what the code after it needs.',
   E_TURN_TOO_LARGE:
     'One turn of a task emitted more than a turn can store. Emit less in one turn: await some answers before the next calls, and send references to blobs instead of large content.',
   E_JOURNAL_BEHIND:
@@ -83,13 +85,13 @@ export const errors = {
   E_TOOL_UNKNOWN: 'The agent has no tool with this name. Add it to `tools` of the agent.',
   E_TOOL_INPUT: 'The input does not match the schema of the tool. Correct the caller, or `input` of the tool.',
   E_TOOL_OUTPUT:
-    'The tool returned a value that does not match its output schema, or is not JSON. docs/values.md lists what is accepted.',
+    'The tool or step returned a value that does not match its output schema, or is not JSON. docs/values.md lists what is accepted.',
   E_TOOL_TIMEOUT:
-    'The tool ran longer than its timeout; time in the queue does not count. Raise `timeout` of the tool, or pass `signal` of its context to what it waits for.',
+    'The tool or step ran longer than its timeout; time in the queue does not count. Raise `timeout`, or pass `signal` of its context to what it waits for.',
   E_TOOL_THREW:
-    'The tool threw an error. Fix its code, give it `retry` if the error is temporary, or catch the error where the agent calls it.',
+    'The tool or step threw an error. Fix its code, give it `retry` if the error is temporary, or catch the error where the agent calls it.',
   E_TOOL_OUTCOME_UNKNOWN:
-    'An atMostOnce tool was started and its result was not recorded. Find out what happened. A retry does not start it again; `tidings fork --stub tool/NAME=FILE.json` continues with the answer that you give.',
+    'An atMostOnce tool or step was started and its result was not recorded. Find out what happened. A retry does not start it again; `tidings fork --stub tool/NAME=FILE.json` (for a step: step/AGENT) continues with the answer that you give.',
   E_APPROVAL_DENIED: 'A person denied the call. The message says who, and why.',
   E_APPROVAL_FORBIDDEN: 'Only the approvers of this request may answer it. Ask one of them.',
   E_APPROVAL_CHANGED:

@@ -253,6 +253,7 @@ describe('the rules of effects', () => {
       'model/openai/gpt': 'deny',
       'tool/*': 'deny',
       'model/*': 'deny',
+      'step/*': 'deny',
       'approval/*': 'deny',
     })
   })
@@ -266,6 +267,7 @@ describe('the rules of effects', () => {
       'tool/else': 'live',
       'tool/*': 'deny',
       'model/*': 'deny',
+      'step/*': 'deny',
       'approval/*': 'deny',
     })
     expect(ruled('*=recorded')).toMatchObject({ 'tool/*': 'recorded', 'model/*': 'recorded', 'tool/clock': 'recorded' })

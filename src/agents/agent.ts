@@ -125,8 +125,8 @@ export function agent(
   const named = { kind: 'agent', name, ...(description !== undefined && { description }) } as const
   if ('run' in options) {
     const { run, maxTurns = 2_000 } = options
-    const machine = (start: CloudEvent) => new ScriptMachine(run, start, maxTurns)
-    return { ...named, definition: { ...shared, hash: digest(String(run)), machine } }
+    const machine = (start: CloudEvent) => new ScriptMachine({ name, run, maxTurns }, start)
+    return { ...named, definition: { ...shared, hash: digest(String(run)), machine, isScript: true } }
   }
   if ('decide' in options) {
     const hash = digest([options.init, options.evolve, options.decide].map(String))

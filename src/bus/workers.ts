@@ -33,8 +33,8 @@ export interface RequestHandler extends ConcurrencyLimits {
 }
 
 const defaultInFlight = 256
-// A request whose worker ended this often while it ran is given up, because it may crash every worker.
-const maxStarts = 6
+/** A request whose worker ended this often while it ran is given up, because it may crash every worker. */
+export const maxStarts = 6
 
 /** Handles requests by name: pauses, throttles, drops requests that no caller waits for, and drains before it stops. */
 export class Workers {

@@ -11,7 +11,7 @@ export interface Effectful {
   readonly atMostOnce: boolean
 }
 
-/** Effects by name or pattern of `tool/NAME`, `model/NAME` and `approval/NAME`. The longest matching pattern applies. */
+/** Effects by name or pattern of `tool/NAME`, `model/NAME`, `step/AGENT` and `approval/NAME`. The longest matching pattern applies. */
 export interface EffectRules {
   readonly effects: ReadonlyMap<string, Effect>
   readonly stubs: ReadonlyMap<string, unknown>
@@ -37,18 +37,18 @@ export function parseEffects(text: string): Map<string, Effect> {
 
 /** Returns a valid name or pattern. @throws E_USAGE */
 export function checkEffectPattern(pattern: string): string {
-  if (pattern !== '*' && !/^(tool|model|approval)\/./.test(pattern))
+  if (pattern !== '*' && !/^(tool|model|step|approval)\/./.test(pattern))
     throw new TidingsError(
       'E_USAGE',
-      `invalid name "${pattern}": expected tool/NAME, model/NAME or approval/NAME, where * matches anything`,
+      `invalid name "${pattern}": expected tool/NAME, model/NAME, step/AGENT or approval/NAME, where * matches anything`,
     )
   return pattern
 }
 
 /**
  * Decides the effect of each tool and model of the app and of all others. Without a rule, read-only tools and models are live and
- * everything else is denied, approvals included. An `atMostOnce` tool, and anything that the app does not contain, is live only under
- * its exact name. @throws E_USAGE if a stub has no answer
+ * everything else is denied, steps and approvals included. An `atMostOnce` tool, the steps of an agent, and anything that the app does
+ * not contain, are live only under their exact name. @throws E_USAGE if a stub has no answer
  */
 export function resolveEffects(members: readonly Effectful[], rules: EffectRules): ResolvedEffects {
   const ruled: Record<string, Effect> = {}
@@ -59,7 +59,7 @@ export function resolveEffects(members: readonly Effectful[], rules: EffectRules
   }
   for (const key of rules.effects.keys()) if (!key.includes('*')) ruled[key] = rules.effects.get(key)!
   for (const key of rules.stubs.keys()) ruled[key] = 'stub'
-  for (const others of ['tool/*', 'model/*', 'approval/*']) {
+  for (const others of ['tool/*', 'model/*', 'step/*', 'approval/*']) {
     const effect = explicitEffect(others, rules)
     ruled[others] = effect === undefined || effect === 'live' ? 'deny' : effect
   }

@@ -7,6 +7,7 @@ import { approvalType, type ApprovalRequest } from '../tasks/approval.ts'
 import { canonicalJson } from '../tasks/canonical.ts'
 import type { ModelRequest } from '../tasks/conversation.ts'
 import { asRequested, effectKey, originalCorrelation, cacheEntry, type EffectPolicy } from '../tasks/effects.ts'
+import { stepType } from '../tasks/steps.ts'
 import { digest } from '../tasks/turn.ts'
 
 /** Reads the conversation of a `model.invoke` without event ids, so that equal questions are equal values. */
@@ -18,7 +19,7 @@ interface RecordedRequest {
 }
 
 interface RecordedCorrelation {
-  /** Requests to tools, models and people in log order, as their programs made them. */
+  /** Requests to tools, models, steps and people in log order, as their programs made them. */
   readonly questions: readonly RecordedRequest[]
   /** By id. */
   readonly answers: ReadonlyMap<string, CloudEvent>
@@ -116,8 +117,9 @@ export class RecordedAnswers {
   }
 
   async #digestOf(request: CloudEvent): Promise<string> {
-    const data = request.data as Partial<ApprovalRequest & ModelRequest & { input: unknown }> | null
+    const data = request.data as Partial<ApprovalRequest & ModelRequest & { input: unknown; step: unknown }> | null
     if (request.type === 'tool.invoke') return digest(canonicalJson(data?.input))
+    if (request.type === stepType) return digest(data?.step)
     if (request.type === approvalType) return digest(canonicalJson(data?.what))
     return digest(canonicalJson([data?.definition, await this.#readQuestion(request)]))
   }

@@ -8,6 +8,7 @@ import type { Delivery } from '../bus/driver.ts'
 import { approvalType, deniedType, grantedType, type ApprovalAnswer, type ApprovalRequest } from '../tasks/approval.ts'
 import type { ModelResult } from '../tasks/conversation.ts'
 import { asRequested, effectKey, effectOf, EffectPolicies, replayTarget, type EffectPolicy } from '../tasks/effects.ts'
+import { stepType } from '../tasks/steps.ts'
 import { RecordedAnswers, type ReadQuestion } from './recorded-answers.ts'
 
 const source = '/replay'
@@ -29,7 +30,7 @@ export class ReplayStation {
   async start(): Promise<void> {
     this.#consumer = await consume(this.#bus, {
       group: 'replay',
-      filter: [{ types: ['tool.invoke', 'model.invoke', approvalType], targets: [replayTarget] }],
+      filter: [{ types: ['tool.invoke', 'model.invoke', stepType, approvalType], targets: [replayTarget] }],
       maxInFlight: 64,
       from: 'beginning',
       maxDeliveries: attempts,
@@ -70,6 +71,7 @@ function stubAnswer(request: CloudEvent, key: string, { stubs }: EffectPolicy): 
   const output = stubs?.[key] ?? null
   if (request.type === approvalType) return approvalAnswer(request, output === true)
   if (request.type === 'tool.invoke') return answerTo(request, source, 'tool.result', { output })
+  if (request.type === stepType) return answerTo(request, source, 'step.result', { output })
   const result = typeof output === 'object' && output ? output : stubModelResult(request, output)
   return answerTo(request, source, 'model.result', result)
 }

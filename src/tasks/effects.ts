@@ -2,6 +2,7 @@ import type { Bus } from '../bus/bus.ts'
 import { correlationOf, counterpart, isTextDerived } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
 import { approvalType } from './approval.ts'
+import { stepType } from './steps.ts'
 
 /*
  * What tools, models and approvers may do in a redrive or a fork. All events that descend from one have its name in `replay`: `redrive/ID`
@@ -27,7 +28,10 @@ export type ReplayOrigin =
 export interface EffectPolicy {
   readonly kind: 'redrive' | 'fork'
   readonly of: ReplayOrigin
-  /** By `tool/NAME`, `model/NAME` or `approval/NAME`; `tool/*`, `model/*` and `approval/*` apply to all others. Default: `deny`. */
+  /**
+   * By `tool/NAME`, `model/NAME`, `step/AGENT` or `approval/NAME`; `tool/*`, `model/*`, `step/*` and `approval/*` apply to all
+   * others. Default: `deny`.
+   */
   readonly effects: Readonly<Record<string, Effect>>
   /** The answers of stubs, by the same names: the output of a tool, the text or result of a model, true to grant an approval. */
   readonly stubs?: Readonly<Record<string, unknown>>
@@ -55,7 +59,7 @@ export function originalCorrelation({ of }: Pick<EffectPolicy, 'of'>, replay: st
   return before === undefined ? original : counterpart(original, replayId(before))
 }
 
-const policyTypes: readonly string[] = ['tool.invoke', 'model.invoke', approvalType]
+const policyTypes: readonly string[] = ['tool.invoke', 'model.invoke', stepType, approvalType]
 
 /** The name under which an effect policy lists a request; undefined for all other events. */
 export function effectKey({ type, target }: Pick<CloudEvent, 'type' | 'target'>): string | undefined {

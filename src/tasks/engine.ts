@@ -8,7 +8,7 @@ import type { Consumer, ConsumerGroup, Delivery, DeliveryOutcome } from '../bus/
 import { pausedOutcome, type Pauses } from '../bus/pauses.ts'
 import { reasonOf, type Reason } from '../bus/reason.ts'
 import { TurnTrace } from '../bus/telemetry/turn.ts'
-import { correlationOf, parseId, shardOf } from '../bus/ids.ts'
+import { correlationOf, shardOf } from '../bus/ids.ts'
 import { log } from '../bus/telemetry/log.ts'
 import { TaskLimits } from './task-limits.ts'
 import { messageType } from './asked.ts'
@@ -18,17 +18,16 @@ import { endWithoutJournal, shouldStart } from './should-start.ts'
 import { EffectPolicies } from './effects.ts'
 import { returnForeignInputs, TaskInbox, SharedDelivery, type TaskInput } from './inbox.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
-import { migrateType } from './instances.ts'
 import { TaskLoader, tombstone } from './load.ts'
 import type { ProgramDefinition } from './program.ts'
 import { Programs } from './programs.ts'
 import { routeRecipient, forwardToInstances } from './routing.ts'
 import {
+  addresseeOf,
   isAnsweredBy,
   filterOf,
   isFirstOfCorrelation,
   isFirstStart,
-  isForTask,
   lateDraft,
   retryLater,
   discardMisrouted,
@@ -37,6 +36,8 @@ import {
   classifyInput,
   unhandled,
 } from './rules.ts'
+import { StepRunner } from './steps.ts'
+import { TaskCache } from './task-cache.ts'
 import type { Task } from './task.ts'
 import { expiredAnswer } from './engine-answers.ts'
 import { TurnBuilder, type OpenCall } from './turn.ts'
@@ -63,6 +64,8 @@ export interface EngineOptions {
   maxCachedTasks?: number
   /** Maximum number of unsettled deliveries. */
   maxInFlight?: number
+  /** Maximum number of inline steps that run at once. */
+  maxRunning?: number
   /** For tests: replaces {@link classifyInput}. */
   classifyInput?: typeof classifyInput
 }
@@ -76,9 +79,9 @@ export class Engine {
   readonly #loader: TaskLoader
   readonly #limits: TaskLimits
   readonly #effectPolicies: EffectPolicies
+  readonly #steps: StepRunner
   readonly #inboxes = new Map<string, TaskInbox>()
-  readonly #cachedTasks = new Map<string, Task>()
-  readonly #maxCachedTasks: number
+  readonly #cachedTasks: TaskCache
   readonly #classifyInput: typeof classifyInput
   readonly #now: () => number
   readonly #group: ConsumerGroup
@@ -94,7 +97,8 @@ export class Engine {
     this.#loader = new TaskLoader(options.bus, this.#programs)
     this.#limits = new TaskLimits({ ...options, keyed: this.#programs.keyed })
     this.#effectPolicies = new EffectPolicies(options.bus)
-    this.#maxCachedTasks = options.maxCachedTasks ?? 4_096
+    this.#steps = new StepRunner(options)
+    this.#cachedTasks = new TaskCache(options.maxCachedTasks)
     this.#classifyInput = options.classifyInput ?? classifyInput
     this.#now = options.bus.now
     const filter = filterOf(options.programs)
@@ -108,6 +112,7 @@ export class Engine {
   }
 
   async start(): Promise<void> {
+    this.#steps.start()
     this.#consumer = await this.#bus.subscribe({
       ...this.#group,
       maxInFlight: this.#options.maxInFlight ?? 1_024,
@@ -117,17 +122,19 @@ export class Engine {
     })
   }
 
-  /** Takes no more inputs, waits for running turns until `abort` fires, then gives the shards back. */
+  /** Takes no more inputs, waits for running turns and steps until `abort` fires, then gives the shards back. */
   async stop(abort?: AbortSignal): Promise<void> {
     this.#consumer?.pause()
+    await this.#steps.drain(abort)
     if (this.#working > 0) await settledOrAborted(new Promise<void>(resolve => (this.#idle = resolve)), abort)
     for (const inbox of this.#inboxes.values()) inbox.lost = true
+    this.#steps.abandon()
     await this.#consumer?.close()
   }
 
   #deliver(delivery: Delivery) {
     const { event } = delivery
-    const task = this.#addressee(event)
+    const task = this.#programs.has(event.target ?? '') ? addresseeOf(event) : undefined
     const starts = this.#programs.startsOf(event)
     const routed = this.#programs.routedTo(event)
     const recipients = [
@@ -142,13 +149,6 @@ export class Engine {
     if (task !== undefined) this.#enqueue(task, { event, shared })
     for (const { task: started, ...start } of starts) this.#enqueue(started, { event, ...start, shared })
     if (routed.length > 0) void forwardToInstances(this.#bus, event, routed, shared)
-  }
-
-  /** The task that an answer, a message or a cancellation is addressed to. */
-  #addressee(event: CloudEvent): string | undefined {
-    if (event.type === 'agent.invoke' || !this.#programs.has(event.target ?? '')) return undefined
-    if (isForTask(event) || event.type === migrateType) return event.subject ?? ''
-    return event.call && parseId(event.call)?.task
   }
 
   #enqueue(task: string, input: TaskInput) {
@@ -228,7 +228,7 @@ export class Engine {
     }
     const expired = woken && task && !task.end ? task.expired(now, id => inbox.hasAnswer(id)) : []
     if (inputs.length === 0 && expired.length === 0) {
-      if (task) this.#cache(task)
+      if (task) this.#cachedTasks.add(task)
       return
     }
     task ??= await this.#startTask(inbox, inputs)
@@ -250,6 +250,12 @@ export class Engine {
       return false
     }
     const kind = this.#classifyInput(task, input)
+    if (kind === 'run') {
+      const { program: agent } = task!.identity
+      if (this.#options.pauses.has('agent', agent)) shared.acknowledge(id, pausedOutcome('agent', agent))
+      else this.#steps.run(task!, event, shared)
+      return false
+    }
     if (kind === 'early') {
       // The task that this batch starts takes the message in its next turn.
       if (event.type === messageType && accepted.length > 0) inbox.queue.push(input)
@@ -371,27 +377,19 @@ export class Engine {
     for (const input of inputs) input.shared.acknowledge(inbox.task, undefined, settling.includes(input))
     // Stops calls that run now. The event itself cancels those that are still queued.
     for (const event of builder.events) if (event.type === 'call.cancelled') this.#bus.sendSignal(event)
-    if (builder.end) this.#cachedTasks.delete(identity.task)
-    else this.#cache(task)
-  }
-
-  #cache(task: Task) {
-    const id = task.identity.task
-    this.#cachedTasks.delete(id)
-    if (task.end) return
-    this.#cachedTasks.set(id, task)
-    if (this.#cachedTasks.size > this.#maxCachedTasks) this.#cachedTasks.delete(this.#cachedTasks.keys().next().value!)
+    this.#cachedTasks.add(task)
   }
 
   #forgetShard(shard: number) {
     const { shards } = this.#bus
     const isLost = (id: string) => shardOf(correlationOf(id), shards) === shard
     this.#limits.forget(shard)
+    this.#steps.forget(isLost)
     for (const [id, inbox] of this.#inboxes) {
       if (!isLost(id)) continue
       inbox.lost = true
       this.#inboxes.delete(id)
     }
-    for (const id of this.#cachedTasks.keys()) if (isLost(id)) this.#cachedTasks.delete(id)
+    this.#cachedTasks.forget(isLost)
   }
 }

@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
-import { settle } from '../bus/delivery.ts'
-import type { Delivery, DeliveryOutcome } from '../bus/driver.ts'
+import { settle, type HandlerResult } from '../bus/delivery.ts'
+import type { Delivery, DeliveryOutcome, EncodedEvent } from '../bus/driver.ts'
 import { correlationOf } from '../bus/ids.ts'
 import { reason } from '../bus/reason.ts'
 
@@ -12,6 +12,7 @@ export class SharedDelivery {
   /** Tasks that have not acknowledged it yet. */
   readonly #recipients: Set<string>
   #outcome: DeliveryOutcome = { kind: 'done' }
+  #events: readonly EncodedEvent[] = []
 
   constructor(bus: Bus, delivery: Delivery, recipients: readonly string[]) {
     this.#bus = bus
@@ -33,7 +34,19 @@ export class SharedDelivery {
     if (!this.#recipients.delete(task)) return
     // One refusal decides the outcome. For the other tasks the redelivered event has no effect.
     if (outcome.kind !== 'done') this.#outcome = outcome
-    if (!isSettled && this.#recipients.size === 0) void settle(this.#bus, this.delivery, this.#outcome)
+    if (!isSettled && this.#recipients.size === 0) void this.#settle()
+  }
+
+  /** Acknowledges with the answer of a step. Resolves when the delivery is settled, if no other task still holds it. */
+  async answer(task: string, { outcome, events = [] }: HandlerResult): Promise<void> {
+    if (!this.#recipients.delete(task)) return
+    if (outcome.kind !== 'done') this.#outcome = outcome
+    this.#events = events
+    if (this.#recipients.size === 0) await this.#settle()
+  }
+
+  #settle(): Promise<void> {
+    return settle(this.#bus, this.delivery, this.#outcome, this.#events)
   }
 }
 

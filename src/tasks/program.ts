@@ -4,6 +4,7 @@ import type { Redactor } from '../bus/redact.ts'
 import { copyOf, jsonOf } from '../json.ts'
 import type { Spending } from './budget.ts'
 import type { Timeout, Duration } from './duration.ts'
+import type { InlineStep } from './steps.ts'
 
 /*
  * A program decides in turns. A turn folds the waiting inputs into the state, lets the program decide, and is committed as a whole:
@@ -87,6 +88,8 @@ export interface Machine {
   readonly canCompensate?: boolean
   /** The program only compensates from now on, which no budget limits. */
   readonly isCompensating?: boolean
+  /** In straight-line code: the inline step that an open call asks for. */
+  step?(call: string): InlineStep | undefined
   /** In tasks that several events may start: whether this one is among its inputs. */
   hasSeen?(event: CloudEvent): boolean
 }
@@ -169,6 +172,8 @@ export interface ProgramDefinition {
   readonly document?: { readonly key: string; readonly text: string }
   /** @throws E_PROGRAM_MISMATCH if the log does not have the definition */
   pinned?(hash: string, read: (key: string) => Promise<string | undefined>): Promise<ProgramDefinition>
+  /** Straight-line code, which may have inline steps. */
+  readonly isScript?: true
   /** Part of the runtime, such as the loop of a model agent: it may emit reserved types. */
   readonly isBuiltIn?: true
   /** Redacts what its tasks store. Default: built-in secret formats. */

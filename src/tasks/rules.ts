@@ -11,6 +11,7 @@ import type { TaskInput } from './inbox.ts'
 import { routedType, type RoutedData } from '../bus/routed.ts'
 import { subscribedTypes, migrateType } from './instances.ts'
 import { sourceOf, type ProgramDefinition } from './program.ts'
+import { stepType } from './steps.ts'
 import type { Task } from './task.ts'
 import type { OpenCall, TurnBuilder } from './turn.ts'
 
@@ -26,6 +27,7 @@ const maxJournalReads = 8
 const sameBatchMs = 10
 const requests = ['agent.invoke', forkType, retryType, 'agent.cancel', messageType]
 const workflowRequests = [routedType, migrateType]
+const stepTypes = [stepType, 'step.result', 'step.failed']
 export const answerTypes: readonly string[] = [
   'tool.result', 'tool.failed', 'model.result', 'model.failed', 'agent.task.completed', 'agent.task.failed',
   'agent.task.cancelled', 'approval.granted', 'approval.denied',
@@ -53,9 +55,20 @@ export const isFirstOfCorrelation = ({ event, shared: { delivery } }: TaskInput)
 export function filterOf(programs: readonly ProgramDefinition[]): Filter {
   const types = programs.flatMap(({ on, instances }) => [...on, ...(instances ? subscribedTypes(instances) : [])])
   const on = [...new Set(types)]
-  const more = programs.some(program => program.instances) ? workflowRequests : []
+  const more = [
+    ...(programs.some(program => program.instances) ? workflowRequests : []),
+    ...(programs.some(program => program.isScript) ? stepTypes : []),
+  ]
   const addressed = { types: [...requests, ...answerTypes, ...more], targets: programs.map(program => program.name) }
   return on.length > 0 ? [addressed, { types: on }] : [addressed]
+}
+
+/** The task that an answer, a step, a message or a cancellation is addressed to. */
+export function addresseeOf(event: CloudEvent): string | undefined {
+  if (event.type === 'agent.invoke') return undefined
+  if (isForTask(event) || event.type === migrateType) return event.subject ?? ''
+  const call = event.type === stepType ? event.id : event.call
+  return call && parseId(call)?.task
 }
 
 export function startsOn(program: ProgramDefinition, event: CloudEvent): boolean {
@@ -66,12 +79,12 @@ export function startsOn(program: ProgramDefinition, event: CloudEvent): boolean
   return program.on.some(pattern => matchesType(pattern, event.type))
 }
 
-/** What the engine does with an input: decide on it, ignore it, or one of the cases in {@link classifyInput}. */
-export type InputClass = 'accept' | 'ignore' | 'early' | 'late' | 'reject' | 'forward'
+/** What the engine does with an input: decide on it, run it, ignore it, or one of the cases in {@link classifyInput}. */
+export type InputClass = 'accept' | 'run' | 'ignore' | 'early' | 'late' | 'reject' | 'forward'
 
 /**
- * What an input means to its task, which depends on the state of the task alone, never on a window of time. `early`: the journal does
- * not have the turn yet that asked for this answer. `late`: its workflow instance has ended. `reject`: the task was cancelled
+ * What an input means to its task, which depends on the state of the task alone, never on a window of time. `run`: the task waits for
+ * this step. `early`: the journal does not have the turn yet that made this call. `late`: its workflow instance has ended. `reject`: the task was cancelled
  * before this start arrived. `forward`: it belongs to the task that continues this one.
  */
 export function classifyInput(task: Task | undefined, input: TaskInput): InputClass {
@@ -86,12 +99,14 @@ export function classifyInput(task: Task | undefined, input: TaskInput): InputCl
   if (!task) return mayAppearLater(shared.delivery) ? 'early' : 'ignore'
   if (task.end) return 'ignore'
   if (isForTask(event) || event.type === migrateType) return 'accept'
-  if (task.open.has(event.call!)) return 'accept'
-  return parseId(event.call!)!.version > task.head ? 'early' : 'ignore'
+  const isStep = event.type === stepType
+  const call = isStep ? event.id : event.call!
+  if (task.open.has(call)) return isStep ? 'run' : 'accept'
+  return parseId(call)!.version > task.head ? 'early' : 'ignore'
 }
 
 /** Whether the subject of an event is the running task that it is for. */
-export const isForTask = ({ type }: CloudEvent): boolean => type === 'agent.cancel' || type === messageType
+const isForTask = ({ type }: CloudEvent): boolean => type === 'agent.cancel' || type === messageType
 
 /**
  * Whether a journal that is empty now may still appear. The turn that asked for an answer was stored before the answer, so the

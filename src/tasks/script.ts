@@ -2,17 +2,19 @@ import type { CloudEvent } from '../event.ts'
 import { failureData, TidingsError, type ErrorData } from '../errors.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
 import { approvalRequest, type Approval } from './approval.ts'
-import { deadlineFrom, type Timeout, type Duration } from './duration.ts'
+import type { Timeout, Duration } from './duration.ts'
 import { callOutcome } from './outcome.ts'
+import { inputOf, type EmitRequest, type Machine, type RecordedTurn, type TurnContext } from './program.ts'
+import { RepeatedTurn, type ScriptTurn } from './repeated-turn.ts'
 import {
-  inputOf,
-  type CallRequest,
-  type EmitRequest,
-  type Machine,
-  type RecordedTurn,
-  type TurnContext,
-} from './program.ts'
-import { emitData } from './turn.ts'
+  assertOutsideSteps,
+  outsideSteps,
+  stepOf,
+  stepType,
+  type InlineStep,
+  type StepContext,
+  type StepOptions,
+} from './steps.ts'
 
 /*
  * Straight-line code as a program. The running function is only a cache: after a crash, or on another worker, it runs again over the
@@ -40,7 +42,7 @@ export interface CallOptions {
   within?: Timeout
 }
 
-/** All that the code of a `run(ctx, input)` agent may await. Everything else belongs in a tool. */
+/** All that the code of a `run(ctx, input)` agent may await. Everything else belongs in a step or a tool. */
 export interface ScriptContext {
   /** The event that started the task. */
   readonly event: CloudEvent
@@ -48,6 +50,21 @@ export interface ScriptContext {
   readonly now: number
   /** Calls a tool, agent, model, workflow or approver. @throws CallError with the code of the failure */
   call<Input, Output>(target: Callable<Input, Output>, input: Input, options?: CallOptions): Promise<Output>
+  /**
+   * Runs code whose result is recorded, here and once: a request to a service, a query, a file. It runs again after a crash in
+   * the middle, with the same idempotency key. Changes to variables outside of it are lost after a crash: return what you need.
+   * @throws CallError with the code of the failure, such as E_TOOL_THREW or E_TOOL_TIMEOUT
+   * @example
+   * const rates = await ctx.step('fetch rates', () => fetch(url).then(response => response.json()), {
+   *   timeout: '10s',
+   *   retry: { maxAttempts: 5 },
+   * })
+   */
+  step<Output>(
+    name: string,
+    run: (context: StepContext) => Output | Promise<Output>,
+    options?: StepOptions,
+  ): Promise<Output>
   /** Runs branches concurrently, each in its own scope. Rejects with the first failure. */
   all<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T[]>
   /** Resolves or rejects with the first branch that ends. Calls of the others stay open until the task ends. */
@@ -109,11 +126,20 @@ interface Waiter {
   readonly answered: TrackedPromise<unknown>
   /** The name of what was called, for errors. */
   readonly name: string
+  readonly step?: InlineStep | undefined
 }
 
 type Settled = { output: Json } | { error: unknown }
 
+interface ScriptOptions {
+  /** That of the agent. */
+  readonly name: string
+  readonly run: Script
+  readonly maxTurns: number
+}
+
 export class ScriptMachine implements Machine {
+  readonly name: string
   readonly maxTurns: number
   readonly #script: Script
   readonly #start: CloudEvent
@@ -125,8 +151,9 @@ export class ScriptMachine implements Machine {
   #started = false
   #settled: Settled | undefined
 
-  constructor(script: Script, start: CloudEvent, maxTurns: number) {
-    this.#script = script
+  constructor({ name, run, maxTurns }: ScriptOptions, start: CloudEvent) {
+    this.name = name
+    this.#script = run
     this.#start = start
     this.start = copyOf(start)
     this.maxTurns = maxTurns
@@ -164,6 +191,10 @@ export class ScriptMachine implements Machine {
     return undefined
   }
 
+  step(call: string): InlineStep | undefined {
+    return this.#waiting.get(call)?.step
+  }
+
   async #advance(inputs: readonly CloudEvent[], turn: ScriptTurn) {
     this.#turn = turn
     this.now = turn.now
@@ -171,7 +202,8 @@ export class ScriptMachine implements Machine {
       this.#started = true
       const scope = new ScriptScope(this, '')
       const run = this.#script
-      new Promise(resolve => resolve(run(scope, copyOf(inputOf(this.#start)) as never)))
+      const begin = () => run(scope, copyOf(inputOf(this.#start)) as never)
+      new Promise(resolve => resolve(outsideSteps(begin)))
         .then(output => jsonOf(output, 'what run() returns'))
         .then(
           output => (this.#settled = { output }),
@@ -190,8 +222,9 @@ export class ScriptMachine implements Machine {
     this.#turn = undefined
   }
 
-  /** The turn under way. @throws E_SCRIPT_FOREIGN_AWAIT between turns. */
+  /** The turn under way. @throws E_STEP_CONTEXT in a step, E_SCRIPT_FOREIGN_AWAIT between turns */
   get turn(): ScriptTurn {
+    assertOutsideSteps()
     if (!this.#turn) {
       this.#settled ??= { error: foreignAwait(this.#script) }
       throw foreignAwait(this.#script)
@@ -199,10 +232,10 @@ export class ScriptMachine implements Machine {
     return this.#turn
   }
 
-  wait(call: string, name: string): Promise<unknown> {
+  wait(call: string, name: string, step?: InlineStep): Promise<unknown> {
     const { promise, resolve, reject } = TrackedPromise.withResolvers<unknown>()
     const answered = promise as TrackedPromise<unknown>
-    this.#waiting.set(call, { resolve, reject, answered, name })
+    this.#waiting.set(call, { resolve, reject, answered, name, step })
     // After a race the code may ignore this call, whose failure must not be reported as unhandled.
     answered.ignoreFailure()
     return answered
@@ -252,6 +285,15 @@ class ScriptScope implements ScriptContext {
     return this.#machine.wait(id, target.name) as Promise<Output>
   }
 
+  step<Output>(name: string, run: InlineStep['run'], options: StepOptions = {}): Promise<Output> {
+    const { turn, name: target } = this.#machine
+    const step = stepOf(name, run, options)
+    const { within } = options
+    const request = { type: stepType, target, data: { step: name }, key: this.#key(`step/${name}`) }
+    const id = turn.call({ ...request, ...(within !== undefined && { within }) })
+    return this.#machine.wait(id, name, step) as Promise<Output>
+  }
+
   async all<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T[]> {
     return Promise.all(this.#branch('all', branches))
   }
@@ -269,6 +311,7 @@ class ScriptScope implements ScriptContext {
   }
 
   continueAs(input: unknown): never {
+    assertOutsideSteps()
     throw new Continue(jsonOf(input, 'the input of continueAs()'))
   }
 
@@ -281,60 +324,6 @@ class ScriptScope implements ScriptContext {
     const ordinal = this.#ordinals.get(name) ?? 0
     this.#ordinals.set(name, ordinal + 1)
     return `${this.#path}${name}#${ordinal}`
-  }
-}
-
-type ScriptTurn = Pick<TurnContext, 'now' | 'call' | 'sleep' | 'emit'>
-
-/** A recorded turn that is repeated: returns the recorded ids and rejects what was not recorded. */
-class RepeatedTurn implements ScriptTurn {
-  readonly now: number
-  readonly #turn: RecordedTurn['turn']
-  readonly #calls: Map<string, string>
-  readonly #emitted: string[]
-
-  constructor({ turn, emitted }: RecordedTurn) {
-    this.now = turn.at
-    this.#turn = turn
-    this.#calls = new Map(turn.emits.filter(emit => emit.wait).map(emit => [emit.wait!.key ?? emit.id, emit.id]))
-    this.#emitted = emitted.filter(event => !event.replyto && event.type !== 'timer.set').map(event => event.type)
-  }
-
-  // Validates like the original turn, in the same order.
-  call({ within, ...request }: CallRequest): string {
-    if (within !== undefined) deadlineFrom(this.now, within)
-    emitData(request)
-    return this.#recorded(request.key!, request.type)
-  }
-
-  sleep(duration: Duration, key?: string): string {
-    deadlineFrom(this.now, duration)
-    return this.#recorded(key!, 'timer.set')
-  }
-
-  emit(emission: EmitRequest): string {
-    emitData(emission)
-    const i = this.#emitted.indexOf(emission.type)
-    if (i < 0) throw this.#mismatch(`emits ${emission.type}, which was not recorded`)
-    this.#emitted.splice(i, 1)
-    return ''
-  }
-
-  /** @throws E_PROGRAM_MISMATCH if a recorded call was not repeated */
-  finish() {
-    const [missing] = this.#calls.keys()
-    if (missing !== undefined) throw this.#mismatch(`no longer makes the call ${missing}`)
-  }
-
-  #recorded(key: string, type: string): string {
-    const id = this.#calls.get(key)
-    if (id === undefined) throw this.#mismatch(`makes the call ${key} (${type}), which was not recorded`)
-    this.#calls.delete(key)
-    return id
-  }
-
-  #mismatch(what: string) {
-    return new TidingsError('E_PROGRAM_MISMATCH', `turn ${this.#turn.version} of ${this.#turn.program} now ${what}`)
   }
 }
 

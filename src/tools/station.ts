@@ -6,15 +6,15 @@ import type { Bus } from '../bus/bus.ts'
 import type { HandlerResult } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
 import { LogErrors } from '../bus/log-errors.ts'
-import { claimId } from '../bus/ids.ts'
 import type { Pauses } from '../bus/pauses.ts'
 import { delay, retriesData, retriesOf, type Retries } from '../bus/retries.ts'
-import { traceparentFor } from '../bus/telemetry/spans.ts'
 import { traceTool } from '../bus/telemetry/work.ts'
 import { Workers } from '../bus/workers.ts'
 import { type ApprovalAnswer, deniedType, grantedType } from '../tasks/approval.ts'
 import { milliseconds } from '../tasks/duration.ts'
+import { claimStart, firstResult, idempotencyKeyOf } from '../tasks/earlier-result.ts'
 import { RetryPolicy } from '../tasks/retry.ts'
+import { RunningCalls } from '../tasks/running-calls.ts'
 import { copyOf } from '../json.ts'
 import {
   approvableInput,
@@ -27,8 +27,6 @@ import {
   waitingCallOf,
 } from './approval.ts'
 import { ApprovalKey } from './approval-key.ts'
-import { RunningCalls } from './running-calls.ts'
-import { firstResult, idempotencyKeyOf, anyEarlierResult } from './earlier-result.ts'
 import { runInThread } from './thread.ts'
 import { runTool, type AnyTool, type ToolContext } from './tool.ts'
 
@@ -152,11 +150,14 @@ export class ToolStation {
 
   async #run(handled: HandledCall, input: unknown): Promise<unknown> {
     const { bus, module } = this.#options
-    const { tool, event, delivery } = handled
+    const { tool, event, delivery, span } = handled
     const { options } = tool
+    const source = `/tools/${tool.name}`
     // A copy, which the tool may change.
     const own = copyOf(event)
-    const known = options.atMostOnce ? await this.#claim(handled) : undefined
+    const known = options.atMostOnce
+      ? await this.#logErrors.from(claimStart(bus, delivery, { event, kind: 'tool', name: tool.name, source, span }))
+      : undefined
     if (known) return known.output
     this.#workers.abandoned.throwIfAborted()
     const timeout = milliseconds(options.timeout ?? defaultTimeout)
@@ -167,7 +168,7 @@ export class ToolStation {
       attempt: delivery.attempt,
       event: own,
       blob: reference => this.#logErrors.from(bus.getBlob(event.tenant, reference)),
-      progress: data => bus.signal(signalAbout(event, `/tools/${tool.name}`, 'tool.progress', data)),
+      progress: data => bus.signal(signalAbout(event, source, 'tool.progress', data)),
     }
     return await running.race(
       options.blocking ? runInThread(tool, module, input, context) : runTool(tool, input, context),
@@ -178,30 +179,6 @@ export class ToolStation {
   async #failureAnswers(event: CloudEvent, error: TidingsError): Promise<CloudEvent[]> {
     const call = event.type === 'tool.invoke' ? event : await callOf(this.#options.bus, event)
     return call ? [fail(call, error)] : []
-  }
-
-  /** Claims the start of an `atMostOnce` tool. Returns the result of an earlier start, if there is one. @throws E_TOOL_OUTCOME_UNKNOWN */
-  async #claim({ delivery, event, span }: HandledCall): Promise<{ output: unknown } | undefined> {
-    const isFirst = await this.#logErrors.from(
-      this.#options.bus.claim(delivery, {
-        id: claimId(idempotencyKeyOf(event)),
-        type: 'tool.claimed',
-        source: `/tools/${event.target}`,
-        tenant: event.tenant,
-        correlationid: event.correlationid,
-        causationid: event.id,
-        hops: event.hops,
-        ...traceparentFor(span, event),
-        ...(event.replay !== undefined && { replay: event.replay }),
-        data: null,
-      }),
-    )
-    if (isFirst) return undefined
-    const known =
-      event.retryof === undefined ? undefined : await this.#logErrors.from(anyEarlierResult(this.#options.bus, event))
-    if (!known)
-      throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `"${event.target}" was started before and its result is unknown`)
-    return known
   }
 }
 

@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import type { EarlierConversation } from '../tasks/conversation.ts'
 import { asRequested } from '../tasks/effects.ts'
+import { stepName, stepType } from '../tasks/steps.ts'
 import { summarizeEvent } from './summarize.ts'
 import {
   between,
@@ -158,7 +159,8 @@ function taskLine(task: TraceTask, outcome: TraceOutcome, guides: string): Line 
 function nodeLine({ event, by, answers, tasks }: TraceNode, outcome: TraceOutcome | undefined, guides: string): Line {
   const { type, target, source, data } = asRequested(event)
   const common = { guides, type, id: shortId(event.id), ...(by && { turn: by.turn }), ...outcome }
-  const name = target === undefined ? '' : ` ${printable(target)}`
+  const called = type === stepType ? stepName(event) : target
+  const name = called === undefined ? '' : ` ${printable(called)}`
   if (!outcome)
     return {
       ...common,

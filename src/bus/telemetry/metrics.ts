@@ -31,6 +31,12 @@ export const metrics = {
     'end',
   ),
   toolTime: histogram('tool.duration', 'Duration of one run of a tool. error: its code, or none.', 'tool', 'error'),
+  stepTime: histogram(
+    'step.duration',
+    'Duration of one run of an inline step. error: its code, or none.',
+    'agent',
+    'error',
+  ),
   modelTime: histogram(
     'model.duration',
     'Duration of one step of a model. error: its code, or none.',

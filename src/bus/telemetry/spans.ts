@@ -128,6 +128,16 @@ export function toolSpan(tool: string, event: CloudEvent, delivery: Span | undef
   }
 }
 
+/** One run of an inline step, a child of the turn that asked for it. */
+export function stepSpan(step: string, event: CloudEvent): SpanDraft {
+  return {
+    name: `step ${step}`,
+    parent: contextOf(event.traceparent),
+    correlation: event.correlationid,
+    attributes: eventAttributes(event),
+  }
+}
+
 /** One step of a model, a child of the delivery. `provider`: the name in the model object. */
 export function modelSpan(model: string, provider: string, event: CloudEvent, delivery: Span | undefined): SpanDraft {
   return {

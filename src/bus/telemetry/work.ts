@@ -6,12 +6,14 @@ import { metrics } from './metrics.ts'
 import { attribute } from './names.ts'
 import type { Redactor } from '../redact.ts'
 import type { Histogram } from './registry.ts'
-import { modelSpan, toolSpan } from './spans.ts'
+import { modelSpan, stepSpan, toolSpan } from './spans.ts'
 import { inSpan, type SpanDraft } from './tracing.ts'
 
-/** One run of a tool or a model. */
+/** One run of a tool, a step or a model. */
 interface Run {
   name: string
+  /** Its name in metrics. Default: `name`. */
+  label?: string
   event: CloudEvent
   attempt: number
   delivery: Span | undefined
@@ -21,6 +23,11 @@ interface Run {
 /** Runs a tool and records its duration and failure. */
 export function traceTool<T>(run: Run, work: (span?: Span) => Promise<T>): Promise<T> {
   return measure('tool', run, () => toolSpan(run.name, run.event, run.delivery), metrics.toolTime, 'E_TOOL_THREW', work)
+}
+
+/** Runs an inline step of an agent and records its duration and failure. */
+export function traceStep<T>(run: Omit<Run, 'delivery'> & { label: string }, work: () => Promise<T>): Promise<T> {
+  return measure('step', run, () => stepSpan(run.name, run.event), metrics.stepTime, 'E_TOOL_THREW', work)
 }
 
 /** What a model reported about a step. Usage in tokens. */
@@ -53,8 +60,8 @@ export function traceModel<T extends StepUsage>(run: Run, provider: string, work
 }
 
 async function measure<T>(
-  kind: 'tool' | 'model',
-  { name, event, attempt, redactor }: Run,
+  kind: 'tool' | 'step' | 'model',
+  { name, label = name, event, attempt, redactor }: Omit<Run, 'delivery'>,
   draft: () => SpanDraft,
   time: Histogram,
   code: ErrorCode,
@@ -81,6 +88,6 @@ async function measure<T>(
     )
     throw thrown
   } finally {
-    time.record((performance.now() - began) / 1_000, name, error)
+    time.record((performance.now() - began) / 1_000, label, error)
   }
 }

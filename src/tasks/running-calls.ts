@@ -7,7 +7,7 @@ export interface RunningCall extends Disposable {
   race<T>(work: Promise<T>): Promise<T>
 }
 
-/** The calls that run here. Aborts those that are cancelled, that exceed their timeout, or that are returned to other workers. */
+/** The runs of tools or inline steps in this process. Aborts those whose call is cancelled, or exceeds its timeout, and those that are returned to other workers. */
 export class RunningCalls {
   readonly #bus: Bus
   readonly #running = new Map<string, AbortController>()
@@ -23,12 +23,17 @@ export class RunningCalls {
   start() {
     this.#unsubscribe = this.#bus.onSignal([{ types: ['call.cancelled'] }], ({ subject = '' }) => {
       const reason = new TidingsError('E_TASK_CANCELLED', 'the call was cancelled: its task no longer waits for it')
-      this.#running.get(subject)?.abort(reason)
+      this.abort(subject, reason)
     })
   }
 
   stop() {
     this.#unsubscribe?.()
+  }
+
+  /** Aborts a call if it runs here. */
+  abort(call: string, reason: TidingsError) {
+    this.#running.get(call)?.abort(reason)
   }
 
   /** Starts the timeout of a call that begins now. */
@@ -48,7 +53,8 @@ export class RunningCalls {
         }),
       [Symbol.dispose]: () => {
         clearTimeout(timer)
-        this.#running.delete(call)
+        // Another run of the same call may have begun.
+        if (this.#running.get(call) === controller) this.#running.delete(call)
       },
     }
   }
