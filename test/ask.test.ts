@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
-import type { CloudEvent } from '../src/event.ts'
+import { event, type CloudEvent } from '../src/event.ts'
 import { model } from '../src/models/model.ts'
 import { connect } from '../src/runtime/connect.ts'
 import { until } from '../src/testing/wait.ts'
@@ -127,6 +127,29 @@ onEveryBus(world => {
     const objects = await Array.fromAsync(handle.objects())
     expect(objects.at(-1)).toEqual(JSON.parse(said))
     expect(objects.length).toBeGreaterThan(1)
+  })
+
+  it('publishes events of the app, checked, once for each id', async () => {
+    const paid = event('order.paid', z.object({ order: z.string(), lines: z.array(z.object({ cents: z.number() })) }))
+    const booked: unknown[] = []
+    const book = tool('book', {
+      description: 'Books.',
+      input: z.object({ order: z.string() }),
+      run: input => booked.push(input),
+    })
+    const clerk = agent('clerk', {
+      on: paid,
+      run: ctx => ctx.call(book, { order: (ctx.event.data as { order: string }).order }),
+    })
+    const worker = await (await world()).worker({ use: [book, clerk] })
+    const order = { order: 'A-17', lines: [{ cents: 12 }] }
+    const first = await worker.publish(paid, order, { id: 'payment-1' })
+    expect(await worker.publish(paid, order, { id: 'payment-1' })).toMatchObject({ ...first, duplicate: true })
+    await until(() => booked.length === 1)
+    const wrong = { order: 'A-18', lines: [{ cents: 'x' as unknown as number }] }
+    await expect(worker.publish(paid, wrong)).rejects.toThrow('lines.0.cents')
+    await expect(worker.publish('tool.result', 1)).rejects.toMatchObject({ code: 'E_EVENT_INVALID' })
+    expect(booked).toEqual([{ order: 'A-17' }])
   })
 
   it('lists the events of one request of a thread', async () => {

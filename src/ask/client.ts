@@ -1,9 +1,10 @@
 import { randomUUIDv7 } from 'node:crypto'
-import type { Bus } from '../bus/bus.ts'
+import { admit } from '../bus/admit.ts'
+import type { Bus, PublishedEvent } from '../bus/bus.ts'
 import { correlationFrom, isTaskId, taskId } from '../bus/ids.ts'
 import { publishFromOutside } from '../bus/ingress.ts'
 import { TidingsError } from '../errors.ts'
-import { defaultTenant, type CloudEvent, type Draft } from '../event.ts'
+import { checkedData, defaultTenant, type CloudEvent, type Draft, type EventType } from '../event.ts'
 import { aDuration, aText, optionsOf, type Check } from '../options.ts'
 import { askTarget } from '../tasks/asked.ts'
 import { deadlineFrom, type Duration } from '../tasks/duration.ts'
@@ -30,6 +31,11 @@ export interface AskOptions {
   /** If the task has not begun by then, counted from now, it does not begin. Default: no limit. */
   deadline?: Duration
 }
+
+/** Attributes of a published event. */
+export type PublishedAttributes = Pick<Draft, 'id' | 'subject' | 'correlationid'>
+
+const origin = { source: '/app' }
 
 const checkOptions = optionsOf({
   thread: aText,
@@ -90,6 +96,27 @@ export class Client {
     const isRepeated =
       options.idempotencyKey !== undefined && (published!.duplicate || (await hasJournal(this.#bus, id)))
     return this.#handle(id, { program, end: isRepeated ? this.#answers.find(id) : end })
+  }
+
+  /**
+   * Publishes an event of the app, which any agent may subscribe to. Resolves when it is durable. `subject`, `id`: attributes of the event;
+   * publishing the same id again has no effect.
+   * @throws E_EVENT_INVALID with the path of the first fault, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE
+   * @example
+   * await running.publish(paid, { order: 'A-17', amount: 12 }, { id: 'payment-3301' })
+   */
+  readonly publish = async <Given>(
+    type: EventType<unknown, Given> | string,
+    data: Given,
+    attributes: PublishedAttributes = {},
+  ): Promise<PublishedEvent> => {
+    const name = typeof type === 'string' ? type : type.type
+    const draft = admit(
+      { ...attributes, type: name, data: typeof type === 'string' ? data : checkedData(type, data) },
+      origin,
+    )
+    const [published] = await publishFromOutside(this.#bus, { name: `publish ${name}`, at: Date.now() }, [draft])
+    return published!
   }
 
   /** The handle of a task by its id, from whichever process asked. `result` throws E_NOT_FOUND if the log has no such task. */

@@ -4,7 +4,7 @@ import { environment, openBus } from './environment.ts'
 import { lazyWebHandler, type Fetch } from './web.ts'
 
 /** A log that this process uses without hosting anything. */
-export interface ClientConnection extends Pick<Client, 'ask' | 'handle'> {
+export interface ClientConnection extends Pick<Client, 'ask' | 'handle' | 'publish'> {
   readonly bus: Bus
   /** As that of a running app. */
   readonly fetch: Fetch
@@ -31,6 +31,7 @@ export async function connect(address?: string, { home }: { home?: string } = {}
     bus,
     ask: client.ask,
     handle: client.handle,
+    publish: client.publish,
     fetch: web.fetch,
     async close() {
       await web.stop()

@@ -51,7 +51,7 @@ export interface Warning {
 }
 
 /** An app that runs in this process, until `stop` resolves. */
-export interface RunningApp extends Pick<Client, 'ask' | 'handle'> {
+export interface RunningApp extends Pick<Client, 'ask' | 'handle' | 'publish'> {
   readonly bus: Bus
   readonly pauses: Pauses
   readonly durability: Durability
@@ -176,6 +176,7 @@ async function startNow(
       stop,
       ask: client.ask,
       handle: client.handle,
+      publish: client.publish,
       fetch: web.fetch,
     }
   } catch (error) {
