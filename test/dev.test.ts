@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -74,6 +74,7 @@ describe('dev prints, as it happens,', () => {
     await write(app)
     const { heard } = start(['dev'])
     await seen(heard, '● app runs')
+    await seen(heard, /try in a second terminal:\n  npx tidings publish read\.wanted .*\n  npx tidings trace last/)
 
     await publish('fetch.wanted', {})
     await seen(heard, 'fetcher failed E_SCRIPT_FOREIGN_AWAIT')
@@ -176,6 +177,20 @@ export default app({ use: [agent('helper', { on: 'asked', model, instructions: '
       stderr: expect.stringContaining('OPENAI_API_KEY is not set'),
     })
   }, 60_000)
+})
+
+test('dev checks the types in the background, with the compiler of the project', async () => {
+  await write(app)
+  await mkdir(join(folder, 'node_modules'))
+  await symlink(join(root, 'node_modules/typescript'), join(folder, 'node_modules/typescript'))
+  await writeFile(join(folder, 'tsconfig.json'), '{"compilerOptions":{"types":[]},"include":["typed.ts"]}')
+  await writeFile(join(folder, 'typed.ts'), 'export const n: number = 1\n')
+  const { heard } = start(['dev'])
+  await seen(heard, '● app runs')
+  await writeFile(join(folder, 'typed.ts'), "export const n: number = 'one'\n")
+  await seen(heard, "✖ typed.ts(1,14): error TS2322: Type 'string' is not assignable to type 'number'.")
+  await writeFile(join(folder, 'typed.ts'), 'export const n: number = 2\n')
+  await seen(heard, '✔ the types are right again')
 })
 
 test('dev reports that the app was killed', async () => {

@@ -7,6 +7,9 @@ import { watchCode } from './watch-code.ts'
 import { envWithoutFile } from './env-file.ts'
 import { FailurePrinter, watchAttention } from './dev-failures.ts'
 import { findApp, displayPath } from './load-app.ts'
+import { firstLines } from './first-commands.ts'
+import type { ReadyMessage } from './run.ts'
+import { TypeCheck } from './type-check.ts'
 import { openLog } from './log.ts'
 import { printResult, shutdownSignal, type GlobalOptions } from './output.ts'
 import { printEvents } from './tail.ts'
@@ -26,7 +29,12 @@ export async function devCommand(path: string | undefined, options: GlobalOption
   ])
   const folder = dirname(file)
   const changed = watchCode(folder, shutdown)
+  const types = TypeCheck.of(folder, options)
   let worker = startWorker(file, options)
+  const printNext = ({ next }: ReadyMessage) =>
+    void printResult(options, { event: 'next', commands: next }, firstLines(next))
+  worker.once('message', printNext as (message: unknown) => void)
+  types?.start()
   try {
     await printResult(options, { event: 'watching', folder }, [
       dim(`watching ${displayPath(folder)}; press Ctrl-C to stop`),
@@ -35,8 +43,10 @@ export async function devCommand(path: string | undefined, options: GlobalOption
       await printResult(options, { event: 'changed', file: name }, [`${styleText('cyan', '↻')} ${name} changed`])
       await stopWorker(worker)
       worker = startWorker(file, options)
+      types?.start()
     }
   } finally {
+    types?.stop()
     await stopWorker(worker)
     await printing
     await bus.close()

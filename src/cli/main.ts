@@ -1,38 +1,22 @@
 #!/usr/bin/env node
-import { CommanderError, type Command } from 'commander'
-import { reportError, usageError } from './output.ts'
-import { program } from './program.ts'
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 
-// The reader closed the pipe, as `head` does.
-process.stdout.on('error', error => {
-  if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(process.exitCode)
-  throw error
-})
+/*
+ * An older Node cannot even load the commands. `tidings init` then runs on a Node of the right version, which npm fetches: people call it with
+ * npx before they have a project, and a project has its own Node.
+ */
 
-const root = program()
-try {
-  await root.parseAsync()
-} catch (error) {
-  process.exitCode = exitCode(error)
-}
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+const isTooOld = major < 24 || (major === 24 && minor < 16)
+const args = process.argv.slice(2)
 
-function exitCode(error: unknown): number {
-  const json = process.argv.includes('--json')
-  const command = commandNamed(root)
-  const help = command === root ? undefined : `${pathOf(command)} --help`
-  if (!(error instanceof CommanderError)) return reportError(error, { json }, help)
-  if (error.exitCode === 0) return 0
-  if (error.code === 'commander.help') return 2
-  const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ')
-  return reportError(usageError(message), { json }, help)
-}
-
-/** The command that the arguments name, or the root. */
-function commandNamed(command: Command): Command {
-  const next = command.commands.find(each => each.name() === command.args[0])
-  return next ? commandNamed(next) : command
-}
-
-function pathOf(command: Command): string {
-  return command.parent ? `${pathOf(command.parent)} ${command.name()}` : command.name()
+if (!isTooOld) await import('./command.ts')
+else if (args[0] === 'init') {
+  const command = ['--yes', '--package', 'node@24', 'node', fileURLToPath(import.meta.url), ...args]
+  process.exitCode = spawnSync('npx', command, { stdio: 'inherit' }).status ?? 1
+} else {
+  console.error(`✖ Tidings needs Node 24.16 or newer; this is Node ${process.versions.node}. E_USAGE`)
+  console.error('  → A project from tidings init has its own Node: npx tidings')
+  process.exitCode = 2
 }

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import { loadEnvFile } from './env-file.ts'
 import { templateHelp, templateNames } from './init-files.ts'
-import { parseCount, usageError } from './output.ts'
+import { parseCount } from './output.ts'
 import { manifest } from '../manifest.ts'
 
 /* The commands and their options. Each command is loaded when it is called, so that --help is fast. */
@@ -253,16 +253,11 @@ function add(parent: Command, usage: string, load: () => Promise<Action>): Comma
   })
 }
 
-/** Runs before every command: sets the data folder, checks the version of Node, and loads the `.env` of the app. */
+/** Runs before every command: sets the data folder, and loads the `.env` of the app. */
 function prepare(command: Command) {
   const { home, app } = command.optsWithGlobals<{ home?: string; app?: string }>()
   if (home !== undefined) process.env.TIDINGS_HOME = home
   const verb = command.name()
   if (verb === 'init') return
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-  if (major < 24 || (major === 24 && minor < 16))
-    throw usageError(
-      `Tidings needs Node 24.16 or newer; this is Node ${process.versions.node}. A project from tidings init has its own Node: npx tidings`,
-    )
   loadEnvFile(verb === 'dev' || verb === 'run' ? command.args[0] : app)
 }

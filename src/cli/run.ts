@@ -10,11 +10,17 @@ import { didYouMean } from '../suggest.ts'
 import { countText, dim } from '../trace/text.ts'
 import { printIncompatible } from './incompatible-tasks.ts'
 import { findApp, loadApp } from './load-app.ts'
+import { firstCommands } from './first-commands.ts'
 import { printResult, shutdownSignal, usageError, type GlobalOptions } from './output.ts'
 import { durabilityText } from './status.ts'
 
 export interface RunOptions extends GlobalOptions {
   only?: string
+}
+
+/** What a worker sends to the `tidings dev` that started it. */
+export interface ReadyMessage {
+  readonly next: readonly string[]
 }
 
 // Keeps the process alive even if the app has nothing open.
@@ -36,6 +42,7 @@ export async function runCommand(path: string | undefined, options: RunOptions):
   const details = { roles: hosted, addresses, durability, warnings }
   const record = { event: 'ready', app: app.name, pid: process.pid, home: environment().home, ...details }
   await printResult(options, record, readyText(app, running, hosted))
+  process.send?.({ next: firstCommands(app) } satisfies ReadyMessage)
   const checked = hosted.includes('agents')
     ? printIncompatible(running.bus, app, options, shutdown).catch(logSkippedCheck)
     : undefined
