@@ -56,6 +56,11 @@ export interface ModelAgentOptions<Output> extends CommonAgentOptions, ModelSett
   tools?: readonly ModelTool[]
   /** Schema of the answer. Default: the answer is text. */
   output?: Schema<Output>
+  /**
+   * How the model is told the schema of `output`. `schema`: as the response format of its provider. `tool`: as the input of a tool `final_answer`,
+   * for providers without such a format, or that do not combine it with tools. Default `schema`.
+   */
+  outputMode?: 'schema' | 'tool'
   /** Maximum number of model calls of one task. Default 32. */
   maxSteps?: number
   /** Maximum number of messages that a model call gets: the newest ones. Default 200. */
@@ -137,7 +142,11 @@ export function agent(
       `agent "${name}"`,
       'the option "model" must be a model object, such as openai(\'…\') or offlineModel()',
     )
-  const tools = offeredTools(options.tools ?? [], `agent "${name}"`)
+  const tools = offeredTools(
+    options.tools ?? [],
+    `agent "${name}"`,
+    options.outputMode === 'tool' ? options.output : undefined,
+  )
   const { toolChoice, model } = options
   if (toolChoice !== undefined && toolChoice !== 'required' && !options.tools?.includes(toolChoice))
     throw invalidAt(`agent "${name}"`, 'the option "toolChoice" must be "required" or one of `tools`')
@@ -196,6 +205,7 @@ const modelChecks = {
   prompt: aFunction,
   tools: toolsOf,
   output: aSchema,
+  outputMode: oneOf('schema', 'tool'),
   maxSteps: aCount,
   window: aCount,
   within: aTimeout,

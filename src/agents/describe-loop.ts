@@ -24,7 +24,7 @@ export function describeLoop(options: DescribedLoop, agent: string) {
   const document: ModelDefinition = {
     instructions,
     tools: tools.map(({ name, description, input }) => ({ name, description, input })),
-    ...(output && { output: jsonSchema(output, `the output of ${agent}`) }),
+    ...(output && !tools.some(tool => tool.answer) && { output: jsonSchema(output, `the output of ${agent}`) }),
     ...(settings && { settings }),
     ...(cache && { cache }),
   }

@@ -1,3 +1,4 @@
+import type { ErrorData } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { messageType } from '../tasks/asked.ts'
 import {
@@ -10,7 +11,7 @@ import {
   type PromptedData,
 } from '../tasks/conversation.ts'
 import type { TurnContext } from '../tasks/program.ts'
-import { modelToolName } from './loop-tools.ts'
+import { modelToolName, type OfferedTool } from './loop-tools.ts'
 
 /* What the loop of a model agent remembers between two turns, and how events change it. */
 
@@ -52,7 +53,7 @@ export interface LoopState {
 const maxSaid = 100
 
 interface FoldOptions {
-  readonly isHandover: (toolName: string) => boolean
+  readonly tools: ReadonlyMap<string, OfferedTool>
   /** Texts that were cut off are joined: the answer has no schema. */
   readonly joins: boolean
   readonly parallelTools: boolean
@@ -102,7 +103,8 @@ export function foldIntoLoop(state: LoopState, event: CloudEvent, options: FoldO
       break
     case 'tool.failed': {
       // Failed before it was called, in a turn of this task.
-      const { toolCallId, toolName } = event.data as ModelCall
+      const { toolCallId, toolName, error } = event.data as ModelCall & { error?: ErrorData }
+      if (error?.code === 'E_MODEL_OUTPUT') state.misfits++
       dequeue(state, toolCallId)
       state.fresh.push({ role: 'tool', event: id, toolCallId, toolName })
       break
@@ -125,13 +127,16 @@ export function takePrompt(state: LoopState, event: string, { message, instructi
   state.first ??= { role: 'user', event }
 }
 
-function takeResult(state: LoopState, result: ModelResult, { isHandover, joins, parallelTools }: FoldOptions) {
+function takeResult(state: LoopState, result: ModelResult, { tools, joins, parallelTools }: FoldOptions) {
   const { toolCalls } = result
-  if (toolCalls.length > 0) state.misfits = 0
+  if (toolCalls.some(({ toolName }) => !tools.get(toolName)?.answer)) state.misfits = 0
   countEnd(state, result, joins)
   // The next answer is to the user's further message.
   if (hasUnread(state)) delete state.partial
-  const handover = toolCalls.find(({ toolName, malformed }) => malformed === undefined && isHandover(toolName))
+  const handover = toolCalls.find(({ toolName, malformed }) => {
+    const tool = malformed === undefined ? tools.get(toolName) : undefined
+    return tool && !tool.request && !tool.answer
+  })
   if (handover) state.handover = { toolCallId: handover.toolCallId, toolName: handover.toolName }
   if (!parallelTools && toolCalls.length > 1) state.queued = [...toolCalls]
 }

@@ -1,6 +1,6 @@
 import { failure, type ErrorData } from '../errors.ts'
 import { invalidAt } from '../options.ts'
-import { jsonSchema, type JsonSchema, type Schema } from '../schema.ts'
+import { jsonSchema, validateNow, type JsonSchema, type Schema } from '../schema.ts'
 import type { CallRequest } from '../tasks/program.ts'
 import { requestType, type Callable } from '../tasks/script.ts'
 
@@ -62,14 +62,16 @@ export interface OfferedTool {
   readonly target: string
   readonly description: string
   readonly input: JsonSchema
-  /** The request of a call, or why it cannot be made. Absent for a hand-over. */
+  /** The request of a call, or why it cannot be made. Absent for the final answer and for a hand-over. */
   request?(input: unknown, toolCallId: string): Omit<CallRequest, 'within'> | { readonly error: ErrorData }
+  /** The final answer in the input of a call, or why it is none. */
+  answer?(input: unknown): { value: unknown } | { problem: string }
 }
 
 export const modelToolName = (name: string) => name.replaceAll('.', '_')
 
-/** The tools of an agent as its model sees them. @throws E_APP_INVALID */
-export function offeredTools(tools: readonly ModelTool[], agent: string): OfferedTool[] {
+/** The tools of an agent as its model sees them. `answer`: its output schema, if the model answers by a call. @throws E_APP_INVALID */
+export function offeredTools(tools: readonly ModelTool[], agent: string, answer?: Schema): OfferedTool[] {
   for (const [spokenName, [one, other]] of Map.groupBy(tools, tool => modelToolName(tool.name)))
     if (other)
       throw invalidAt(
@@ -78,10 +80,31 @@ export function offeredTools(tools: readonly ModelTool[], agent: string): Offere
           ? `it has the tool "${other.name}" twice`
           : `the tools "${one!.name}" and "${other.name}" are both "${spokenName}" for a model. Rename one of them`,
       )
-  return tools.map(tool => {
+  const offered = tools.map(tool => {
     if (tool.kind === 'tool') return offeredTool(tool, agent)
     return tool.kind === 'handover' ? offeredHandover(tool, agent) : offeredProgram(tool, agent)
   })
+  if (answer && offered.some(({ name }) => name === answerTool))
+    throw invalidAt(
+      agent,
+      `with outputMode "tool", the tool "${answerTool}" is its answer. Rename the tool of this name`,
+    )
+  return answer ? [...offered, offeredAnswer(answer, agent)] : offered
+}
+
+/** By a call of this tool a model gives its answer, if its provider cannot be told a schema otherwise. */
+export const answerTool = 'final_answer'
+
+function offeredAnswer(output: Schema, agent: string): OfferedTool {
+  const schema = jsonSchema(output, `the output of ${agent}`)
+  const isObject = schema.type === 'object'
+  return {
+    name: answerTool,
+    target: answerTool,
+    description: 'Gives the final answer. Call it alone, when you need no other tool any more.',
+    input: isObject ? schema : inField(schema),
+    answer: given => validateNow(output, isObject ? given : (given as { input?: unknown } | null)?.input),
+  }
 }
 
 function offeredTool({ name, options }: LoopTool, agent: string): OfferedTool {

@@ -17,7 +17,7 @@ import { messageType } from '../tasks/asked.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { inputOf, type Program, type TurnContext } from '../tasks/program.ts'
 import { canContinue, defaultRules, unfinished, type FinishRules, type Unfinished } from './finish.ts'
-import { modelToolName, type OfferedTool } from './loop-tools.ts'
+import { answerTool, modelToolName, type OfferedTool } from './loop-tools.ts'
 import {
   beginLoop,
   firstOf,
@@ -70,7 +70,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
   const { parallelTools = true, toolChoice, prepare } = options
   const rules = { ...defaultRules, ...options.finish }
   const tools = new Map(options.tools.map(tool => [tool.name, tool]))
-  const isHandover = (toolName: string) => tools.get(toolName)?.request === undefined && tools.has(toolName)
+  const hasAnswerTool = tools.get(answerTool)?.answer !== undefined
   const available = [...tools.keys()].join(', ') || 'none'
   const bound = within !== undefined && { within }
 
@@ -87,6 +87,19 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
       ...(toolChoice && state.steps === 0 && { toolChoice: choiceOf(toolChoice) }),
     }
     ctx.call({ type: 'model.invoke', target: model, data, ...bound })
+  }
+
+  /** The final answer, if it is given by the only call of a step; else the calls of the step. */
+  const handleCalls = (calls: readonly ModelToolCall[], state: LoopState, ctx: TurnContext) => {
+    const [{ toolCallId, toolName, input, malformed }] = calls as [ModelToolCall]
+    const given = calls.length === 1 && malformed === undefined ? tools.get(toolName)?.answer?.(input) : undefined
+    if (!given) return callTools(calls, state, ctx)
+    if ('value' in given && !hasUnread(state)) return ctx.complete(given.value)
+    const problem = 'problem' in given ? given.problem : 'the user has said more; answer again'
+    const error = failure('E_MODEL_OUTPUT', problem)
+    if ('problem' in given && state.misfits >= maxMisfits) return ctx.fail(error)
+    const event = ctx.emit({ type: 'tool.failed', data: { error, toolCallId, toolName } })
+    ask(state, ctx, [{ role: 'tool', event, toolCallId, toolName }])
   }
 
   /** Makes tool calls of the model, all or the first. Invalid ones fail at once, and the model gets the error. */
@@ -115,9 +128,11 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
       return { error: failure('E_TOOL_UNKNOWN', `unknown tool "${call.toolName}"; available tools: ${available}`) }
     const error = problemOf(call)
     if (error) return { error }
-    return tool.request
-      ? tool.request(call.input, call.toolCallId)
-      : { error: failure('E_TOOL_INPUT', 'a conversation is handed over only once; the first hand-over was taken') }
+    if (tool.request) return tool.request(call.input, call.toolCallId)
+    const problem = tool.answer
+      ? `call ${answerTool} alone, after the answers of the other tools`
+      : 'a conversation is handed over only once; the first hand-over was taken'
+    return { error: failure('E_TOOL_INPUT', problem) }
   }
 
   /** After an answer of a tool. */
@@ -161,7 +176,8 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     const parsed = parseOutput(output, text)
     if ('value' in parsed) return ctx.complete(parsed.value)
     if (state.misfits >= maxMisfits) return ctx.fail(failure('E_MODEL_OUTPUT', parsed.problem))
-    note(state, ctx, { text: `That does not fit the schema: ${parsed.problem}. Answer again, with JSON only.` })
+    const how = hasAnswerTool ? `by a call of ${answerTool}` : 'with JSON only'
+    note(state, ctx, { text: `That does not fit the schema: ${parsed.problem}. Answer again, ${how}.` })
   }
 
   /** Follows the `finish` rules of the agent: fails, accepts the answer, or asks for the rest. */
@@ -173,7 +189,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     const isOver = times > maxContinues || !canContinue(end, result)
     if (rules[end] === 'fail' || (rules[end] === 'continue' && isOver))
       return ctx.fail(unfinished(end, result, times).toJSON())
-    if (toolCalls.length > 0) return callTools(toolCalls, state, ctx)
+    if (toolCalls.length > 0) return handleCalls(toolCalls, state, ctx)
     // What was cut off is joined already.
     const joined = end === 'length' ? (state.partial ?? text) : (state.partial ?? '') + text
     if (rules[end] === 'accept') return answer(joined, state, ctx)
@@ -184,7 +200,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
 
   return {
     init: beginLoop,
-    evolve: (state, event) => foldIntoLoop(state, event, { isHandover, joins: !output, parallelTools }),
+    evolve: (state, event) => foldIntoLoop(state, event, { tools, joins: !output, parallelTools }),
 
     decide(state, inputs, ctx) {
       if (prepare && !state.isPrepared && state.steps === 0) {
@@ -202,7 +218,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
           const isRefused = end in rules && rules[end as Unfinished] === 'fail'
           if (result.toolCalls.length === 0 && hasUnread(state) && !isRefused) return ask(state, ctx)
           if (end !== 'whole' && end !== 'paused') return handleUnfinished(end, result, state, ctx)
-          if (result.toolCalls.length > 0) return callTools(result.toolCalls, state, ctx)
+          if (result.toolCalls.length > 0) return handleCalls(result.toolCalls, state, ctx)
           return end === 'paused' ? ask(state, ctx) : answer((state.partial ?? '') + result.text, state, ctx)
         }
       }
