@@ -63,6 +63,7 @@ export interface Draft<T = unknown> extends Partial<Omit<CloudEvent, SetByTheBus
  * const clerk = agent('clerk', { on: paid, run: (ctx, { order, amount }) => ctx.call(book, { order, amount }) })
  */
 export interface EventType<Data = unknown, Given = Data, Name extends string = string> {
+  readonly kind: 'event'
   readonly type: Name
   readonly schema: StandardSchemaV1<Given, Data>
 }
@@ -88,7 +89,7 @@ export function event<Data, Given = unknown, const Name extends string = string>
       `event("${type}")`,
       `${never}: data on the log is JSON, which has no such value. Take a text, as in z.iso.datetime(), or coerce`,
     )
-  return { type, schema }
+  return { kind: 'event', type, schema }
 }
 
 /**

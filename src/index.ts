@@ -5,13 +5,14 @@ export {
   type ModelLike,
   type ProgramAgentOptions,
   type ScriptAgentOptions,
+  type TypedAgentOptions,
 } from './agents/agent.ts'
 export type { FinishRules } from './agents/finish.ts'
 export { handover, type Handover, type ModelTool } from './agents/loop-tools.ts'
 export { redactor, type Redaction, type Redactor } from './bus/redact.ts'
 export { spanIds, type SpanIds } from './bus/telemetry/ids.ts'
 export { errors, TidingsError, type ErrorCode, type ErrorData } from './errors.ts'
-export { event, type CloudEvent, type Draft, type EventType } from './event.ts'
+export { event, type AnyEventType, type CloudEvent, type Draft, type EventType } from './event.ts'
 export { model, type Model, type ModelOptions } from './models/model.ts'
 export { offlineModel } from './models/offline/language-model.ts'
 export { modelFromEnvironment } from './models/provider.ts'

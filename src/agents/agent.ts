@@ -1,6 +1,6 @@
 import type { LanguageModelV4 } from '@ai-sdk/provider'
 import { TidingsError } from '../errors.ts'
-import type { CloudEvent, EventType } from '../event.ts'
+import type { AnyEventType, CloudEvent } from '../event.ts'
 import { assertName, isTypePattern } from '../pattern.ts'
 import {
   aTimeout,
@@ -23,19 +23,32 @@ import type { Timeout } from '../tasks/duration.ts'
 import { settingChecks, type ModelSettings } from '../tasks/model-settings.ts'
 import { inputOf, ProgramMachine, type Program, type ProgramDefinition } from '../tasks/program.ts'
 import { sourceLocation } from '../stack.ts'
-import { ScriptMachine, type Callable, type ScriptContext } from '../tasks/script.ts'
+import { ScriptMachine, type Callable, type Script, type ScriptContext } from '../tasks/script.ts'
 import { digest } from '../tasks/turn.ts'
 import type { FinishRules } from './finish.ts'
+import {
+  eventTypesIn,
+  startCheck,
+  unlessHandedOver,
+  type CallInput,
+  type StartCheck,
+  type StartData,
+  type StartEvent,
+  type StartsOn,
+} from './input.ts'
 import { offeredTools, type ModelTool } from './loop-tools.ts'
 import { describeLoop } from './describe-loop.ts'
 import { modelLoop } from './model-loop.ts'
 import { modelName, type MessagePart, type ModelDefinition, type PromptedData } from '../tasks/conversation.ts'
 
-type Subscription = string | EventType
-
 interface CommonAgentOptions {
-  /** Events that start a task, in addition to calls by name: types, or patterns such as `order.*`. */
-  on?: Subscription | readonly Subscription[]
+  /**
+   * Events that start a task, in addition to calls by name: types, or patterns such as `order.*`. An event whose data does not match the
+   * schema of its type fails the task with E_EVENT_INVALID, before any code of the agent runs.
+   */
+  on?: StartsOn | readonly StartsOn[]
+  /** Schema of the input of calls by name. A call that does not match fails with E_AGENT_INPUT. Default: the schemas of `on`. */
+  input?: Schema
   /** Raise it when the code can no longer replay recorded tasks. Default 1. */
   version?: number
   /** Tells the models of other agents, whose `tools` contain this one, what it does and when to call it. */
@@ -46,7 +59,8 @@ interface CommonAgentOptions {
 type FromInput<Result> = (input: any, start: CloudEvent) => Result
 
 /** The tool loop of an LLM agent. */
-export interface ModelAgentOptions<Output> extends CommonAgentOptions, ModelSettings {
+export interface ModelAgentOptions<Output, Given = unknown> extends CommonAgentOptions, ModelSettings {
+  input?: Schema<unknown, Given>
   model: ModelLike
   /** What the model shall do: a text, or a function of the input of the task that returns one. It must be pure. */
   instructions: string | FromInput<string>
@@ -79,8 +93,23 @@ export interface ModelAgentOptions<Output> extends CommonAgentOptions, ModelSett
 
 /** Straight-line code, durable: only `ctx` may be awaited. */
 export interface ScriptAgentOptions<Input, Output> extends CommonAgentOptions {
+  /** Names of event types, or patterns, whose data is not checked. */
+  on?: string | readonly string[]
+  input?: never
   run(ctx: ScriptContext, input: Input): Promise<Output> | Output
   /** Maximum number of turns, after which the code must have called `continueAs`. Default 2,000. */
+  maxTurns?: number
+}
+
+/** Straight-line code that starts on declared event types, or whose input has a schema: `run` gets what the schema makes of the data. */
+export interface TypedAgentOptions<On, Output, Parsed, Given> extends CommonAgentOptions {
+  on?: On & (StartsOn | readonly StartsOn[])
+  input?: Schema<Parsed, Given>
+  /** A function property, so that the compiler compares its parameters strictly. */
+  run: (
+    ctx: ScriptContext<StartEvent<On>, CallInput<On, Parsed, Given>>,
+    data: StartData<On, Parsed>,
+  ) => Promise<Output> | Output
   maxTurns?: number
 }
 
@@ -102,6 +131,10 @@ export interface Agent<Input = unknown, Output = unknown> extends Callable<Input
   readonly kind: 'agent'
   readonly definition: ProgramDefinition
   readonly description?: string
+  /** The event types that it declares. */
+  readonly events: readonly AnyEventType[]
+  /** Schema of the input of calls. */
+  readonly input?: Schema
   /** What a model agent needs: its model, its tools, and the definition document of its requests. */
   readonly needs?: {
     readonly model: ModelLike
@@ -111,31 +144,60 @@ export interface Agent<Input = unknown, Output = unknown> extends Callable<Input
   }
 }
 
-/** Declares an agent. Every worker whose app uses it hosts it. @throws E_APP_INVALID */
+/**
+ * Declares an agent. Every worker whose app uses it hosts it.
+ *
+ * @example
+ * const paid = event('order.paid', z.object({ order: z.string(), amount: z.number() }))
+ * const clerk = agent('clerk', {
+ *   on: paid,
+ *   async run(ctx, { order, amount }) {
+ *     const ok = await ctx.call(check, { order })
+ *     ctx.emit(booked, { order, amount, ok })
+ *   },
+ * })
+ * @throws E_APP_INVALID
+ */
+export function agent<State>(name: string, options: ProgramAgentOptions<State>): Agent
+export function agent<Output = string, Given = unknown>(
+  name: string,
+  options: ModelAgentOptions<Output, Given>,
+): Agent<Given, Output>
 export function agent<Input = unknown, Output = unknown>(
   name: string,
   options: ScriptAgentOptions<Input, Output>,
 ): Agent<Input, Output>
-export function agent<State>(name: string, options: ProgramAgentOptions<State>): Agent
-export function agent<Output = string>(name: string, options: ModelAgentOptions<Output>): Agent<unknown, Output>
+export function agent<Output, const On extends StartsOn | readonly StartsOn[] = never, Parsed = never, Given = unknown>(
+  name: string,
+  options: TypedAgentOptions<On, Output, Parsed, Given>,
+): Agent<CallInput<On, Parsed, Given>, Output>
 export function agent(
   name: string,
-  options: ScriptAgentOptions<never, unknown> | ProgramAgentOptions<unknown> | ModelAgentOptions<unknown>,
-): Agent {
+  options:
+    | (CommonAgentOptions & { run: Script; maxTurns?: number })
+    | ProgramAgentOptions<unknown>
+    | ModelAgentOptions<unknown>,
+): Agent<never, unknown> {
   assertName(name, 'an agent name')
   checkOptions(`agent "${name}"`, options, ...formOf(options))
   const at = sourceLocation(new Error().stack)
-  const shared = { name, version: options.version ?? 1, on: typesOf(options.on), ...(at && { at }) }
+  const on: readonly StartsOn[] = [options.on ?? []].flat()
+  const check = startCheck({ name, on, input: options.input })
+  const types = on.map(each => (typeof each === 'string' ? each : each.type))
+  const shared = { name, version: options.version ?? 1, on: types, ...(at && { at }) }
   const { description } = options
-  const named = { kind: 'agent', name, ...(description !== undefined && { description }) } as const
+  const events = eventTypesIn(on)
+  const input = options.input ?? (on.length === 1 ? events[0]?.schema : undefined)
+  const more = { ...(description !== undefined && { description }), ...(input && { input }) }
+  const named = { kind: 'agent', name, events, ...more } as const
   if ('run' in options) {
     const { run, maxTurns = 2_000 } = options
-    const machine = (start: CloudEvent) => new ScriptMachine({ name, run, maxTurns }, start)
+    const machine = (start: CloudEvent) => new ScriptMachine({ name, run, maxTurns, check }, start)
     return { ...named, definition: { ...shared, hash: digest(String(run)), machine, isScript: true } }
   }
   if ('decide' in options) {
     const hash = digest([options.init, options.evolve, options.decide].map(String))
-    return { ...named, definition: { ...shared, hash, machine: programMachine(options) } }
+    return { ...named, definition: { ...shared, hash, machine: programMachine(options, check) } }
   }
   if (typeof options.model !== 'object' || options.model === null)
     throw invalidAt(
@@ -154,7 +216,8 @@ export function agent(
   const { instructions, prompt } = options
   const fixed = typeof instructions === 'string' ? instructions : ''
   const { document, key } = describeLoop({ ...options, instructions: fixed, tools, settings }, `agent "${name}"`)
-  const prepare = preparation(options)
+  const loopCheck = check && unlessHandedOver(check)
+  const prepare = preparation(options, loopCheck ?? inputOf)
   const program = modelLoop({ ...options, tools, model: modelName(options.model), definition: key, prepare })
   const code = [instructions, prompt].filter(each => typeof each === 'function').map(String)
   return {
@@ -162,7 +225,7 @@ export function agent(
     definition: {
       ...shared,
       hash: digest([document, modelName(options.model), ...code]),
-      machine: programMachine(program),
+      machine: programMachine(program, loopCheck),
       isBuiltIn: true,
     },
     needs: { model: options.model, tools: options.tools ?? [], document, key },
@@ -170,20 +233,20 @@ export function agent(
 }
 
 /** What depends on the input of a task. Recorded when the task begins. */
-function preparation({ instructions, prompt }: ModelAgentOptions<unknown>) {
+function preparation({ instructions, prompt }: ModelAgentOptions<unknown>, dataOf: StartCheck) {
   if (typeof instructions !== 'function' && !prompt) return undefined
   return (start: CloudEvent): PromptedData => {
-    const own = typeof instructions === 'function' ? instructions(inputOf(start), start) : undefined
+    const own = typeof instructions === 'function' ? instructions(dataOf(start), start) : undefined
     if (typeof instructions === 'function' && typeof own !== 'string')
       throw new TidingsError('E_PROGRAM_FAILED', `instructions() returned ${describeValue(own)}, not a text`)
     return {
       ...(own !== undefined && { instructions: own }),
-      ...(prompt && { message: prompt(inputOf(start), start) }),
+      ...(prompt && { message: prompt(dataOf(start), start) }),
     }
   }
 }
 
-const common = { on: aTypePattern, version: aCount, description: aText } satisfies Record<
+const common = { on: aTypePattern, input: aSchema, version: aCount, description: aText } satisfies Record<
   keyof CommonAgentOptions,
   Check
 >
@@ -242,13 +305,16 @@ function toolsOf(value: unknown): string | undefined {
   return `must be a list of what tool(), agent(), workflow() or handover() gives; its entry ${wrong} is something else`
 }
 
-const programMachine =
-  <State>(program: Program<State>): ProgramDefinition['machine'] =>
-  (start, redactor, snapshot) =>
-    new ProgramMachine({ program, start, redactor, snapshot })
-
-const typesOf = (on: Subscription | readonly Subscription[] = []): string[] =>
-  [on].flat().map(each => (typeof each === 'string' ? each : each.type))
+function programMachine<State>(program: Program<State>, check?: StartCheck): ProgramDefinition['machine'] {
+  const checked: Program<State> = check
+    ? {
+        init: start => (check(start), program.init(start)),
+        evolve: (state, event) => program.evolve(state, event),
+        decide: (state, inputs, ctx) => program.decide(state, inputs, ctx),
+      }
+    : program
+  return (start, redactor, snapshot) => new ProgramMachine({ program: checked, start, redactor, snapshot })
+}
 
 function aTypePattern(value: unknown): string | undefined {
   const list = [value].flat()

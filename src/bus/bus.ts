@@ -1,4 +1,4 @@
-import { createEvent, type CloudEvent, type Draft } from '../event.ts'
+import { checkedData, createEvent, type AnyEventType, type CloudEvent, type Draft } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import { compileFilter, type Filter } from '../pattern.ts'
 import { copyOf, jsonOf, maxDepth } from '../json.ts'
@@ -22,6 +22,8 @@ export interface BusOptions {
   redactor?: Redactor
   /** Stores large data. Default: the blob store of the driver. */
   blobs?: BlobStore
+  /** Event types whose data is checked when it is published. Default: none. */
+  events?: readonly AnyEventType[]
 }
 
 export interface PublishedEvent {
@@ -42,6 +44,7 @@ export class Bus extends LogAccess {
   readonly #blobs: BlobStore
   readonly #maxBytes: number
   readonly #inlineBytes: number
+  readonly #events: ReadonlyMap<string, readonly AnyEventType[]>
 
   constructor(driver: Driver, options: BusOptions = {}) {
     super(driver)
@@ -53,6 +56,7 @@ export class Bus extends LogAccess {
     this.#publisher = { system: driver.name, redactor: this.redactor }
     this.#maxBytes = options.maxBytes ?? 4 * 1024 * 1024
     this.#inlineBytes = options.inlineBytes ?? 8 * 1024
+    this.#events = Map.groupBy(options.events ?? [], ({ type }) => type)
   }
 
   /** The same log with other redaction rules. */
@@ -60,7 +64,7 @@ export class Bus extends LogAccess {
     return new Bus(this.driver, { ...this.#options, redactor })
   }
 
-  /** Resolves when the event is durable. @throws E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */
+  /** Resolves when the event is durable. @throws E_EVENT_INVALID, also for data that does not match a declared type, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE */
   async publish<T>(draft: Draft<T>): Promise<PublishedEvent> {
     return (await this.publishAll([draft]))[0]!
   }
@@ -70,7 +74,10 @@ export class Bus extends LogAccess {
    * rejects, a part of them may be stored, and the caller publishes the same ids again.
    */
   async publishAll(drafts: readonly Draft[]): Promise<PublishedEvent[]> {
-    for (const draft of drafts) this.redactor.assertNames(draft)
+    for (const draft of drafts) {
+      this.redactor.assertNames(draft)
+      for (const declared of this.#events.get(draft.type) ?? []) checkedData(declared, draft.data)
+    }
     const events = drafts.map(draft => createEvent({ ...draft, correlationid: correlationFor(draft) }))
     return tracePublish(this.#publisher, events, traced => this.#publish(traced))
   }

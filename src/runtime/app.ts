@@ -1,4 +1,5 @@
 import { TidingsError } from '../errors.ts'
+import type { AnyEventType } from '../event.ts'
 import type { Agent } from '../agents/agent.ts'
 import { redactor, type Redaction, type Redactor } from '../bus/redact.ts'
 import { model as modelOf, type Model } from '../models/model.ts'
@@ -15,7 +16,7 @@ import { assertNoSecrets } from '../workflows/secrets.ts'
 export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'data' | 'definition'>
 
 /** What an app consists of. */
-export type AppMember = Agent<never, unknown> | AnyTool | Model | Trigger | AnyWorkflow
+export type AppMember = Agent<never, unknown> | AnyTool | Model | Trigger | AnyWorkflow | AnyEventType
 
 /** What an app consists of, and its limits. */
 export interface AppOptions {
@@ -44,6 +45,8 @@ export interface App {
   readonly tools: readonly AnyTool[]
   readonly models: readonly Model[]
   readonly triggers: readonly Trigger[]
+  /** The event types in `use`, and those that agents start on. The worker refuses other data for them. */
+  readonly events: readonly AnyEventType[]
   readonly budget: Budget
   readonly maxHops: number
   readonly retention: Duration
@@ -76,11 +79,13 @@ export function app(options: AppOptions): App {
   const rules = redactor(options.redact)
   const seen = new Set<string>()
   for (const member of use) {
-    if (!['agent', 'workflow', 'tool', 'model', 'trigger'].includes(member?.kind))
+    if (!['agent', 'workflow', 'tool', 'model', 'trigger', 'event'].includes(member?.kind))
       throw new TidingsError(
         'E_APP_INVALID',
-        `app "${name}": entry ${use.indexOf(member)} of use is not an agent, workflow, tool, model or trigger`,
+        `app "${name}": entry ${use.indexOf(member)} of use is not an agent, workflow, tool, model, trigger or event type`,
       )
+    // Two modules may describe one type, each with what it reads. The data must match all of them.
+    if (member.kind === 'event') continue
     // Agents and workflows are called by the same events, so they share one set of names.
     const isProgram = member.kind === 'agent' || member.kind === 'workflow'
     const key = isProgram
@@ -108,6 +113,7 @@ export function app(options: AppOptions): App {
     tools: use.filter(member => member.kind === 'tool'),
     models: modelsOf(use),
     triggers: use.filter(member => member.kind === 'trigger'),
+    events: [...new Set([...use.filter(member => member.kind === 'event'), ...agents.flatMap(({ events }) => events)])],
     budget: { ...defaultBudget, ...budget },
     maxHops,
     retention,

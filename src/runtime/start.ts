@@ -100,7 +100,7 @@ async function startNow(
   const telemetry = await startTelemetry(app.name)
   const { driver, blobs } = settings
   const own = { ...(driver && { driver }), ...(blobs && { blobs }) }
-  const bus = await openBus(settings, { timeoutMs, redactor: app.redactor, ...own })
+  const bus = await openBus(settings, { timeoutMs, redactor: app.redactor, events: app.events, ...own })
   const pauses = new Pauses(bus)
   const client = new Client(bus)
   const web = lazyWebHandler(bus, settings.approvers)

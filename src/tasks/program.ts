@@ -190,7 +190,7 @@ export interface InstanceSubscription {
 }
 
 /** The input of a task: the `input` of an `agent.invoke`, the data of any other event. */
-export function inputOf(start: CloudEvent): unknown {
+export function inputOf(start: Pick<CloudEvent, 'type' | 'data'>): unknown {
   return start.type === 'agent.invoke' ? (start.data as { input?: unknown } | null)?.input : start.data
 }
 

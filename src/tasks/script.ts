@@ -1,4 +1,4 @@
-import type { CloudEvent } from '../event.ts'
+import { checkedData, type AnyEventType, type CloudEvent, type EventType } from '../event.ts'
 import { failureData, TidingsError, type ErrorData } from '../errors.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
 import { approvalRequest, type Approval } from './approval.ts'
@@ -42,10 +42,13 @@ export interface CallOptions {
   within?: Timeout
 }
 
-/** All that the code of a `run(ctx, input)` agent may await. Everything else belongs in a step or a tool. */
-export interface ScriptContext {
-  /** The event that started the task. */
-  readonly event: CloudEvent
+/**
+ * All that the code of a `run(ctx, input)` agent may await. Everything else belongs in a step or a tool. `Event`: what may start the agent;
+ * `Again`: the input of its calls.
+ */
+export interface ScriptContext<Event extends CloudEvent = CloudEvent, Again = unknown> {
+  /** The event that started the task. The data of a declared event type is what its schema makes of it, as in the input. */
+  readonly event: Event
   /** The recorded time of the current turn, ms since the epoch. Use it instead of Date.now(). */
   readonly now: number
   /** Calls a tool, agent, model, workflow or approver. @throws CallError with the code of the failure */
@@ -66,16 +69,34 @@ export interface ScriptContext {
     options?: StepOptions,
   ): Promise<Output>
   /** Runs branches concurrently, each in its own scope. Rejects with the first failure. */
-  all<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T[]>
+  all<T>(branches: readonly ((ctx: ScriptContext<Event, Again>) => Promise<T>)[]): Promise<T[]>
   /** Resolves or rejects with the first branch that ends. Calls of the others stay open until the task ends. */
-  race<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T>
+  race<T>(branches: readonly ((ctx: ScriptContext<Event, Again>) => Promise<T>)[]): Promise<T>
   sleep(duration: Duration): Promise<void>
+  /**
+   * Publishes an event of a declared type. The log gets the data as given.
+   *
+   * @example
+   * ctx.emit(booked, { order, amount })
+   * @throws E_EVENT_INVALID with the path of the first fault, E_VALUE_INVALID if the data is not JSON
+   */
+  emit<Given>(type: EventType<unknown, Given>, data: NoInfer<Given>): void
+  /**
+   * Publishes an event whose type is known only at run time, or that is addressed to an agent. Its data is not checked.
+   *
+   * @example
+   * ctx.emit({ type: `order.${state}`, data: { order } })
+   */
   emit(emission: EmitRequest): void
-  /** Ends this task and starts the agent with a new input and an empty journal. */
-  continueAs(input: unknown): never
+  /** Ends this task and starts the agent with a new input and an empty journal. @throws E_AGENT_INPUT */
+  continueAs(input: Again): never
 }
 
-export type Script = (ctx: ScriptContext, input: never) => unknown
+/** The code of an agent. */
+export type Script = (ctx: ScriptContext<never, never>, input: never) => unknown
+
+/** Checks what starts a task, and gives the data for the code. May throw. */
+type StartCheck = (start: Pick<CloudEvent, 'type' | 'data'>) => unknown
 
 /** The failure of a call in a script. `code` is that of the failure. */
 export class CallError extends Error {
@@ -136,6 +157,7 @@ interface ScriptOptions {
   readonly name: string
   readonly run: Script
   readonly maxTurns: number
+  readonly check: StartCheck | undefined
 }
 
 export class ScriptMachine implements Machine {
@@ -143,17 +165,19 @@ export class ScriptMachine implements Machine {
   readonly maxTurns: number
   readonly #script: Script
   readonly #start: CloudEvent
+  readonly #check: StartCheck | undefined
   /** The copy that the code gets, which may change it. */
-  readonly start: CloudEvent
+  start: CloudEvent
   readonly #waiting = new Map<string, Waiter>()
   #turn: ScriptTurn | undefined
   now = 0
   #started = false
   #settled: Settled | undefined
 
-  constructor({ name, run, maxTurns }: ScriptOptions, start: CloudEvent) {
+  constructor({ name, run, maxTurns, check }: ScriptOptions, start: CloudEvent) {
     this.name = name
     this.#script = run
+    this.#check = check
     this.#start = start
     this.start = copyOf(start)
     this.maxTurns = maxTurns
@@ -202,7 +226,7 @@ export class ScriptMachine implements Machine {
       this.#started = true
       const scope = new ScriptScope(this, '')
       const run = this.#script
-      const begin = () => run(scope, copyOf(inputOf(this.#start)) as never)
+      const begin = () => run(scope as never, this.#input() as never)
       new Promise(resolve => resolve(outsideSteps(begin)))
         .then(output => jsonOf(output, 'what run() returns'))
         .then(
@@ -220,6 +244,20 @@ export class ScriptMachine implements Machine {
     }
     await quiescence()
     this.#turn = undefined
+  }
+
+  /** The input of the code. @throws what the schemas of the agent say about it */
+  #input(): unknown {
+    if (!this.#check) return copyOf(inputOf(this.#start))
+    const data = this.#check(copyOf(this.#start))
+    if (this.#start.type !== 'agent.invoke') this.start = { ...this.start, data }
+    return data
+  }
+
+  /** Checks the input of the next task. @throws E_AGENT_INPUT */
+  checkAgain(input: Json): Json {
+    this.#check?.({ type: 'agent.invoke', data: { input: copyOf(input) } })
+    return input
   }
 
   /** The turn under way. @throws E_STEP_CONTEXT in a step, E_SCRIPT_FOREIGN_AWAIT between turns */
@@ -306,13 +344,14 @@ class ScriptScope implements ScriptContext {
     return this.#machine.wait(this.#machine.turn.sleep(duration, this.#key('sleep')), 'sleep') as Promise<void>
   }
 
-  emit(emission: EmitRequest) {
-    this.#machine.turn.emit(emission)
+  emit(emission: EmitRequest | AnyEventType, data?: unknown) {
+    const isTyped = 'kind' in emission
+    this.#machine.turn.emit(isTyped ? { type: emission.type, data: checkedData(emission, data) } : emission)
   }
 
   continueAs(input: unknown): never {
     assertOutsideSteps()
-    throw new Continue(jsonOf(input, 'the input of continueAs()'))
+    throw new Continue(this.#machine.checkAgain(jsonOf(input, 'the input of continueAs()')))
   }
 
   #branch<T>(name: string, branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T>[] {
