@@ -60,7 +60,7 @@ export interface Draft<T = unknown> extends Partial<Omit<CloudEvent, SetByTheBus
  *
  * @example
  * const paid = event('order.paid', z.object({ order: z.string(), amount: z.number() }))
- * const clerk = agent('clerk', { on: paid, run: (ctx, { order, amount }) => ctx.call(book, { order, amount }) })
+ * const clerk = agent('clerk', { on: paid, run: (ctx, { order, amount }) => ctx.call(charge, { order, amount }) })
  */
 export interface EventType<Data = unknown, Given = Data, Name extends string = string> {
   readonly kind: 'event'

@@ -61,7 +61,8 @@ export interface RunningApp extends Pick<Client, 'ask' | 'handle' | 'publish'> {
   /**
    * What the gateway does over HTTP, as a function of a web `Request`: mount it in a server of your own, which decides who may call it.
    * @example
-   * server.mount('/tidings', running.fetch) // Hono
+   * import { Hono } from 'hono'
+   * const server = new Hono().mount('/tidings', running.fetch)
    */
   readonly fetch: Fetch
   /** Waits up to `stopWithin` for running work, returns the rest to other workers and closes the log. */

@@ -43,7 +43,7 @@ export const reply = (
 
 /**
  * The model calls a tool.
- * @example testApp(app, { model: [callTool('notes.search', { query: 'open' }), reply('On Sunday.')] })
+ * @example testApp(shop, { model: [callTool('notes.search', { query: 'open' }), reply('On Sunday.')] })
  */
 export const callTool = (tool: string, input: unknown): ModelStep => callTools([tool, input])
 
@@ -59,7 +59,7 @@ export const callTools = (...calls: readonly (readonly [tool: string, input: unk
 
 /**
  * The request to the model fails. `retryable`: as if the provider were busy, so that the request is retried.
- * @example testApp(app, { model: [fail('E_MODEL_FAILED', 'overloaded', { retryable: true }), reply('On Sunday.')] })
+ * @example testApp(shop, { model: [fail('E_MODEL_FAILED', 'overloaded', { retryable: true }), reply('On Sunday.')] })
  */
 export const fail = (code: ErrorCode, message: string = code, options: { retryable?: boolean } = {}): ModelStep => ({
   ...reply('', { finish: 'error' }),

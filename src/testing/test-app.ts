@@ -68,7 +68,7 @@ const defaultNow = Date.UTC(2026, 0, 1)
  * until the test waits for something that time brings. Nothing listens on a port, and triggers do not run: the test publishes what they would.
  * @throws E_APP_INVALID if `tools` names a tool that the app does not have
  * @example
- * await using world = await testApp(app, { tools: { 'card.charge': () => ({ paid: false }) } })
+ * await using world = await testApp(shop, { tools: { 'card.charge': () => ({ paid: false }) } })
  * await world.publish('order.placed', { order: 'A1' })
  * await world.expect('order.expired', { order: 'A1' })
  * assert.equal(world.now.toISOString(), '2026-01-31T00:00:00.000Z')
