@@ -152,8 +152,8 @@ export interface Agent<Input = unknown, Output = unknown> extends Callable<Input
  * const clerk = agent('clerk', {
  *   on: paid,
  *   async run(ctx, { order, amount }) {
- *     const ok = await ctx.call(check, { order })
- *     ctx.emit(booked, { order, amount, ok })
+ *     await ctx.call(charge, { order, amount })
+ *     ctx.emit(booked, { order, amount })
  *   },
  * })
  * @throws E_APP_INVALID
