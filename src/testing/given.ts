@@ -7,6 +7,7 @@ import { plainRedactor } from '../bus/redact.ts'
 import { jsonOf } from '../json.ts'
 import type { ModelResult } from '../tasks/conversation.ts'
 import type { Machine, RecordedTurn } from '../tasks/program.ts'
+import { stepType } from '../tasks/steps.ts'
 import { Task } from '../tasks/task.ts'
 import { expiredAnswer } from '../tasks/engine-answers.ts'
 import { TurnBuilder, type OpenCall } from '../tasks/turn.ts'
@@ -40,11 +41,11 @@ export interface Expected {
 const correlationid = '01900000-0000-7000-8000-000000000000'
 const epoch = Date.UTC(2026, 0, 1)
 
-/** The answer of a tool or an agent. */
+/** The answer of a tool, an agent, or a step of the agent itself. */
 export const result = (target: string, output: unknown): ScenarioStep =>
   answer(target, ['tool.result', 'agent.task.completed'], { output })
 
-/** The failure of a tool or an agent. */
+/** The failure of a tool, an agent or a step. */
 export const failed = (target: string, code: ErrorCode, message = code): ScenarioStep =>
   answer(target, ['tool.failed', 'agent.task.failed'], { error: new TidingsError(code, message).toJSON() })
 
@@ -120,7 +121,7 @@ export class Scenario {
     this.#isFaulty = false
     await this.#turn(task, this.#start)
     for (const step of this.#steps)
-      await this.#turn(task, step([...task.open.values()], task.identity, epoch + task.head * 1_000))
+      await this.#turn(task, step(openCalls(task), task.identity, epoch + task.head * 1_000))
     if (!this.#isFaulty) await this.#refold(task.machine)
     return this.#turns.at(-1)!.emitted
   }
@@ -152,10 +153,15 @@ export class Scenario {
   }
 }
 
+/** The calls that a task waits for. A step, which is a call of the agent to itself, is found by its own name. */
+const openCalls = ({ open, machine }: Task): OpenCall[] =>
+  [...open.values()].map(call => ({ ...call, target: machine.step?.(call.as ?? call.id)?.name ?? call.target }))
+
 function answer(target: string, [tool, agent]: [string, string], data: unknown): ScenarioStep {
   return (open, { program }) => {
     const call = find(open, each => each.target === target && each.type !== 'model.invoke', target)
-    return answerTo(call, program, call.type === 'agent.invoke' ? agent : tool, data)
+    const type = call.type === 'agent.invoke' ? agent : tool
+    return answerTo(call, program, call.type === stepType ? type.replace('tool', 'step') : type, data)
   }
 }
 

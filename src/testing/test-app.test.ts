@@ -1,6 +1,7 @@
 import { expect, it, describe } from 'vitest'
 import { z } from 'zod'
 import { absent, agent, any, app, approval, by, event, exists, model, not, on, tool, workflow } from '../index.ts'
+import { expires, failed, given, result } from './given.ts'
 import { callTool, fail, reply, scriptedModel } from './scripted-model.ts'
 import { testApp } from './test-app.ts'
 
@@ -101,6 +102,41 @@ describe('time', () => {
     await world.publish(placed, { order: 'A1', total: 12 })
     await world.expect('order.charged', { paid: true })
     expect(world.now.toISOString()).toBe('2026-01-01T07:00:00.000Z')
+  })
+})
+
+describe('steps', () => {
+  const clerk = agent('clerk', {
+    on: placed,
+    async run(ctx, { total }) {
+      const rate = await ctx.step<number>('fetch rate', () => Promise.reject(new Error('no network in tests')), {
+        retry: { maxAttempts: 3, backoff: '2h', maxBackoff: '2h', jitter: 0 },
+      })
+      await ctx.sleep('1h')
+      return { euros: total * rate }
+    },
+  })
+
+  it('are replaced by name, and retried by the clock of the test', async () => {
+    let attempts = 0
+    const fetchRate = () => {
+      if (++attempts < 2) throw new Error('busy')
+      return 2
+    }
+    await using world = await testApp(app({ use: [clerk] }), { steps: { 'fetch rate': fetchRate } })
+    await world.publish(placed, { order: 'A1', total: 12 })
+    await world.expect('agent.task.completed', { output: { euros: 24 } })
+    expect(world.now.toISOString()).toBe('2026-01-01T03:00:00.000Z')
+  })
+
+  it('are answered by name in a scenario', async () => {
+    const start = { event: { type: placed.type, data: { order: 'A1', total: 12 } } }
+    await given(clerk, start)
+      .when(result('fetch rate', 2), expires('timer'))
+      .emits([{ type: 'agent.task.completed', data: { output: { euros: 24 } } }])
+    await given(clerk, start)
+      .when(failed('fetch rate', 'E_TOOL_THREW'))
+      .emits([{ type: 'agent.task.failed', data: { error: { code: 'E_TOOL_THREW' } } }])
   })
 })
 

@@ -5,7 +5,7 @@ import type { TaskHandle } from '../ask/handle.ts'
 import { beginning } from '../bus/cursor.ts'
 import type { PublishedEvent } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
-import type { CloudEvent, Draft, EventType } from '../event.ts'
+import { checkedData, type AnyEventType, type CloudEvent, type Draft, type EventType } from '../event.ts'
 import { jsonOf } from '../json.ts'
 import { matchesType } from '../pattern.ts'
 import type { App } from '../runtime/app.ts'
@@ -13,6 +13,8 @@ import { start, type RunningApp } from '../runtime/start.ts'
 import { didYouMean } from '../suggest.ts'
 import { answerApproval } from '../tasks/approval-answer.ts'
 import { PendingApprovals } from '../tasks/approval-list.ts'
+import type { Machine } from '../tasks/program.ts'
+import type { StepContext } from '../tasks/steps.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import type { AnyTool, ToolContext } from '../tools/tool.ts'
 import { offlineProvider } from '../models/offline/language-model.ts'
@@ -30,6 +32,8 @@ export interface TestAppOptions {
   model?: ModelScript
   /** Functions that run instead of tools, by name. Checks, approval and retries of the tool stay. Other tools run as they are. */
   tools?: Readonly<Record<string, ToolStub>>
+  /** Functions that run instead of inline steps (`ctx.step`), by the name of the step. Other steps run as they are. */
+  steps?: Readonly<Record<string, (context: StepContext) => unknown>>
   /** The time at which the app starts. Default: the beginning of 2026, UTC. */
   now?: Date | string | number
   /** How long a tool may run in real time before a wait fails. Default: four seconds. */
@@ -108,11 +112,17 @@ export class TestApp {
   }
 
   /**
-   * Publishes an event from outside. Resolves when it is on the log; the app acts on it when the test waits for something.
+   * Publishes an event from outside, also one of a trigger, such as `email.received`. Resolves when it is on the log; the app acts on it
+   * when the test waits for something. @throws E_EVENT_INVALID if the data does not fit the schema of the type
    * @example await world.publish('order.placed', { order: 'A1' })
    */
-  publish<T>(type: string | EventType<T>, data: T, attributes: Partial<Draft> = {}): Promise<PublishedEvent> {
-    return this.running.bus.publish({ ...attributes, type: nameOf(type), data })
+  publish<Given>(
+    type: string | EventType<unknown, Given>,
+    data: Given,
+    attributes: Partial<Draft> = {},
+  ): Promise<PublishedEvent> {
+    const checked = typeof type === 'string' ? data : checkedData(type, data)
+    return this.running.bus.publish({ ...attributes, type: nameOf(type), data: checked })
   }
 
   /**
@@ -144,11 +154,11 @@ export class TestApp {
    * @throws AssertionError that lists what happened instead
    * @example await world.expect('order.paid', { total: 12 })
    */
-  async expect<T = unknown>(
-    type: string | EventType<T>,
-    data?: ExpectedData<T>,
+  async expect<Given = unknown>(
+    type: string | EventType<unknown, Given>,
+    data?: ExpectedData<Given>,
     { within = defaultSkip }: SkipOptions = {},
-  ): Promise<CloudEvent<T>> {
+  ): Promise<CloudEvent<Given>> {
     const name = nameOf(type)
     const wanted = data === undefined ? undefined : jsonOf(data, 'the expected data')
     const find = () => {
@@ -156,7 +166,7 @@ export class TestApp {
         event => !this.#expected.has(event.id) && matchesType(name, event.type) && hasFields(event.data, wanted),
       )
       if (found) this.#expected.add(found.id)
-      return found as CloudEvent<T> | undefined
+      return found as CloudEvent<Given> | undefined
     }
     return this.#wait(find, `an event ${name}${wanted === undefined ? '' : ` with ${inspect(wanted)}`}`, within)
   }
@@ -271,13 +281,25 @@ export class TestApp {
   }
 }
 
-const nameOf = (type: string | EventType) => (typeof type === 'string' ? type : type.type)
+const nameOf = (type: string | AnyEventType) => (typeof type === 'string' ? type : type.type)
 
 const hasFields = (data: unknown, wanted: unknown) =>
   wanted === undefined || isDeepStrictEqual(subset(data, wanted), wanted)
 
-/** The app with fake models and tools. Rates are by the clock of the machine, so they do not apply. */
-function withFakes(app: App, { model, tools: stubs = {} }: TestAppOptions): App {
+/** The same machine, which finds the functions of the test in place of its own steps. */
+function withSteps(machine: Machine, stubs: Required<TestAppOptions>['steps']): Machine {
+  const own = machine.step?.bind(machine)
+  if (own)
+    machine.step = call => {
+      const step = own(call)
+      const run = step && Object.hasOwn(stubs, step.name) ? stubs[step.name] : undefined
+      return run ? { ...step!, run } : step
+    }
+  return machine
+}
+
+/** The app with fake models, tools and steps. Rates are by the clock of the machine, so they do not apply. */
+function withFakes(app: App, { model, tools: stubs = {}, steps = {} }: TestAppOptions): App {
   const answer = model && answersOf(model)
   const hosted = new Map<string, AnyTool>(app.tools.map(tool => [tool.name, tool]))
   for (const { needs } of app.agents)
@@ -295,6 +317,10 @@ function withFakes(app: App, { model, tools: stubs = {} }: TestAppOptions): App 
   )
   return {
     ...app,
+    programs: app.programs.map(program => ({
+      ...program,
+      machine: (...args) => withSteps(program.machine(...args), steps),
+    })),
     tools: [...hosted.values()].map(tool => {
       const { rate: _, blocking: __, ...kept } = tool.options
       const run = stubs[tool.name]
