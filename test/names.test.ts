@@ -56,6 +56,7 @@ test('code and pages use plain words', () => {
     'CONTRIBUTING.md',
     'SECURITY.md',
     'docs/*.md',
+    'docs/{guides,triggers}/*.md',
     'examples/**/*.md',
   ).filter(file => !file.includes('node_modules'))
   const isWordList = (file: string) => file === 'src/models/offline/words.ts'
