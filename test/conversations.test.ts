@@ -1,7 +1,9 @@
+import type { LanguageModelV4CallOptions } from '@ai-sdk/provider'
 import { describe, expect, it } from 'vitest'
 import { agent, tool } from '../src/index.ts'
 import { z } from 'zod'
 import { plainModel, readIn } from './lib/plain-model.ts'
+import { lines } from './lib/reading.ts'
 import { ended, eventsOf, onEveryBus } from './lib/world.ts'
 
 /* Conversations that go on after their first request. */
@@ -26,6 +28,40 @@ onEveryBus(world => {
       await handle.say('Hurry')
       answering.resolve('done')
       expect(await handle.result({ within: '20s' })).toBe('Begin | "done" | Hurry')
+    })
+
+    it('that becomes too long goes on with a summary', async () => {
+      const look = tool('look', {
+        description: 'Looks.',
+        input: z.object({ n: z.number() }),
+        run: ({ n }) => `seen ${n}`,
+      })
+      const seen: LanguageModelV4CallOptions[] = []
+      const { model: plain } = plainModel(prompt => {
+        if (readIn(prompt).at(-1)!.includes('Summarise it')) return 'I saw 1 and 2.'
+        return seen.length <= 2 ? [{ id: `c${seen.length}`, tool: 'look', input: { n: seen.length } }] : '{"done":true}'
+      })
+      const doStream = (options: LanguageModelV4CallOptions) => (seen.push(options), plain.doStream(options))
+      const output = z.object({ done: z.boolean() })
+      const options = { instructions: 'Look.', tools: [look], output, maxContextTokens: 1 }
+      const looker = agent('looker', { model: { ...plain, doStream }, ...options })
+      const log = await world()
+      const worker = await log.worker({ use: [looker, look] })
+      const handle = await worker.ask(looker, 'What is there?')
+      expect(await handle.result({ within: '20s' })).toEqual({ done: true })
+      expect(seen[2]).toMatchObject({ toolChoice: { type: 'none' } })
+      expect(seen[2]).not.toHaveProperty('responseFormat')
+      expect(seen[3]).toMatchObject({
+        responseFormat: { type: 'json' },
+        prompt: [
+          { role: 'system' },
+          { role: 'user', content: [{ text: 'What is there?' }] },
+          { role: 'user', content: [{ text: 'Summary of the conversation so far:\n\nI saw 1 and 2.' }] },
+          { role: 'assistant', content: [{ type: 'tool-call', toolCallId: 'c2' }] },
+          { role: 'tool', content: [{ output: { value: 'seen 2' } }] },
+        ],
+      })
+      expect(await lines(log.place, 'trace', handle.correlation)).toMatch(/model test\/plain .* summary, 2 tokens/)
     })
 
     it('is continued by another task, and begins later if its oldest events are gone', async () => {

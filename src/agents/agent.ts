@@ -79,6 +79,11 @@ export interface ModelAgentOptions<Output, Given = unknown> extends CommonAgentO
   maxSteps?: number
   /** Maximum number of messages that a model call gets: the newest ones. Default 200. */
   window?: number
+  /**
+   * If a request and its answer had more tokens than this, the model is asked for a summary first. The conversation goes on with the first message, the
+   * summary and the newest step. Default: no limit.
+   */
+  maxContextTokens?: number
   /** Maximum wait for one answer of a tool or model. Default one day. */
   within?: Timeout
   /** What to do when the model stops before its answer is complete. */
@@ -271,6 +276,7 @@ const modelChecks = {
   outputMode: oneOf('schema', 'tool'),
   maxSteps: aCount,
   window: aCount,
+  maxContextTokens: aCount,
   within: aTimeout,
   parallelTools: aFlag,
   toolChoice: anything,

@@ -4,8 +4,10 @@ import { messageType } from '../tasks/asked.ts'
 import {
   endOf,
   promptedType,
+  tokensOf,
   type EarlierConversation,
   type MessageRef,
+  type ModelRequest,
   type ModelResult,
   type ModelToolCall,
   type PromptedData,
@@ -42,6 +44,14 @@ export interface LoopState {
   /** Further messages of the user that were taken: one may be delivered twice. */
   said?: string[]
   steps: number
+  /** With `maxContextTokens`: the tokens of the last request and answer. */
+  tokens?: number
+  /** Requests since the beginning of the conversation, or of its summary. */
+  chain?: number
+  /** While the model writes a summary: where the conversation was. */
+  summary?: Pick<EarlierConversation, 'prev' | 'messages' | 'first'>
+  /** The answer with the summary, until the next request. */
+  summarized?: string
   /** Answers in a row that did not fit the output schema. */
   misfits: number
   /** Answers in a row that were cut off or empty. */
@@ -51,21 +61,29 @@ export interface LoopState {
 }
 
 const maxSaid = 100
+/** The newest step stays as it is, so before that many requests a summary would save nothing. */
+export const minChain = 2
 
 interface FoldOptions {
   readonly tools: ReadonlyMap<string, OfferedTool>
   /** Texts that were cut off are joined: the answer has no schema. */
   readonly joins: boolean
   readonly parallelTools: boolean
+  readonly countsTokens: boolean
 }
 
 /** What a task begins with: its start as the first message, or the conversation that it continues. */
-function startOf({ id, type, data }: CloudEvent): Pick<LoopState, 'prev' | 'fresh' | 'first'> {
+function startOf({ id, type, data }: CloudEvent): Pick<LoopState, 'prev' | 'fresh' | 'first' | 'tokens' | 'chain'> {
   const user = { role: 'user', event: id } as const
   const earlier = type === 'agent.invoke' ? (data as StartData | null)?.conversation : undefined
   if (!earlier) return { prev: null, fresh: [user] }
-  const { prev, first, messages, handover } = earlier
-  return { prev, first, fresh: [...messages, handover ? { role: 'tool', event: id, ...handover } : user] }
+  const { prev, first, messages, handover, tokens } = earlier
+  return {
+    prev,
+    first,
+    ...(tokens !== undefined && { tokens, chain: minChain }),
+    fresh: addMessage(messages, handover ? { role: 'tool', event: id, ...handover } : user),
+  }
 }
 
 export const beginLoop = (start: CloudEvent): LoopState => ({ ...startOf(start), open: {}, steps: 0, misfits: 0 })
@@ -76,17 +94,18 @@ export function foldIntoLoop(state: LoopState, event: CloudEvent, options: FoldO
   const call = event.call === undefined ? undefined : state.open[event.call]
   if (call) {
     delete state.open[event.call!]
-    state.fresh.push({ role: 'tool', event: id, ...call })
+    state.fresh = addMessage(state.fresh, { role: 'tool', event: id, ...call })
     return state
   }
   switch (type) {
     case 'model.invoke':
-      state.prev = id
-      state.fresh = []
-      state.steps++
+      takeRequest(state, id, event.data as ModelRequest, options)
       break
     case 'model.result':
-      state.fresh.push({ role: 'assistant', event: id })
+      if (state.summary) takeSummary(state, id, event.data as ModelResult)
+      else if (options.countsTokens) state.tokens = tokensOf(event.data as ModelResult)
+      if (state.summarized === id) break
+      state.fresh = addMessage(state.fresh, { role: 'assistant', event: id })
       takeResult(state, event.data as ModelResult, options)
       break
     case messageType:
@@ -106,14 +125,14 @@ export function foldIntoLoop(state: LoopState, event: CloudEvent, options: FoldO
       const { toolCallId, toolName, error } = event.data as ModelCall & { error?: ErrorData }
       if (error?.code === 'E_MODEL_OUTPUT') state.misfits++
       dequeue(state, toolCallId)
-      state.fresh.push({ role: 'tool', event: id, toolCallId, toolName })
+      state.fresh = addMessage(state.fresh, { role: 'tool', event: id, toolCallId, toolName })
       break
     }
     case promptedType:
       takePrompt(state, id, event.data as PromptedData)
       break
     case 'agent.noted':
-      if (!(event.data as { code?: string }).code) state.misfits++
+      if (isMisfit(event.data as { code?: string; summary?: true })) state.misfits++
   }
   return state
 }
@@ -125,6 +144,35 @@ export function takePrompt(state: LoopState, event: string, { message, instructi
   if (message === undefined || state.fresh.at(-1)?.role !== 'user') return
   state.fresh[state.fresh.length - 1] = { role: 'user', event }
   state.first ??= { role: 'user', event }
+}
+
+const isMisfit = ({ code, summary }: { code?: string; summary?: true }) => code === undefined && !summary
+
+function takeRequest(
+  state: LoopState,
+  id: string,
+  { summary, messages, first }: ModelRequest,
+  { countsTokens }: FoldOptions,
+) {
+  // Its last message asks for the summary.
+  if (summary) state.summary = { prev: state.prev, messages: messages.slice(0, -1), first }
+  else if (countsTokens) state.chain = (state.chain ?? 0) + 1
+  delete state.summarized
+  state.prev = id
+  state.fresh = []
+  state.steps++
+}
+
+/** A new chain begins with the first message, the summary and the messages of the newest step. Without a text, the old one goes on. */
+function takeSummary(state: LoopState, id: string, { text }: ModelResult) {
+  const { prev, messages, first } = state.summary!
+  const hasText = text.trim() !== ''
+  state.fresh = [...(hasText ? [first, { role: 'user' as const, event: id }] : []), ...messages, ...state.fresh]
+  state.prev = hasText ? null : prev
+  state.summarized = id
+  state.tokens = 0
+  state.chain = 0
+  delete state.summary
 }
 
 function takeResult(state: LoopState, result: ModelResult, { tools, joins, parallelTools }: FoldOptions) {
@@ -166,11 +214,11 @@ function takeMessage(state: LoopState, event: string) {
   state.fresh.push({ role: 'user', event })
 }
 
-/** A further message of the user may arrive between a call and its answer, which providers want to see together. */
-export const usersLast = (messages: readonly MessageRef[]): MessageRef[] => [
-  ...messages.filter(({ role }) => role !== 'user'),
-  ...messages.filter(({ role }) => role === 'user'),
-]
+/** Adds a message. One of the user may have arrived between a call and its answer, which providers want to see together. */
+export function addMessage(messages: readonly MessageRef[], added: MessageRef): MessageRef[] {
+  const last = added.role === 'user' ? messages.length : messages.findLastIndex(({ role }) => role !== 'user') + 1
+  return messages.toSpliced(last, 0, added)
+}
 
 type StartData = { readonly conversation?: EarlierConversation }
 

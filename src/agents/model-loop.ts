@@ -19,13 +19,14 @@ import { inputOf, type Program, type TurnContext } from '../tasks/program.ts'
 import { canContinue, defaultRules, unfinished, type FinishRules, type Unfinished } from './finish.ts'
 import { answerTool, modelToolName, type OfferedTool } from './loop-tools.ts'
 import {
+  addMessage,
   beginLoop,
   firstOf,
   foldIntoLoop,
   hasUnread,
   isAsking,
+  minChain,
   takePrompt,
-  usersLast,
   type LoopState,
 } from './loop-state.ts'
 
@@ -39,6 +40,7 @@ import {
  *                                            ├─ filtered, refused, … ─▶ failed
  *                                            └─ answer ─▶ completed
  *
+ * Where the conversation has too many tokens, the model is asked for a summary first, and a new chain of requests begins with it.
  * A further message of the user (`agent.message`) is part of the next request. If a final answer did not know it, the model is asked again.
  * The state contains only references, and of the conversation only those since the last request, so that it stays small.
  */
@@ -56,6 +58,7 @@ export interface LoopOptions {
   parallelTools?: boolean
   /** The tool that the first request must call; `required`: any. */
   toolChoice?: 'required' | { readonly name: string }
+  maxContextTokens?: number
   /** What the task begins with, if it depends on its input. */
   prepare?: ((start: CloudEvent) => PromptedData) | undefined
 }
@@ -67,7 +70,7 @@ const defaultWindow = 200
 
 export function modelLoop(options: LoopOptions): Program<LoopState> {
   const { model, definition, output, within, maxSteps = defaultSteps, window = defaultWindow } = options
-  const { parallelTools = true, toolChoice, prepare } = options
+  const { parallelTools = true, toolChoice, prepare, maxContextTokens = Infinity } = options
   const rules = { ...defaultRules, ...options.finish }
   const tools = new Map(options.tools.map(tool => [tool.name, tool]))
   const hasAnswerTool = tools.get(answerTool)?.answer !== undefined
@@ -77,14 +80,20 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
   const ask = (state: LoopState, ctx: TurnContext, more: readonly MessageRef[] = []) => {
     if (state.steps >= maxSteps)
       return ctx.fail(failure('E_AGENT_STEPS', `no answer after ${maxSteps} model calls (maxSteps)`))
+    const isTooLong = (state.tokens ?? 0) > maxContextTokens && (state.chain ?? 0) >= minChain
+    const noted = isTooLong ? ctx.emit({ type: 'agent.noted', data: { text: summaryNote, summary: true } }) : undefined
     const data: ModelRequest = {
       definition,
       prev: state.prev,
-      messages: usersLast([...state.fresh, ...more]),
+      messages: [
+        ...more.reduce(addMessage, state.fresh),
+        ...(noted === undefined ? [] : [{ role: 'user', event: noted } as const]),
+      ],
       first: firstOf(state, ctx),
       window,
       ...(state.instructions !== undefined && { instructions: state.instructions }),
       ...(toolChoice && state.steps === 0 && { toolChoice: choiceOf(toolChoice) }),
+      ...(isTooLong && { summary: true }),
     }
     ctx.call({ type: 'model.invoke', target: model, data, ...bound })
   }
@@ -144,9 +153,10 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     if (!state.handover) return ask(state, ctx, more)
     const conversation: EarlierConversation = {
       prev: state.prev,
-      messages: [...state.fresh, ...more],
+      messages: more.reduce(addMessage, state.fresh),
       first: firstOf(state, ctx),
       handover: state.handover,
+      ...(state.tokens !== undefined && { tokens: state.tokens }),
     }
     const { target } = tools.get(state.handover.toolName)!
     ctx.call({ type: 'agent.invoke', target, data: { input: inputOf(ctx.start), conversation }, ...bound })
@@ -200,7 +210,8 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
 
   return {
     init: beginLoop,
-    evolve: (state, event) => foldIntoLoop(state, event, { tools, joins: !output, parallelTools }),
+    evolve: (state, event) =>
+      foldIntoLoop(state, event, { tools, joins: !output, parallelTools, countsTokens: maxContextTokens < Infinity }),
 
     decide(state, inputs, ctx) {
       if (prepare && !state.isPrepared && state.steps === 0) {
@@ -213,6 +224,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
         if (type === 'model.failed' || (type === 'call.expired' && call === state.prev))
           return ctx.fail((data as { error: ErrorData }).error)
         if (type === 'model.result') {
+          if (state.summarized === input.id) return ask(state, ctx)
           const result = data as ModelResult
           const end = endOf(result)
           const isRefused = end in rules && rules[end as Unfinished] === 'fail'
@@ -235,6 +247,8 @@ const continueNote =
   'Your answer was cut off at the limit of output tokens. Go on exactly where it stopped: repeat nothing, and say nothing about it.'
 const shorterNote =
   'Your answer was cut off at the limit of output tokens. Answer again from the beginning and shorter, with JSON only.'
+const summaryNote =
+  'The conversation is about to become too long. Summarise it for yourself: what you shall do, what you did and found, with all names, numbers and ids that you still need, and what is left to do. You then go on with your summary in place of the messages. Call no tool now.'
 const emptyNote = 'Your last answer was empty. Answer now, or call a tool.'
 
 /** Why a call cannot be made. */

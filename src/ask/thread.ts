@@ -1,7 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
 import { correlationFrom, parseId, taskId } from '../bus/ids.ts'
 import { defaultTenant, type CloudEvent } from '../event.ts'
-import type { EarlierConversation, ModelRequest, ModelResult } from '../tasks/conversation.ts'
+import { tokensOf, type EarlierConversation, type ModelRequest, type ModelResult } from '../tasks/conversation.ts'
 import { isEnd } from './answers.ts'
 
 /*
@@ -47,5 +47,6 @@ export async function threadConversation(
   const answer = (await bus.resolve(task.answer)).data as ModelResult
   if (answer.toolCalls.length > 0) return undefined
   const { first } = (await bus.resolve(task.request)).data as ModelRequest
-  return { prev: task.request.id, messages: [{ role: 'assistant', event: task.answer.id }], first }
+  const messages = [{ role: 'assistant', event: task.answer.id }] as const
+  return { prev: task.request.id, messages, first, tokens: tokensOf(answer) }
 }

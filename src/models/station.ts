@@ -143,7 +143,7 @@ export class ModelStation {
     const definition = await this.#logErrors.from(this.#definition((event.data as ModelRequest).definition))
     // A copy of the cached definition, which the model may change.
     const { instructions, tools, output, settings, cache } = copyOf(definition)
-    const { toolChoice } = event.data as ModelRequest
+    const { toolChoice, summary } = event.data as ModelRequest
     const prompt = await this.#logErrors.from(this.#conversations.prompt(event, instructions))
     const options: LanguageModelV4CallOptions = {
       ...callSettings(model.options, settings ?? {}, lacksReasoning(prompt) ? withoutThinking : {}),
@@ -155,8 +155,10 @@ export class ModelStation {
       ...(tools.length > 0 && {
         tools: tools.map(({ input: inputSchema, ...tool }) => ({ type: 'function', ...tool, inputSchema })),
       }),
-      ...(toolChoice && { toolChoice: { ...toolChoice } }),
-      ...(output && { responseFormat: { type: 'json', schema: output } }),
+      // OpenAI rejects a choice without tools.
+      ...(tools.length > 0 &&
+        (summary || toolChoice) && { toolChoice: summary ? { type: 'none' } : { ...toolChoice! } }),
+      ...(output && !summary && { responseFormat: { type: 'json', schema: output } }),
     }
     const deltas = new StreamRedactor(this.#bus.redactor, text =>
       this.#bus.signal(signalAbout(event, `/models/${model.name}`, 'model.delta', { text })),

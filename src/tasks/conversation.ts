@@ -54,6 +54,7 @@ export function isMessagePart(value: unknown): value is MessagePart {
 
 /** What an event says as a message of the user. */
 export function userContent(event: CloudEvent): unknown {
+  if (event.type === 'model.result') return `Summary of the conversation so far:\n\n${(event.data as ModelResult).text}`
   if (event.type === promptedType) return (event.data as PromptedData | null)?.message
   if (event.type === 'agent.noted') return (event.data as { text?: unknown } | null)?.text
   return event.type === messageType ? (event.data as { message?: unknown } | null)?.message : inputOf(event)
@@ -71,6 +72,8 @@ export interface ModelRequest {
   readonly window: number
   /** The `agent.prompted` with the instructions, if they are not those of the definition. */
   readonly instructions?: string
+  /** The model is asked to summarise the conversation: it calls nothing, and answers with a text whatever the output schema. */
+  readonly summary?: true
   /** What the model must call in this step. Default: nothing. */
   readonly toolChoice?: { readonly type: 'required' } | { readonly type: 'tool'; readonly toolName: string }
 }
@@ -82,6 +85,8 @@ export interface EarlierConversation {
   readonly messages: readonly MessageRef[]
   /** Its first message. */
   readonly first: MessageRef
+  /** The tokens of its last request and answer. */
+  readonly tokens?: number
   /** In a hand-over: the call of the model that asked for it. The request is the answer to it; else it is the user's next message. */
   readonly handover?: { readonly toolCallId: string; readonly toolName: string }
 }
@@ -184,6 +189,9 @@ export function endOf({ finish, rawFinish, text, toolCalls, content }: ModelResu
   const isEmpty = !text?.trim() && !toolCalls?.length && !content?.some?.(({ type }) => type === 'file')
   return isEmpty ? 'empty' : 'whole'
 }
+
+/** The tokens of a request and its answer, which the next request contains. */
+export const tokensOf = ({ usage }: Pick<ModelResult, 'usage'>): number => usage.input + usage.output
 
 export const definitionKey = (hash: string) => `definition/${hash}`
 

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import type { EarlierConversation } from '../tasks/conversation.ts'
+import type { EarlierConversation, ModelRequest } from '../tasks/conversation.ts'
 import { asRequested } from '../tasks/effects.ts'
 import { stepName, stepType } from '../tasks/steps.ts'
 import { summarizeEvent } from './summarize.ts'
@@ -177,7 +177,14 @@ function nodeLine({ event, by, answers, tasks }: TraceNode, outcome: TraceOutcom
   const decided = answers.flatMap(answer => (outcome.problem === undefined ? (decisionText(answer.event) ?? []) : []))
   const text =
     type === 'model.invoke'
-      ? [...spent, ...(end ? [printable(end)] : []), retries].flat().join(', ')
+      ? [
+          ...((data as Partial<ModelRequest> | null)?.summary ? ['summary'] : []),
+          ...spent,
+          ...(end ? [printable(end)] : []),
+          retries,
+        ]
+          .flat()
+          .join(', ')
       : [...spent, retries, ...decided, summarizeEvent(event)].flat().join('  ')
   return { ...common, label: `${type.replace(/\.(invoke|requested)$/, '')}${name}`, note: noteOf(outcome, text) }
 }

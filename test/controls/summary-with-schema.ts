@@ -1,0 +1,10 @@
+import type { Control } from './control.ts'
+
+export default {
+  fault: 'A model that is asked for a summary must answer with the output schema.',
+  file: 'src/models/station.ts',
+  find: '...(output && !summary && {',
+  replace: '...(output && {',
+  test: 'test/conversations.test.ts',
+  name: 'goes on with a summary',
+} satisfies Control
