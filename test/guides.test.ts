@@ -45,7 +45,11 @@ test('the examples of the docs compile', async () => {
   const folder = await projectFolder()
   for (const { page, blocks } of withFiles) for (const block of blocks) await write(join(folder, page), block)
   const compilerOptions = { noEmit: true, rewriteRelativeImportExtensions: false, allowImportingTsExtensions: true }
-  const config = { extends: join(root, 'tsconfig.base.json'), compilerOptions, include: ['docs'] }
+  const config = {
+    extends: join(root, 'tsconfig.base.json'),
+    compilerOptions,
+    include: ['docs', join(root, 'test/lib/frameworks.d.ts')],
+  }
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(config))
   const tsc = promisify(execFile)(join(root, 'node_modules/.bin/tsc'), ['-p', folder], { cwd: folder })
   await tsc.catch(error => expect.unreachable((error as { stdout: string }).stdout))
