@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   utimesSync,
@@ -13,6 +14,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
+
+test('a Git dependency is built before npm packs it, and a checkout is not', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tidings-prepare-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  writeFileSync(join(folder, 'tsc'), '#!/bin/sh\necho "$@" > built\n', { mode: 0o755 })
+  const prepare = (env: NodeJS.ProcessEnv) =>
+    promisify(execFile)(process.execPath, [join(import.meta.dirname, '../scripts/prepare.mjs')], {
+      cwd: folder,
+      env: { ...process.env, PATH: `${folder}:${process.env.PATH}`, ...env },
+    })
+  await prepare({})
+  expect(existsSync(join(folder, 'built'))).toBe(false)
+  // npm sets it while it installs what a Git dependency needs to be built.
+  await prepare({ _PACOTE_NO_PREPARE_: 'git+https://example.com/o/tidings.git#a1b2' })
+  expect(readFileSync(join(folder, 'built'), 'utf8')).toBe('-b tsconfig.src.json\n')
+})
 
 test('npm start does not install through a link, which would empty the folder that it leads to', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tidings-install-'))
