@@ -144,3 +144,27 @@ describe('ctx.emit', () => {
     expect(output).toMatch(/the data of "order\.paid" does not match its schema: order: /)
   })
 })
+
+describe('the retry policy of a call', () => {
+  const book = { kind: 'tool', name: 'book' } as const
+  const calling = (target: never, retry: object) =>
+    agent('calling', { run: ctx => ctx.call(target, null as never, { retry }) })
+
+  it('travels in the data of the request', () =>
+    given(calling(book as never, { maxAttempts: 3 }), { input: null }).emits([
+      { type: 'tool.invoke', target: 'book', data: { input: null, retry: { maxAttempts: 3 } } },
+    ]))
+
+  it('is refused where it cannot hold', async () => {
+    const once = { ...book, options: { atMostOnce: true } }
+    for (const [target, retry, message] of [
+      [book, { maxAttempts: 0 }, /"retry" of the call of "book": in the option|maxAttempts/],
+      [book, { nonRetryable: [Error] }, /names, codes or statuses/],
+      [once, { maxAttempts: 3 }, /never starts twice/],
+      [{ kind: 'agent', name: 'other' }, { maxAttempts: 3 }, /a call of this agent is not retried/],
+    ] as const)
+      expect(await ending(calling(target as never, retry), { input: null })).toMatchObject({
+        error: { code: 'E_APP_INVALID', message: expect.stringMatching(message) },
+      })
+  })
+})

@@ -15,7 +15,7 @@ import { copyOf } from '../json.ts'
 import type { ModelDefinition, ModelRequest, ModelResult } from '../tasks/conversation.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { settingsIn, type ModelSettings } from '../tasks/model-settings.ts'
-import { RetryPolicy } from '../tasks/retry.ts'
+import { retryInRequest, RetryPolicy, type RetryOptions } from '../tasks/retry.ts'
 import { Circuit, type Cooldown } from './circuit.ts'
 import { Conversations } from './conversation.ts'
 import { lacksReasoning, withCacheHints } from './messages.ts'
@@ -53,7 +53,7 @@ export class ModelStation {
   constructor({ bus, models, pauses }: { bus: Bus; models: readonly Model[]; pauses: Pauses }) {
     this.#bus = bus
     this.#models = models.map(model => {
-      const policy = new RetryPolicy({ retryFor: defaultRetryFor, ...model.options.retry })
+      const policy = policyOf(model)
       const circuit = policy.retries ? new Circuit(bus, model.name) : undefined
       return { ...model, source: `/models/${model.name}`, policy, circuit }
     })
@@ -114,10 +114,10 @@ export class ModelStation {
 
   async #failed(handled: HandledRequest, { error, after }: ModelFailure, thrown: unknown): Promise<HandlerResult> {
     const { model, event, retries } = handled
-    const { policy, circuit, source } = model
+    const { circuit, source } = model
     if (!error.retryable) return doneWith(this.#bus, fail(event, error, retries))
     const next = { ...retries, failures: retries.failures + 1 }
-    const retry = policy.next(event, next, thrown, Math.max(after ?? 0, circuit?.cooldown()?.ms ?? 0))
+    const retry = policyFor(model, event).next(event, next, thrown, Math.max(after ?? 0, circuit?.cooldown()?.ms ?? 0))
     if (retry.after !== undefined) return delay(this.#bus, event, { source, retries: next, after: retry.after, error })
     const last = retry.over === undefined ? error : giveUpError(error, next, retry.over)
     return doneWith(this.#bus, fail(event, last, retries))
@@ -125,13 +125,13 @@ export class ModelStation {
 
   /** Postpones a request while the circuit is open. It uses no slot and no attempt. */
   async #postpone({ model, event, retries }: HandledRequest, cooldown: Cooldown): Promise<HandlerResult> {
-    const { policy, source, name } = model
+    const { source, name } = model
     const error = new TidingsError(
       'E_MODEL_UNAVAILABLE',
       `the provider of "${name}" has been failing since ${new Date(cooldown.since).toISOString()}: ${cooldown.reason}`,
       { retryable: true },
     )
-    const retry = policy.postpone(event, retries, cooldown.ms)
+    const retry = policyFor(model, event).postpone(event, retries, cooldown.ms)
     if (retry.after === undefined)
       return doneWith(this.#bus, fail(event, giveUpError(error, retries, retry.over), retries))
     const next = { ...retries, holds: retries.holds + 1 }
@@ -197,6 +197,15 @@ function callSettings(...settings: readonly ModelSettings[]) {
 
 // Anthropic rejects a turn that lacks a part of its thinking, unless thinking is off.
 const withoutThinking: ModelSettings = { providerOptions: { anthropic: { thinking: { type: 'disabled' } } } }
+
+const policyOf = ({ options }: Model, own?: RetryOptions) =>
+  new RetryPolicy({ retryFor: defaultRetryFor, ...options.retry, ...own })
+
+/** The policy of one request: that of the model, with what the request replaces. */
+function policyFor(model: HostedModel, { data }: CloudEvent): RetryPolicy {
+  const own = retryInRequest(data)
+  return own ? policyOf(model, own) : model.policy
+}
 
 const giveUpError = (cause: TidingsError, { failures }: Retries, why: string | undefined) =>
   new TidingsError('E_MODEL_UNAVAILABLE', `${cause.message}. Gave up after ${failures} attempts: ${why}`, {

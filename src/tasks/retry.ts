@@ -37,6 +37,26 @@ export const aRetry = optionsOf({
   ),
 } satisfies Record<keyof RetryOptions, Check>)
 
+/** The retry policy of one call, which is data: errors are named, not classes. Its fields replace those of the definition. */
+export interface CallRetryOptions extends Omit<RetryOptions, 'nonRetryable'> {
+  /** Errors that are not retried, by name, code or HTTP status. */
+  nonRetryable?: readonly (string | number)[]
+}
+
+/** Checks the policy of one call. */
+export const aCallRetry: Check = value =>
+  aRetry(value) ??
+  must(
+    'names, codes or statuses',
+    each => !(each as unknown[]).some(error => typeof error === 'function'),
+  )((value as RetryOptions).nonRetryable ?? [])
+
+/** The policy in the data of a request. A malformed one counts as none: any client of the broker can publish a request. */
+export function retryInRequest(data: unknown): CallRetryOptions | undefined {
+  const retry = (data as { retry?: unknown } | null)?.retry
+  return retry !== undefined && aCallRetry(retry) === undefined ? (retry as CallRetryOptions) : undefined
+}
+
 /** A retry after a delay in ms, or none. `over`: why a limit prevents the retry. */
 export type RetryDecision = { readonly after: number } | { readonly after?: undefined; readonly over?: string }
 

@@ -6,6 +6,8 @@ import type { Timeout, Duration } from './duration.ts'
 import { callOutcome } from './outcome.ts'
 import { inputOf, type EmitRequest, type Machine, type RecordedTurn, type TurnContext } from './program.ts'
 import { RepeatedTurn, type ScriptTurn } from './repeated-turn.ts'
+import { TrackedPromise } from './tracked-promise.ts'
+import { aCallRetry, type CallRetryOptions } from './retry.ts'
 import {
   assertOutsideSteps,
   outsideSteps,
@@ -40,6 +42,8 @@ export const requestType = (kind: Exclude<Callable['kind'], 'approval'>) =>
 export interface CallOptions {
   /** Maximum wait for the answer, including time in queues. Default one day. */
   within?: Timeout
+  /** How this call of a tool or a model is retried. Its fields replace those of the definition. Not for `atMostOnce` tools. */
+  retry?: CallRetryOptions
 }
 
 /**
@@ -51,7 +55,13 @@ export interface ScriptContext<Event extends CloudEvent = CloudEvent, Again = un
   readonly event: Event
   /** The recorded time of the current turn, ms since the epoch. Use it instead of Date.now(). */
   readonly now: number
-  /** Calls a tool, agent, model, workflow or approver. @throws CallError with the code of the failure */
+  /**
+   * Calls a tool, agent, model, workflow or approver, and waits for the answer.
+   *
+   * @example
+   * const price = await ctx.call(quote, { item }, { within: '10m', retry: { maxAttempts: 5 } })
+   * @throws CallError with the code of the failure
+   */
   call<Input, Output>(target: Callable<Input, Output>, input: Input, options?: CallOptions): Promise<Output>
   /**
    * Runs code whose result is recorded, here and once: a request to a service, a query, a file. It runs again after a crash in
@@ -108,29 +118,6 @@ export class CallError extends Error {
     super(`${data.code}: ${data.message}`)
     this.data = data
     this.code = data.code
-  }
-}
-
-/** A promise that knows whether the code ever awaited it. */
-class TrackedPromise<T> extends Promise<T> {
-  isAwaited = false
-
-  static override get [Symbol.species]() {
-    return Promise
-  }
-
-  /** Prevents an unhandled rejection. Does not count as awaiting. */
-  ignoreFailure(): void {
-    super.then(undefined, () => {}).catch(() => {})
-  }
-
-  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise, and `await` calls this
-  override then<A = T, B = never>(
-    resolved?: ((value: T) => A | PromiseLike<A>) | null,
-    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<A | B> {
-    this.isAwaited = true
-    return super.then(resolved, rejected)
   }
 }
 
@@ -285,16 +272,30 @@ function quiescence(): Promise<void> {
   return new Promise(resolve => queueMicrotask(() => process.nextTick(resolve)))
 }
 
-function requestTo(target: Callable<never>, input: unknown) {
+function requestTo(target: Callable<never>, input: unknown, retry: CallRetryOptions | undefined) {
   if (!isCallable(target))
     throw new TidingsError(
       'E_APP_INVALID',
       'ctx.call() was given something that cannot be called: pass a tool, an agent, a model, a workflow or an approval',
     )
+  if (retry !== undefined && target.kind !== 'tool' && target.kind !== 'model')
+    throw invalidRetry(target, `a call of this ${target.kind} is not retried: it fails when its task does`)
   if (target.kind === 'approval') return approvalRequest(target.name, { input }, (target as Approval).approvers)
-  const data = target.kind === 'model' ? input : { input }
+  const request = target.kind === 'model' ? (input as object) : { input }
+  const data = retry === undefined ? request : { ...request, retry: checkedRetry(target, retry) }
   return { type: requestType(target.kind), target: target.name, data }
 }
+
+function checkedRetry(target: Callable<never>, retry: CallRetryOptions): CallRetryOptions {
+  const problem = aCallRetry(retry)
+  if (problem !== undefined) throw invalidRetry(target, problem)
+  if ((target as { options?: { atMostOnce?: boolean } }).options?.atMostOnce)
+    throw invalidRetry(target, 'the tool is atMostOnce, so it never starts twice')
+  return retry
+}
+
+const invalidRetry = ({ name }: Callable<never>, problem: string) =>
+  new TidingsError('E_APP_INVALID', `the option "retry" of the call of "${name}": ${problem}`)
 
 const kinds: readonly unknown[] = ['tool', 'agent', 'model', 'workflow', 'approval'] satisfies Callable['kind'][]
 const isCallable = (target: Callable<never> | undefined | null) =>
@@ -319,7 +320,9 @@ class ScriptScope implements ScriptContext {
   }
 
   call<Input, Output>(target: Callable<Input, Output>, input: Input, options: CallOptions = {}): Promise<Output> {
-    const id = this.#machine.turn.call({ ...requestTo(target, input), key: this.#key(target.name), ...options })
+    const { retry, ...bounds } = options
+    const request = requestTo(target, input, retry)
+    const id = this.#machine.turn.call({ ...request, key: this.#key(target.name), ...bounds })
     return this.#machine.wait(id, target.name) as Promise<Output>
   }
 

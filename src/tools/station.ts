@@ -13,7 +13,7 @@ import { Workers } from '../bus/workers.ts'
 import { type ApprovalAnswer, deniedType, grantedType } from '../tasks/approval.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { claimStart, firstResult, idempotencyKeyOf } from '../tasks/earlier-result.ts'
-import { RetryPolicy } from '../tasks/retry.ts'
+import { retryInRequest, RetryPolicy } from '../tasks/retry.ts'
 import { RunningCalls } from '../tasks/running-calls.ts'
 import { copyOf } from '../json.ts'
 import {
@@ -124,11 +124,17 @@ export class ToolStation {
       if (this.#logErrors.has(failure) || this.#workers.abandoned.aborted) throw failure
       const failed = { ...retries, failures: retries.failures + 1 }
       const isRetryable = failure.code === 'E_TOOL_THREW' || failure.code === 'E_TOOL_TIMEOUT'
-      const retry = isRetryable ? this.#policies.get(tool)?.next(event, failed, error) : undefined
+      const retry = isRetryable ? this.#policy(tool, event)?.next(event, failed, error) : undefined
       if (retry?.after !== undefined)
         return delay(bus, event, { source, retries: failed, after: retry.after, error: failure })
       return doneWith(bus, fail(event, failure, retries))
     }
+  }
+
+  /** The policy of this call: that of the tool, with what the request replaces. */
+  #policy(tool: AnyTool, { data }: CloudEvent): RetryPolicy | undefined {
+    const own = tool.options.atMostOnce ? undefined : retryInRequest(data)
+    return own ? new RetryPolicy({ ...tool.options.retry, ...own }) : this.#policies.get(tool)
   }
 
   #done(event: CloudEvent, output: unknown, retries: Retries): Promise<HandlerResult> {

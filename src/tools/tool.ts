@@ -36,12 +36,14 @@ export interface ToolContext {
 }
 
 /** What a tool does, what it accepts and returns, and how its calls are limited and retried. */
-export interface ToolOptions<Input, Output> {
+export interface ToolOptions<Input, Returned, Given = unknown, Output = Returned> {
   /** Tells models what the tool does and when to use it. */
   description: string
-  input: Schema<Input>
-  output?: Schema<Output>
-  run(input: Input, context: ToolContext): Output | Promise<Output>
+  /** Callers pass its input side, `run` gets its output side. */
+  input: Schema<Input, Given>
+  /** `run` returns its input side, callers get its output side. */
+  output?: Schema<Output, Returned>
+  run(input: Input, context: ToolContext): Returned | Promise<Returned>
   /** Maximum number of runs at once, over all workers of the log. Default: 256 in each process. */
   limit?: number
   /** Maximum number of starts per duration in each process. */
@@ -85,9 +87,9 @@ const checks = {
 type ApprovalCondition<Input> = { demand(input: Input): boolean }['demand']
 
 /** What `tool()` returns. Pass it to `app({ use })`, to `ctx.call`, and to the `tools` of an agent. */
-export interface Tool<Input = unknown, Output = unknown> extends Callable<Input, Output> {
+export interface Tool<Given = unknown, Output = unknown> extends Callable<Given, Output> {
   readonly kind: 'tool'
-  readonly options: ToolOptions<Input, Output>
+  readonly options: ToolOptions<unknown, unknown>
 }
 
 /** A tool of any input and output type. */
@@ -96,8 +98,23 @@ export interface AnyTool extends Callable<never, unknown> {
   readonly options: ToolOptions<unknown, unknown>
 }
 
-/** A tool under its name, dotted lower-case words. Hosted by every worker whose app uses it. @throws E_APP_INVALID */
-export function tool<Input, Output>(name: string, options: ToolOptions<Input, Output>): Tool<Input, Output> {
+/**
+ * A tool under its name, dotted lower-case words. Hosted by every worker whose app uses it.
+ *
+ * @example
+ * const quote = tool('quote', {
+ *   description: 'Asks for a price.',
+ *   input: z.object({ item: z.string(), count: z.number().default(1) }),
+ *   output: z.object({ cents: z.number() }),
+ *   retry: { maxAttempts: 3 },
+ *   run: ({ item, count }, { signal }) => askShop(item, count, signal),
+ * })
+ * @throws E_APP_INVALID
+ */
+export function tool<Input, Returned, Given = Input, Output = Returned>(
+  name: string,
+  options: ToolOptions<Input, Returned, Given, Output>,
+): Tool<Given, Output> {
   assertName(name, 'a tool name')
   checkOptions(`tool "${name}"`, options, checks, ['description', 'input', 'run'])
   const never = neverJson(options.input)

@@ -52,12 +52,12 @@ export interface OnOptions<T> extends Common {
   on: T
 }
 
-export interface InputOptions<Input> {
+export interface InputOptions<Input, Given = unknown> {
   description?: string
   within: Timeout
   version?: number
   /** Schema of the input, which is `s.event`. The workflow is then started by calls instead of events. */
-  input: Schema<Input>
+  input: Schema<Input, Given>
 }
 
 /** Path of the instance key in the data of a type. Made by `by()`. */
@@ -341,7 +341,10 @@ export function workflow<const T extends TypeOrName | readonly TypeOrName[]>(
   name: string,
   options: OnOptions<T>,
 ): Workflow<{ readonly event: DataOf<T extends readonly (infer One)[] ? One : T> }>
-export function workflow<Input>(name: string, options: InputOptions<Input>): Workflow<{ readonly event: Input }, Input>
+export function workflow<Input, Given = Input>(
+  name: string,
+  options: InputOptions<Input, Given>,
+): Workflow<{ readonly event: Input }, Given>
 export function workflow(name: string, options: Common): Workflow
 export function workflow(
   name: string,

@@ -1,0 +1,56 @@
+import { expect, it } from 'vitest'
+import { z } from 'zod'
+import { agent } from '../src/agents/agent.ts'
+import type { CallRetryOptions } from '../src/tasks/retry.ts'
+import { tool } from '../src/tools/tool.ts'
+import { ask, eventsOf, onEveryBus } from './lib/world.ts'
+
+/** A tool that always throws, and notes each run. */
+function failing(options: { retry?: { maxAttempts: number; backoff: number } } = {}) {
+  const runs: number[] = []
+  const definition = tool('fail', {
+    description: '',
+    input: z.null(),
+    ...options,
+    run(_, { attempt }) {
+      runs.push(attempt)
+      throw new Error('down')
+    },
+  })
+  return { definition, runs }
+}
+
+onEveryBus(world => {
+  it.each<[string, CallRetryOptions | undefined, number]>([
+    ['without a policy it has the policy of the tool', undefined, 2],
+    ['with one it has that, and the rest from the tool', { maxAttempts: 4 }, 4],
+    ['names an error that is not retried', { maxAttempts: 4, nonRetryable: ['Error'] }, 1],
+  ])('a call %s', async (_, retry, attempts) => {
+    const log = await world()
+    const { definition, runs } = failing({ retry: { maxAttempts: 2, backoff: 1 } })
+    const caller = agent('caller', { on: 'go', run: ctx => ctx.call(definition, null, { ...(retry && { retry }) }) })
+    const worker = await log.worker({ use: [caller, definition] })
+    const end = await ask(worker, { type: 'go', data: null })
+    expect(end.data).toMatchObject({ error: { code: 'E_TOOL_THREW' } })
+    expect(runs).toHaveLength(attempts)
+    const request = (await eventsOf(worker, end.correlationid)).find(({ type }) => type === 'tool.invoke')
+    expect(request!.data).toEqual({ input: null, ...(retry && { retry }) })
+  })
+
+  it('a malformed policy of a request from elsewhere counts as none', async () => {
+    const log = await world()
+    const { definition, runs } = failing({ retry: { maxAttempts: 2, backoff: 1 } })
+    const caller = agent('caller', {
+      on: 'go',
+      init: () => null,
+      evolve: () => null,
+      decide(_state, [input], ctx) {
+        if (input!.type !== 'go') return ctx.complete(input!.type)
+        ctx.call({ type: 'tool.invoke', target: 'fail', data: { input: null, retry: { maxAttempts: 'many' } } })
+      },
+    })
+    const worker = await log.worker({ use: [caller, definition] })
+    expect((await ask(worker, { type: 'go', data: null })).data).toMatchObject({ output: 'tool.failed' })
+    expect(runs).toHaveLength(2)
+  })
+})
