@@ -1,11 +1,15 @@
-import { agent, app } from '../../src/index.ts'
+import { z } from 'zod'
+import { agent, app, event } from '../../src/index.ts'
 import { feed } from './feed.ts'
 import { openShop } from './shop.ts'
 
+const changed = event('order.changed', z.object({ number: z.number(), item: z.string(), state: z.string() }))
+const wanted = event('parcel.wanted', z.object({ order: z.number(), item: z.string() }))
+
 const clerk = agent('clerk', {
-  on: 'order.changed',
-  async run(ctx, order: { number: number; item: string; state: string }) {
-    if (order.state === 'paid') ctx.emit({ type: 'parcel.wanted', data: { order: order.number, item: order.item } })
+  on: changed,
+  async run(ctx, { number, item, state }) {
+    if (state === 'paid') ctx.emit(wanted, { order: number, item })
   },
 })
 

@@ -1,4 +1,4 @@
-import { agent, app, offlineModel, tool } from '../../src/index.ts'
+import { agent, app, event, offlineModel, tool } from '../../src/index.ts'
 import { z } from 'zod'
 
 const notes = ['On Sunday the shop is open from ten to four.', 'On Monday the shop is closed.']
@@ -13,11 +13,12 @@ export const helper = agent('helper', {
   instructions: 'Answer from the notes.',
   tools: [search],
 })
+const answered = event('question.answered', z.object({ answer: z.string() }))
 export const desk = agent('desk', {
   on: 'question.asked',
   async run(ctx, question: { text: string }) {
     const answer = await ctx.call(helper, question.text)
-    ctx.emit({ type: 'question.answered', data: { answer } })
+    ctx.emit(answered, { answer })
   },
 })
 

@@ -59,7 +59,7 @@ export interface ScriptContext<Event extends CloudEvent = CloudEvent, Again = un
    * Calls a tool, agent, model, workflow or approver, and waits for the answer.
    *
    * @example
-   * const price = await ctx.call(quote, { item }, { within: '10m', retry: { maxAttempts: 5 } })
+   * const { receipt } = await ctx.call(charge, { order, amount }, { within: '10m', retry: { maxAttempts: 5 } })
    * @throws CallError with the code of the failure
    */
   call<Input, Output>(target: Callable<Input, Output>, input: Input, options?: CallOptions): Promise<Output>

@@ -107,7 +107,7 @@ export interface AnyTool extends Callable<never, unknown> {
  *   input: z.object({ item: z.string(), count: z.number().default(1) }),
  *   output: z.object({ cents: z.number() }),
  *   retry: { maxAttempts: 3 },
- *   run: ({ item, count }, { signal }) => askShop(item, count, signal),
+ *   run: async ({ item, count }, { signal }) => (await fetch(`${url}/${item}?count=${count}`, { signal })).json(),
  * })
  * @throws E_APP_INVALID
  */
