@@ -124,6 +124,8 @@ export const errors = {
     "The model returned neither text nor a tool call, also after a second request. Make the instructions more precise; agent({ finish: { empty: 'accept' } }) accepts the empty answer.",
   E_MODEL_UNFINISHED:
     "The model stopped for a reason that does not mean that its answer is complete. If it does for your provider: agent({ finish: { other: 'accept' } }).",
+  E_AGENT_REFUSED:
+    'A guard of the agent refused a message or the answer; the message says why. Change the input, or the guard.',
   E_AGENT_INPUT:
     'The input does not match the schema of the agent. Correct the caller, or `input` of the agent; without it, the schemas of `on` apply.',
   E_AGENT_STEPS:

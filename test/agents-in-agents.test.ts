@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { agent, handover, model, tool, workflow } from '../src/index.ts'
 import { plainModel, readIn } from './lib/plain-model.ts'
+import { lines } from './lib/reading.ts'
 import { ask, eventsOf, onEveryBus, typesOf } from './lib/world.ts'
 
 /* Agents and workflows among the tools of a model agent, with everything between them on the log. */
@@ -64,6 +65,29 @@ onEveryBus(world => {
       const calls = typesOf(events).filter(type => type.endsWith('.invoke') && type !== 'agent.invoke')
       expect(calls.length).toBeLessThanOrEqual(12)
       expect(calls.length).toBeGreaterThan(8)
+    })
+
+    it('is guarded: messages and answers are checked, rewritten and refused by calls', async () => {
+      const names = tool('names.hide', {
+        description: 'Hides names.',
+        input: z.object({ message: z.string() }),
+        run: ({ message }) => ({ allow: !message.includes('password'), rewrite: message.replace('Ann', 'N.') }),
+      })
+      const calm = agent('calm', {
+        run: (_ctx, { output }: { output: string }) => ({ allow: true, rewrite: output.toLowerCase() }),
+      })
+      const { model: own } = scripted('echo', prompt => readIn(prompt).join(' | ').toUpperCase())
+      const echo = agent('echo', { model: own, instructions: 'Echo.', guard: { input: names, output: calm } })
+      const log = await world()
+      const worker = await log.worker({ use: [echo, names, calm] })
+      const done = await ask(worker, invoke('echo', 'Ann asks'))
+      expect(done.data).toMatchObject({ output: 'n. asks' })
+      expect((await ask(worker, invoke('echo', 'my password'))).data).toMatchObject({
+        error: { code: 'E_AGENT_REFUSED' },
+      })
+      expect(await lines(log.place, 'trace', done.correlationid)).toMatch(
+        /tool names\.hide .*\[guard\](.*\n)*.*agent calm .*\[guard\]/,
+      )
     })
 
     it('hands its conversation over: the other agent reads all of it, and answers', async () => {

@@ -36,6 +36,7 @@ import {
   type StartEvent,
   type StartsOn,
 } from './input.ts'
+import type { GuardOptions } from './guard.ts'
 import { offeredTools, type ModelTool } from './loop-tools.ts'
 import { describeLoop } from './describe-loop.ts'
 import { modelLoop } from './model-loop.ts'
@@ -92,6 +93,8 @@ export interface ModelAgentOptions<Output, Given = unknown> extends CommonAgentO
   parallelTools?: boolean
   /** What the first request of a task must call: this entry of `tools`, or `required`: any. Later requests are free. */
   toolChoice?: 'required' | ModelTool
+  /** Tools, agents or workflows that check messages and answers: they allow, rewrite or refuse them. */
+  guard?: GuardOptions
   /** Asks the provider to cache instructions, tools and conversation. Only Anthropic needs it. */
   cache?: boolean
 }
@@ -233,7 +236,12 @@ export function agent(
       machine: programMachine(program, loopCheck),
       isBuiltIn: true,
     },
-    needs: { model: options.model, tools: options.tools ?? [], document, key },
+    needs: {
+      model: options.model,
+      tools: [...(options.tools ?? []), ...Object.values(options.guard ?? {})],
+      document,
+      key,
+    },
   }
 }
 
@@ -281,6 +289,7 @@ const modelChecks = {
   parallelTools: aFlag,
   toolChoice: anything,
   cache: aFlag,
+  guard: optionsOf({ input: aGuard, output: aGuard } satisfies Record<keyof GuardOptions, Check>),
   ...settingChecks,
   finish: optionsOf({
     length: oneOf('continue', 'fail', 'accept'),
@@ -298,6 +307,13 @@ function formOf(options: object): [Readonly<Record<string, Check>>, readonly str
   if (['model', 'instructions', 'tools', 'output'].some(name => name in options)) return [modelChecks, ['instructions']]
   // The form is unknown, so a misspelt option may belong to any.
   return [{ ...programChecks, ...modelChecks, ...scriptChecks }, ['run']]
+}
+
+function aGuard(value: unknown): string | undefined {
+  const { kind } = (value ?? {}) as { kind?: unknown }
+  return kind === 'tool' || kind === 'agent' || kind === 'workflow'
+    ? undefined
+    : `must be what tool(), agent() or workflow() gives, not ${describeValue(value)}`
 }
 
 function toolsOf(value: unknown): string | undefined {

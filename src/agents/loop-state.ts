@@ -13,6 +13,7 @@ import {
   type PromptedData,
 } from '../tasks/conversation.ts'
 import type { TurnContext } from '../tasks/program.ts'
+import type { GuardOptions, GuardSubject } from './guard.ts'
 import { modelToolName, type OfferedTool } from './loop-tools.ts'
 
 /* What the loop of a model agent remembers between two turns, and how events change it. */
@@ -22,6 +23,9 @@ interface ModelCall {
   toolCallId: string
   toolName: string
 }
+
+/** A message of the user, or the answer, that a guard checks. */
+export type Guarded = { readonly message: string } | { readonly output: unknown }
 
 export interface LoopState {
   /** The last model.invoke. */
@@ -41,6 +45,14 @@ export interface LoopState {
   queued?: ModelToolCall[]
   /** The call of the agent that continues the conversation. */
   successor?: string
+  /** With guards: the start of the task. */
+  start?: string
+  /** Messages of the user that no guard has been asked about yet. */
+  unguarded?: string[]
+  /** Calls of guards: what they check. */
+  guards?: Record<string, Guarded>
+  /** Calls of guards that were answered since the last request. */
+  judged?: Record<string, Guarded>
   /** Further messages of the user that were taken: one may be delivered twice. */
   said?: string[]
   steps: number
@@ -70,6 +82,7 @@ interface FoldOptions {
   readonly joins: boolean
   readonly parallelTools: boolean
   readonly countsTokens: boolean
+  readonly guard: GuardOptions
 }
 
 /** What a task begins with: its start as the first message, or the conversation that it continues. */
@@ -86,11 +99,31 @@ function startOf({ id, type, data }: CloudEvent): Pick<LoopState, 'prev' | 'fres
   }
 }
 
-export const beginLoop = (start: CloudEvent): LoopState => ({ ...startOf(start), open: {}, steps: 0, misfits: 0 })
+export function beginLoop(start: CloudEvent, { input, output }: GuardOptions): LoopState {
+  const begun = startOf(start)
+  const isUnguarded = input && begun.fresh.at(-1)?.role === 'user'
+  return {
+    ...begun,
+    ...((input ?? output) && { start: start.id }),
+    ...(isUnguarded && { unguarded: [start.id] }),
+    open: {},
+    steps: 0,
+    misfits: 0,
+  }
+}
 
 /** Folds an input, or an event that the task emitted. */
 export function foldIntoLoop(state: LoopState, event: CloudEvent, options: FoldOptions): LoopState {
   const { id, type, target } = event
+  if (event.call !== undefined && state.guards?.[event.call]) {
+    takeVerdict(state, event)
+    return state
+  }
+  const subject = state.start !== undefined && id !== state.start ? subjectOf(event) : undefined
+  if (subject) {
+    guarding(state, id, subject)
+    return state
+  }
   const call = event.call === undefined ? undefined : state.open[event.call]
   if (call) {
     delete state.open[event.call!]
@@ -109,7 +142,7 @@ export function foldIntoLoop(state: LoopState, event: CloudEvent, options: FoldO
       takeResult(state, event.data as ModelResult, options)
       break
     case messageType:
-      if (state.successor === undefined) takeMessage(state, id)
+      if (state.successor === undefined) takeMessage(state, id, options)
       break
     case 'agent.invoke':
       // Without a step it is the start of the task.
@@ -143,8 +176,40 @@ export function takePrompt(state: LoopState, event: string, { message, instructi
   if (instructions !== undefined) state.instructions = event
   if (message === undefined || state.fresh.at(-1)?.role !== 'user') return
   state.fresh[state.fresh.length - 1] = { role: 'user', event }
+  if (state.unguarded) state.unguarded = [event]
   state.first ??= { role: 'user', event }
 }
+
+/** What a call of a guard is about; undefined for other events. */
+function subjectOf({ type, data }: CloudEvent): Guarded | undefined {
+  if (type !== 'tool.invoke' && type !== 'agent.invoke') return undefined
+  const { guard, input } = data as { guard?: GuardSubject; input?: { output?: unknown } }
+  return guard && 'output' in guard ? { output: input?.output } : guard
+}
+
+export function guarding(state: LoopState, call: string, guarded: Guarded) {
+  state.guards = { ...state.guards, [call]: guarded }
+  if ('message' in guarded) state.unguarded = state.unguarded?.filter(id => id !== guarded.message) ?? []
+}
+
+/** A rewritten message takes the place of the one that was checked. */
+function takeVerdict(state: LoopState, { id, call, type, data }: CloudEvent) {
+  const { [call!]: guarded, ...guards } = state.guards!
+  state.guards = guards
+  state.judged = { ...state.judged, [call!]: guarded! }
+  const isAnswer = type === 'tool.result' || type === 'agent.task.completed'
+  const { output } = (data ?? {}) as { output?: unknown }
+  const isRewritten = isAnswer && typeof output === 'object' && output !== null && 'rewrite' in output
+  if (!('message' in guarded!) || !isRewritten) return
+  const { message } = guarded
+  const rewritten = (ref: MessageRef): MessageRef => (ref.event === message ? { role: 'user', event: id } : ref)
+  state.first = rewritten(state.first ?? { role: 'user', event: state.start! })
+  state.fresh = state.fresh.map(rewritten)
+}
+
+/** Whether a guard has not answered yet: then the model is not asked, and the task does not end. */
+export const isGuarded = ({ guards = {}, unguarded = [] }: LoopState) =>
+  Object.keys(guards).length + unguarded.length > 0
 
 const isMisfit = ({ code, summary }: { code?: string; summary?: true }) => code === undefined && !summary
 
@@ -158,6 +223,7 @@ function takeRequest(
   if (summary) state.summary = { prev: state.prev, messages: messages.slice(0, -1), first }
   else if (countsTokens) state.chain = (state.chain ?? 0) + 1
   delete state.summarized
+  delete state.judged
   state.prev = id
   state.fresh = []
   state.steps++
@@ -208,8 +274,9 @@ function dequeue(state: LoopState, made: string) {
   else delete state.queued
 }
 
-function takeMessage(state: LoopState, event: string) {
+function takeMessage(state: LoopState, event: string, { guard }: FoldOptions) {
   if (state.said?.includes(event)) return
+  if (guard.input) state.unguarded = [...(state.unguarded ?? []), event]
   state.said = [...(state.said ?? []), event].slice(-maxSaid)
   state.fresh.push({ role: 'user', event })
 }

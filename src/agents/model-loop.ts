@@ -4,6 +4,7 @@ import { validateNow, type Schema } from '../schema.ts'
 import {
   endOf,
   promptedType,
+  userContent,
   type EarlierConversation,
   type MessageRef,
   type ModelRequest,
@@ -17,14 +18,17 @@ import { messageType } from '../tasks/asked.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { inputOf, type Program, type TurnContext } from '../tasks/program.ts'
 import { canContinue, defaultRules, unfinished, type FinishRules, type Unfinished } from './finish.ts'
+import { guardRequest, verdictOf, type GuardOptions } from './guard.ts'
 import { answerTool, modelToolName, type OfferedTool } from './loop-tools.ts'
 import {
   addMessage,
   beginLoop,
   firstOf,
   foldIntoLoop,
+  guarding,
   hasUnread,
   isAsking,
+  isGuarded,
   minChain,
   takePrompt,
   type LoopState,
@@ -59,6 +63,7 @@ export interface LoopOptions {
   /** The tool that the first request must call; `required`: any. */
   toolChoice?: 'required' | { readonly name: string }
   maxContextTokens?: number
+  guard?: GuardOptions
   /** What the task begins with, if it depends on its input. */
   prepare?: ((start: CloudEvent) => PromptedData) | undefined
 }
@@ -71,6 +76,7 @@ const defaultWindow = 200
 export function modelLoop(options: LoopOptions): Program<LoopState> {
   const { model, definition, output, within, maxSteps = defaultSteps, window = defaultWindow } = options
   const { parallelTools = true, toolChoice, prepare, maxContextTokens = Infinity } = options
+  const { guard = {} } = options
   const rules = { ...defaultRules, ...options.finish }
   const tools = new Map(options.tools.map(tool => [tool.name, tool]))
   const hasAnswerTool = tools.get(answerTool)?.answer !== undefined
@@ -78,6 +84,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
   const bound = within !== undefined && { within }
 
   const ask = (state: LoopState, ctx: TurnContext, more: readonly MessageRef[] = []) => {
+    if (isGuarded(state)) return
     if (state.steps >= maxSteps)
       return ctx.fail(failure('E_AGENT_STEPS', `no answer after ${maxSteps} model calls (maxSteps)`))
     const isTooLong = (state.tokens ?? 0) > maxContextTokens && (state.chain ?? 0) >= minChain
@@ -98,12 +105,47 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     ctx.call({ type: 'model.invoke', target: model, data, ...bound })
   }
 
+  /** Ends the task, once the guard allows the answer. */
+  const finish = (value: unknown, ctx: TurnContext) => {
+    if (!guard.output) return ctx.complete(value)
+    ctx.call({ ...guardRequest(guard.output, { output: value }, { output: true }), ...bound })
+  }
+
+  /** Has a message of the user checked, before the next request contains it. */
+  const guardMessage = (
+    state: LoopState,
+    ctx: TurnContext,
+    { event, content }: { event: string; content: unknown },
+  ) => {
+    const subject = { message: event }
+    guarding(state, ctx.call({ ...guardRequest(guard.input!, { message: content }, subject), ...bound }), subject)
+  }
+
+  /** Follows the decision of a guard. True if the task ended. */
+  const follow = (answered: CloudEvent, state: LoopState, ctx: TurnContext): boolean => {
+    const guarded = state.judged![answered.call!]!
+    const verdict = verdictOf(answered, `the guard of the ${'output' in guarded ? 'output' : 'input'}`)
+    if ('error' in verdict) ctx.fail(verdict.error)
+    else if ('output' in guarded && !hasUnread(state)) {
+      if (!('rewrite' in verdict)) ctx.complete(guarded.output)
+      else {
+        const checked = output ? validateNow(output, verdict.rewrite) : { value: verdict.rewrite }
+        if ('value' in checked) ctx.complete(checked.value)
+        else
+          ctx.fail(
+            failure('E_MODEL_OUTPUT', `the guard rewrote the output, which then does not fit: ${checked.problem}`),
+          )
+      }
+    } else return false
+    return true
+  }
+
   /** The final answer, if it is given by the only call of a step; else the calls of the step. */
   const handleCalls = (calls: readonly ModelToolCall[], state: LoopState, ctx: TurnContext) => {
     const [{ toolCallId, toolName, input, malformed }] = calls as [ModelToolCall]
     const given = calls.length === 1 && malformed === undefined ? tools.get(toolName)?.answer?.(input) : undefined
     if (!given) return callTools(calls, state, ctx)
-    if ('value' in given && !hasUnread(state)) return ctx.complete(given.value)
+    if ('value' in given && !hasUnread(state)) return finish(given.value, ctx)
     const problem = 'problem' in given ? given.problem : 'the user has said more; answer again'
     const error = failure('E_MODEL_OUTPUT', problem)
     if ('problem' in given && state.misfits >= maxMisfits) return ctx.fail(error)
@@ -150,7 +192,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
 
   /** After the tool calls of a step: asks the model again, or lets another agent continue. */
   const endStep = (state: LoopState, ctx: TurnContext, more: readonly MessageRef[] = []) => {
-    if (!state.handover) return ask(state, ctx, more)
+    if (!state.handover || isGuarded(state)) return ask(state, ctx, more)
     const conversation: EarlierConversation = {
       prev: state.prev,
       messages: more.reduce(addMessage, state.fresh),
@@ -167,7 +209,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     const outcome = callOutcome(answered)
     if ('error' in outcome) return ctx.fail(outcome.error)
     const checked = output ? validateNow(output, outcome.output) : { value: outcome.output }
-    if ('value' in checked) return ctx.complete(checked.value)
+    if ('value' in checked) return finish(checked.value, ctx)
     ctx.fail(failure('E_MODEL_OUTPUT', `the agent that took over gave another output: ${checked.problem}`))
   }
 
@@ -182,9 +224,9 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     ask(state, ctx, [{ role: 'user', event: ctx.emit({ type: 'agent.noted', data }) }])
 
   const answer = (text: string, state: LoopState, ctx: TurnContext) => {
-    if (!output) return ctx.complete(text)
+    if (!output) return finish(text, ctx)
     const parsed = parseOutput(output, text)
-    if ('value' in parsed) return ctx.complete(parsed.value)
+    if ('value' in parsed) return finish(parsed.value, ctx)
     if (state.misfits >= maxMisfits) return ctx.fail(failure('E_MODEL_OUTPUT', parsed.problem))
     const how = hasAnswerTool ? `by a call of ${answerTool}` : 'with JSON only'
     note(state, ctx, { text: `That does not fit the schema: ${parsed.problem}. Answer again, ${how}.` })
@@ -194,7 +236,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
   const handleUnfinished = (end: Unfinished, result: ModelResult, state: LoopState, ctx: TurnContext) => {
     const { text, toolCalls } = result
     // Asked to go on, it had nothing to add.
-    if (end === 'empty' && state.partial !== undefined) return ctx.complete(state.partial)
+    if (end === 'empty' && state.partial !== undefined) return finish(state.partial, ctx)
     const times = state.unfinished ?? 0
     const isOver = times > maxContinues || !canContinue(end, result)
     if (rules[end] === 'fail' || (rules[end] === 'continue' && isOver))
@@ -209,17 +251,31 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
   }
 
   return {
-    init: beginLoop,
+    init: start => beginLoop(start, guard),
     evolve: (state, event) =>
-      foldIntoLoop(state, event, { tools, joins: !output, parallelTools, countsTokens: maxContextTokens < Infinity }),
+      foldIntoLoop(state, event, {
+        tools,
+        joins: !output,
+        parallelTools,
+        countsTokens: maxContextTokens < Infinity,
+        guard,
+      }),
 
     decide(state, inputs, ctx) {
       if (prepare && !state.isPrepared && state.steps === 0) {
         const data = prepare(ctx.start)
-        takePrompt(state, ctx.emit({ type: promptedType, data }), data)
+        const event = ctx.emit({ type: promptedType, data })
+        takePrompt(state, event, data)
+        if (state.unguarded?.includes(event)) guardMessage(state, ctx, { event, content: data.message })
       }
+      for (const each of inputs)
+        if (state.unguarded?.includes(each.id)) guardMessage(state, ctx, { event: each.id, content: userContent(each) })
       for (const input of inputs) {
         const { type, data, call } = input
+        if (call !== undefined && state.judged?.[call]) {
+          if (follow(input, state, ctx)) return
+          continue
+        }
         if (call !== undefined && call === state.successor) return passOn(input, ctx)
         if (type === 'model.failed' || (type === 'call.expired' && call === state.prev))
           return ctx.fail((data as { error: ErrorData }).error)

@@ -55,6 +55,9 @@ export function isMessagePart(value: unknown): value is MessagePart {
 /** What an event says as a message of the user. */
 export function userContent(event: CloudEvent): unknown {
   if (event.type === 'model.result') return `Summary of the conversation so far:\n\n${(event.data as ModelResult).text}`
+  // The answer of a guard that rewrote the message.
+  if (event.type === 'tool.result' || event.type === 'agent.task.completed')
+    return (event.data as { output?: { rewrite?: unknown } | null } | null)?.output?.rewrite
   if (event.type === promptedType) return (event.data as PromptedData | null)?.message
   if (event.type === 'agent.noted') return (event.data as { text?: unknown } | null)?.text
   return event.type === messageType ? (event.data as { message?: unknown } | null)?.message : inputOf(event)

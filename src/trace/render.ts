@@ -97,9 +97,8 @@ function linesOf(step: TraceStep): Line[] {
     return [{ ...taskLine(item, ended, guides), below: stackLines(ended, item, below) }]
   }
   const outcome = requestOutcome(item)
-  const requestLine = called
-    ? takingOver(item, taskLine(called, outcome ?? taskOutcome(called), guides))
-    : nodeLine(item, outcome, guides)
+  const ofTask = called && taskLine(called, outcome ?? taskOutcome(called), guides)
+  const requestLine = withMark(item, ofTask ?? nodeLine(item, outcome, guides))
   const line = outcome ? { ...requestLine, below: stackLines(outcome, called, below) } : requestLine
   const late = item.answers.filter(answer => answer.verdict === 'late')
   return [line, ...late.map(answer => lateLine(item, answer, below))]
@@ -112,10 +111,14 @@ function stackLines({ stack }: TraceOutcome, task: TraceTask | undefined, below:
   return stack.split('\n').map(line => `${below}     ${printable(line)}`)
 }
 
-/** Marks the task of an agent that continues the conversation of its caller. */
-function takingOver({ event }: TraceNode, line: Line): Line {
-  const { conversation } = (event.data ?? {}) as { conversation?: Partial<EarlierConversation> | null }
-  return conversation?.handover ? { ...line, note: `[takes over]  ${line.note}` } : line
+/** Marks a call that is not what the model asked for: the hand-over of a conversation, and a guard. */
+function withMark({ event }: TraceNode, line: Line): Line {
+  const { conversation, guard } = (event.data ?? {}) as {
+    conversation?: Partial<EarlierConversation> | null
+    guard?: unknown
+  }
+  const mark = conversation?.handover ? '[takes over]' : guard ? '[guard]' : undefined
+  return mark === undefined ? line : { ...line, note: `${mark}  ${line.note}` }
 }
 
 /** A workflow instance with a key has its own correlation. The event routed to it names the other correlation. */
