@@ -55,6 +55,28 @@ test('the examples of the docs compile', async () => {
   await tsc.catch(error => expect.unreachable((error as { stdout: string }).stdout))
 })
 
+const described = [
+  'ScriptContext',
+  'CommonAgentOptions',
+  'TypedAgentOptions',
+  'ModelAgentOptions',
+  'Program',
+  'ToolOptions',
+  'ToolContext',
+]
+
+test.each([...described, 'AppOptions'])('docs/guides/agents-and-tools.md names every member of %s', async name => {
+  const sources = await Promise.all(
+    globSync('src/**/*.ts', { cwd: root }).map(file => readFile(join(root, file), 'utf8')),
+  )
+  const declaration = new RegExp(`^(?:export )?interface ${name}\\b[^{]*\\{\\n([^]*?)^\\}`, 'm')
+  const body = sources.map(source => declaration.exec(source)?.[1]).find(found => found !== undefined)
+  const members = [...body!.matchAll(/^ {2}(?:readonly )?(\w+)[?:(<]/gm)].map(([, member]) => member!)
+  expect(members).not.toEqual([])
+  const page = await readFile(join(root, 'docs/guides/agents-and-tools.md'), 'utf8')
+  expect(members.filter(member => !new RegExp(`\`[^\`]*\\b${member}\\b[^\`]*\``).test(page))).toEqual([])
+})
+
 async function projectFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-guide-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
