@@ -4,7 +4,8 @@ import { dim } from '../trace/text.ts'
 
 /** What a person may try on a running app, in a second terminal. */
 export function firstCommands({ agents, programs, triggers }: App): string[] {
-  const model = agents.find(({ needs }) => needs)
+  // One that also starts on events takes their data, not a text.
+  const model = agents.find(({ needs, definition }) => needs && definition.on.length === 0)
   const type = programs.flatMap(({ on }) => on).find(each => !isRuntimeType(each) && !/[*>]/.test(each))
   const received = new Set(triggers.flatMap(({ types }) => types))
   return [

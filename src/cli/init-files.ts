@@ -87,6 +87,7 @@ const settings = (template: TemplateName, secret: string) =>
     ...(template === 'agent' || template === 'chat'
       ? [
           '# The model: openai/NAME, anthropic/NAME, google/NAME, or URL#NAME of a server with the API of OpenAI. Default: offline.',
+          '# Install its package first: npm install @ai-sdk/openai',
           '# TIDINGS_MODEL=openai/gpt-5',
           '# OPENAI_API_KEY=',
         ]

@@ -249,6 +249,20 @@ describe('what did not come', () => {
     expect(error).toMatch(/agent\.task\.failed  .*too much/)
   })
 
+  it('is not awaited without end, and the report is short', async () => {
+    const ticker = agent('ticker', {
+      on: 'go',
+      async run(ctx) {
+        for (let n = 0; n < 100; n++) await ctx.sleep('1d')
+      },
+    })
+    await using world = await testApp(app({ use: [ticker] }))
+    await world.publish('go', null)
+    await expect(world.expect('gone', undefined, { within: '90d' })).rejects.toThrow(
+      /between 2026-01-01 .* and 2026-04-01 .* too far ahead\nWhat happened:\n {2}… 132 earlier events\n(.*\n){49}.* timer\.fired /,
+    )
+  })
+
   it('is not awaited behind a tool that hangs', async () => {
     const hanging = tool('slow', { description: 'Hangs.', input: z.null(), run: () => new Promise(() => {}) })
     const caller = agent('caller', { on: 'go', run: ctx => ctx.call(hanging, null) })

@@ -64,6 +64,8 @@ export interface AnswerOptions extends SkipOptions {
 }
 
 const defaultSkip = '366d'
+/** Events that the error of a wait lists. */
+const maxReportedEvents = 50
 const defaultStallTimeoutMs = 4_000
 const defaultNow = Date.UTC(2026, 0, 1)
 
@@ -130,7 +132,7 @@ export class TestApp {
    * @example assert.equal(await (await world.ask(helper, 'When?')).result(), 'On Sunday.')
    */
   async ask<Input, Output>(
-    target: Askable<Input, Output>,
+    target: Askable<Input, Output> | string,
     input: Input,
     options?: AskOptions,
   ): Promise<TaskHandle<Output>> {
@@ -143,7 +145,9 @@ export class TestApp {
       ending.then(settled, settled)
       const within = waiting?.within ?? 'forever'
       const skip = within === 'forever' ? defaultSkip : within
-      return (await this.#wait(() => outcome, `the result of "${target.name}"`, skip)).of
+      return (
+        await this.#wait(() => outcome, `the result of "${typeof target === 'string' ? target : target.name}"`, skip)
+      ).of
     }
     return handle
   }
@@ -254,10 +258,18 @@ export class TestApp {
         await this.#read()
         const waited =
           this.#clock.now() > started ? ` between ${timeText(started)} and ${timeText(this.#clock.now())}` : ''
-        const lines = [`${what} did not come${waited}: ${why}`, 'What happened:', this.timeline() || '  nothing']
+        const lines = [`${what} did not come${waited}: ${why}`, 'What happened:', ...this.#newest()]
         return new AssertionError({ message: [...lines, ...(await this.#deferred())].join('\n') })
       },
     })
+  }
+
+  /** The end of the timeline, for an error. */
+  #newest(): string[] {
+    const lines = this.timeline().split('\n')
+    const omitted = lines.length - maxReportedEvents
+    if (omitted > 0) return [`  … ${omitted} earlier events`, ...lines.slice(omitted)]
+    return this.#events.length === 0 ? ['  nothing'] : lines
   }
 
   /** Deliveries that wait for a person: an error that nobody handled is often the reason why something did not come. */

@@ -7,7 +7,7 @@ const quietRounds = 3
 /** Rounds after which the loop waits for work outside of the event loop, such as a request to a server. */
 const eagerRounds = 100
 /** How often one wait may move the clock: an app that sleeps and wakes without end must not hang its test. */
-const maxMoves = 10_000
+const maxMoves = 3_000
 
 interface Wait {
   /** Looks at the idle app. Undefined: go on. */

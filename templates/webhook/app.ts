@@ -15,6 +15,7 @@ const reserve = tool('stock.reserve', {
   description: 'Reserves an item',
   input: z.object({ item: z.string() }),
   retry: { retryFor: '10m' },
+  output: z.object({ shelf: z.string() }),
   run: ({ item }) => ({ shelf: `shelf of ${item}` }),
 })
 
@@ -22,7 +23,7 @@ export const clerk = agent('clerk', {
   on: placed,
   async run(ctx, { order, item }) {
     const { shelf } = await ctx.call(reserve, { item })
-    ctx.emit({ type: reserved.type, data: { order, shelf } })
+    ctx.emit(reserved, { order, shelf })
   },
 })
 
