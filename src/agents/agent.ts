@@ -1,7 +1,8 @@
 import type { LanguageModelV4 } from '@ai-sdk/provider'
 import { TidingsError } from '../errors.ts'
 import type { AnyEventType, CloudEvent } from '../event.ts'
-import { assertName, isTypePattern } from '../pattern.ts'
+import type { Redactor } from '../bus/redact.ts'
+import { assertName, isType, isTypePattern } from '../pattern.ts'
 import {
   aTimeout,
   aCount,
@@ -23,7 +24,8 @@ import type { Timeout } from '../tasks/duration.ts'
 import { settingChecks, type ModelSettings } from '../tasks/model-settings.ts'
 import { inputOf, ProgramMachine, type Program, type ProgramDefinition } from '../tasks/program.ts'
 import { sourceLocation } from '../stack.ts'
-import { ScriptMachine, type Callable, type Script, type ScriptContext } from '../tasks/script.ts'
+import { ScriptMachine } from '../tasks/script.ts'
+import type { Callable, Script, ScriptContext } from '../tasks/script-context.ts'
 import { digest } from '../tasks/turn.ts'
 import type { FinishRules } from './finish.ts'
 import {
@@ -105,6 +107,8 @@ export interface ScriptAgentOptions<Input, Output> extends CommonAgentOptions {
   on?: string | readonly string[]
   input?: never
   run(ctx: ScriptContext, input: Input): Promise<Output> | Output
+  /** Types of the events that the code waits for with `ctx.waitFor`. */
+  waitsFor?: readonly StartsOn[]
   /** Maximum number of turns, after which the code must have called `continueAs`. Default 2,000. */
   maxTurns?: number
 }
@@ -113,6 +117,8 @@ export interface ScriptAgentOptions<Input, Output> extends CommonAgentOptions {
 export interface TypedAgentOptions<On, Output, Parsed, Given> extends CommonAgentOptions {
   on?: On & (StartsOn | readonly StartsOn[])
   input?: Schema<Parsed, Given>
+  /** Types of the events that the code waits for with `ctx.waitFor`. */
+  waitsFor?: readonly StartsOn[]
   /** A function property, so that the compiler compares its parameters strictly. */
   run: (
     ctx: ScriptContext<StartEvent<On>, CallInput<On, Parsed, Given>>,
@@ -182,7 +188,7 @@ export function agent<Output, const On extends StartsOn | readonly StartsOn[] = 
 export function agent(
   name: string,
   options:
-    | (CommonAgentOptions & { run: Script; maxTurns?: number })
+    | (CommonAgentOptions & { run: Script; waitsFor?: readonly StartsOn[]; maxTurns?: number })
     | ProgramAgentOptions<unknown>
     | ModelAgentOptions<unknown>,
 ): Agent<never, unknown> {
@@ -191,17 +197,20 @@ export function agent(
   const at = sourceLocation(new Error().stack)
   const on: readonly StartsOn[] = [options.on ?? []].flat()
   const check = startCheck({ name, on, input: options.input })
-  const types = on.map(each => (typeof each === 'string' ? each : each.type))
+  const types = on.map(typeNameOf)
   const shared = { name, version: options.version ?? 1, on: types, ...(at && { at }) }
   const { description } = options
-  const events = eventTypesIn(on)
-  const input = options.input ?? (on.length === 1 ? events[0]?.schema : undefined)
+  const awaited: readonly StartsOn[] = ('run' in options && options.waitsFor) || []
+  const waitsFor = awaited.map(typeNameOf)
+  const events = eventTypesIn([...on, ...awaited])
+  const input = options.input ?? (on.length === 1 ? eventTypesIn(on)[0]?.schema : undefined)
   const more = { ...(description !== undefined && { description }), ...(input && { input }) }
   const named = { kind: 'agent', name, events, ...more } as const
   if ('run' in options) {
     const { run, maxTurns = 2_000 } = options
-    const machine = (start: CloudEvent) => new ScriptMachine({ name, run, maxTurns, check }, start)
-    return { ...named, definition: { ...shared, hash: digest(String(run)), machine, isScript: true } }
+    const machine = (start: CloudEvent, redactor: Redactor) =>
+      new ScriptMachine({ name, run, maxTurns, check, waitsFor, redactor }, start)
+    return { ...named, definition: { ...shared, hash: digest(String(run)), machine, waitsFor, isScript: true } }
   }
   if ('decide' in options) {
     const hash = digest([options.init, options.evolve, options.decide].map(String))
@@ -264,7 +273,7 @@ const common = { on: aTypePattern, input: aSchema, version: aCount, description:
   Check
 >
 
-const scriptChecks = { ...common, run: aFunction, maxTurns: aCount } satisfies Record<
+const scriptChecks = { ...common, run: aFunction, waitsFor: typesOnly, maxTurns: aCount } satisfies Record<
   keyof ScriptAgentOptions<never, unknown>,
   Check
 >
@@ -337,6 +346,13 @@ function programMachine<State>(program: Program<State>, check?: StartCheck): Pro
     : program
   return (start, redactor, snapshot) => new ProgramMachine({ program: checked, start, redactor, snapshot })
 }
+
+function typesOnly(value: unknown): string | undefined {
+  const isList = Array.isArray(value) && value.every(each => isType((each as AnyEventType | null)?.type ?? each))
+  return isList ? undefined : 'must be a list of event types, which are no patterns'
+}
+
+const typeNameOf = (each: StartsOn) => (typeof each === 'string' ? each : each.type)
 
 function aTypePattern(value: unknown): string | undefined {
   const list = [value].flat()

@@ -2,7 +2,7 @@ import { failure, type ErrorData } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import type { CallRequest } from '../tasks/program.ts'
-import { requestType } from '../tasks/script.ts'
+import { requestType } from '../tasks/script-context.ts'
 import type { LoopProgram, LoopTool } from './loop-tools.ts'
 
 /*

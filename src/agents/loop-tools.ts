@@ -2,7 +2,7 @@ import { failure, type ErrorData } from '../errors.ts'
 import { invalidAt } from '../options.ts'
 import { jsonSchema, validateNow, type JsonSchema, type Schema } from '../schema.ts'
 import type { CallRequest } from '../tasks/program.ts'
-import { requestType, type Callable } from '../tasks/script.ts'
+import { requestType, type Callable } from '../tasks/script-context.ts'
 
 /*
  * What a model agent offers its model as tools. A tool, an agent and a workflow are called, and the model gets the answer. A hand-over

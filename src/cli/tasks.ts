@@ -1,4 +1,6 @@
 import { styleText } from 'node:util'
+import type { Bus } from '../bus/bus.ts'
+import { readTaskState } from '../tasks/task-state.ts'
 import { taskStates, type TaskRow, type TaskState } from '../trace/index/rows.ts'
 import { shortId } from '../trace/short-id.ts'
 import { countText, dim, padOrShorten, printable, shorten } from '../trace/text.ts'
@@ -25,8 +27,22 @@ export async function tasksCommand(options: TasksOptions): Promise<void> {
     ...(state !== undefined && { state }),
     ...(since !== undefined && { since: parseTime(since) }),
   }
-  const found = await withExistingLog(bus => queryIndex(bus, index => index.tasks(filter)))
+  const found = await withExistingLog(async bus => {
+    const rows = await queryIndex(bus, index => index.tasks(filter))
+    return Promise.all(rows.map(row => withShown(bus, row)))
+  })
   await printAll(options, found, line, 'No task matches.')
+}
+
+/** What a running task shows of itself. */
+interface ShownTask extends TaskRow {
+  readonly shows?: unknown
+}
+
+async function withShown(bus: Bus, row: TaskRow): Promise<ShownTask> {
+  if (row.state !== 'running' && row.state !== 'waiting') return row
+  const state = (await readTaskState(bus, row.task))?.state
+  return state === undefined ? row : { ...row, shows: state }
 }
 
 const isState = (state: string): state is TaskState => (taskStates as readonly string[]).includes(state)
@@ -35,11 +51,12 @@ const colours = {
   running: 'cyan', waiting: 'yellow', completed: 'green', failed: 'red', cancelled: 'yellow', continued: 'green',
 } as const // biome-ignore format: one table
 
-function line({ task, program, version, hash, state, turns, since, waitsFor }: TaskRow): string {
+function line({ task, program, version, hash, state, turns, since, waitsFor, shows }: ShownTask): string {
   const name = padOrShorten(printable(`${program} v${version}`), 20)
   const code = printable(hash).slice(0, 8).padEnd(8)
   const waits =
     waitsFor.length === 0 ? '' : `  waits for ${countText(waitsFor.length, 'answer')}: ${waitsFor.join(', ')}`
-  const progress = shorten(printable(`${countText(turns, 'turn')}${waits}`), terminalWidth() - 75)
+  const shown = shows === undefined ? '' : `  ${JSON.stringify(shows)}`
+  const progress = shorten(printable(`${countText(turns, 'turn')}${waits}${shown}`), terminalWidth() - 75)
   return `${styleText(colours[state], padOrShorten(state, 9))} ${name} ${dim(code)} ${dim(formatTime(since))} ${dim(task.slice(30, 36))} ${shortId(task)} ${progress}`.trimEnd()
 }

@@ -126,7 +126,7 @@ export class ShadowTask {
   /** Undefined if the state is equal or was not recorded. */
   #stateChanges({ state, stateHash }: Turn) {
     if (state === undefined && stateHash === undefined) return undefined
-    const json = this.task.machine.snapshot()
+    const json = this.task.machine.snapshot() ?? this.task.machine.shownState?.()
     if (json === undefined) return undefined
     const now = stateOf(json)
     if (stateHash !== undefined || now.stateHash !== undefined) {

@@ -91,7 +91,7 @@ async function encodeTurn(bus: Bus, decided: DecidedTurn, builder: TurnBuilder, 
     ? undefined
     : runProgramCode(() => {
         task.accepted(builder.emits, builder.events)
-        return task.machine.snapshot()
+        return task.machine.snapshot() ?? task.machine.shownState?.()
       })
   const turn = builder.build(embedded, wake, state, recordSpending(builder))
   const emitted = await applyPolicy(builder.events)

@@ -1,6 +1,7 @@
 import { createEvent, inheritedAttributes, type CloudEvent, type Draft } from '../event.ts'
 import { failure, type ErrorData } from '../errors.ts'
 import { turnId } from '../bus/ids.ts'
+import { awaitsType } from './waits.ts'
 import type { OpenCall, TaskIdentity, TurnBuilder } from './turn.ts'
 
 /** The answer that the engine makes when the wait for a call ends: a timer fires, or the call expires. */
@@ -9,7 +10,8 @@ export function expiredAnswer({ id, type, target, until }: OpenCall, task: TaskI
     const data = { due: new Date(until ?? now).toISOString() }
     return engineEvent(task, now, { id: `${id}:fired`, type: 'timer.fired', causationid: id, call: id, data })
   }
-  const error = failure('E_CALL_EXPIRED', `${type} to "${target}" was not answered before its deadline`)
+  const problem = type === awaitsType ? `no event "${target}" came` : `${type} to "${target}" was not answered`
+  const error = failure('E_CALL_EXPIRED', `${problem} before its deadline`)
   const draft = { id: `${id}:expired`, type: 'call.expired', causationid: id, call: id, data: { error } }
   return engineEvent(task, now, draft)
 }

@@ -16,6 +16,7 @@ import type { Budget } from './budget.ts'
 import { composeTurn } from './compose.ts'
 import { endWithoutJournal, shouldStart } from './should-start.ts'
 import { EffectPolicies } from './effects.ts'
+import { EventOffers, offerRecipient } from './event-offers.ts'
 import { returnForeignInputs, TaskInbox, SharedDelivery, type TaskInput } from './inbox.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
 import { TaskLoader, tombstone } from './load.ts'
@@ -41,6 +42,7 @@ import { TaskCache } from './task-cache.ts'
 import type { Task } from './task.ts'
 import { expiredAnswer } from './engine-answers.ts'
 import { TurnBuilder, type OpenCall } from './turn.ts'
+import { writeLog } from './turn-log.ts'
 
 /*
  * The engine of one app in one process. It owns shards. For each task in them it reads the inputs, decides one turn at a time and
@@ -64,8 +66,6 @@ export interface EngineOptions {
   maxCachedTasks?: number
   /** Maximum number of unsettled deliveries. */
   maxInFlight?: number
-  /** Maximum number of inline steps that run at once. */
-  maxRunning?: number
   /** For tests: replaces {@link classifyInput}. */
   classifyInput?: typeof classifyInput
 }
@@ -80,6 +80,7 @@ export class Engine {
   readonly #limits: TaskLimits
   readonly #effectPolicies: EffectPolicies
   readonly #steps: StepRunner
+  readonly #offers: EventOffers
   readonly #inboxes = new Map<string, TaskInbox>()
   readonly #cachedTasks: TaskCache
   readonly #classifyInput: typeof classifyInput
@@ -98,6 +99,7 @@ export class Engine {
     this.#limits = new TaskLimits({ ...options, keyed: this.#programs.keyed })
     this.#effectPolicies = new EffectPolicies(options.bus)
     this.#steps = new StepRunner(options)
+    this.#offers = new EventOffers(options.bus, (task, input) => this.#enqueue(task, input))
     this.#cachedTasks = new TaskCache(options.maxCachedTasks)
     this.#classifyInput = options.classifyInput ?? classifyInput
     this.#now = options.bus.now
@@ -137,10 +139,12 @@ export class Engine {
     const task = this.#programs.has(event.target ?? '') ? addresseeOf(event) : undefined
     const starts = this.#programs.startsOf(event)
     const routed = this.#programs.routedTo(event)
+    const awaiting = this.#programs.awaiting(event)
     const recipients = [
       ...(task === undefined ? [] : [task]),
       ...starts.map(each => each.task),
       ...routed.map(routeRecipient),
+      ...(awaiting ? [offerRecipient] : []),
     ]
     // The filter matches it but no task wants it (the end of an agent's own task), or another version of this app asked for it.
     if (recipients.length === 0)
@@ -149,6 +153,7 @@ export class Engine {
     if (task !== undefined) this.#enqueue(task, { event, shared })
     for (const { task: started, ...start } of starts) this.#enqueue(started, { event, ...start, shared })
     if (routed.length > 0) void forwardToInstances(this.#bus, event, routed, shared)
+    if (awaiting) this.#offers.offer(shared, awaiting, [...this.#inboxes.keys(), ...this.#cachedTasks.ids()])
   }
 
   #enqueue(task: string, input: TaskInput) {
@@ -251,14 +256,12 @@ export class Engine {
     }
     const kind = this.#classifyInput(task, input)
     if (kind === 'run') {
-      const { program: agent } = task!.identity
-      if (this.#options.pauses.has('agent', agent)) shared.acknowledge(id, pausedOutcome('agent', agent))
-      else this.#steps.run(task!, event, shared)
+      this.#steps.run(task!, event, shared)
       return false
     }
     if (kind === 'early') {
       // The task that this batch starts takes the message in its next turn.
-      if (event.type === messageType && accepted.length > 0) inbox.queue.push(input)
+      if ((event.type === messageType || input.isOffered) && accepted.length > 0) inbox.queue.push(input)
       else shared.acknowledge(id, retryLater(shared.delivery))
       return false
     }
@@ -373,6 +376,7 @@ export class Engine {
     }
     inbox.conflicts = 0
     charge.accepted()
+    if (builder.lines) writeLog(identity, builder.lines)
     trace.accepted(emitted, settlements, builder.end)
     for (const input of inputs) input.shared.acknowledge(inbox.task, undefined, settling.includes(input))
     // Stops calls that run now. The event itself cancels those that are still queued.

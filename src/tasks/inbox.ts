@@ -25,6 +25,13 @@ export class SharedDelivery {
     return this.#recipients.size === 1 && this.#outcome.kind === 'done'
   }
 
+  /** Adds a task that shall receive it too. False if it receives it already. */
+  add(task: string): boolean {
+    if (this.#recipients.has(task)) return false
+    this.#recipients.add(task)
+    return true
+  }
+
   reassign(task: string, other: string) {
     if (this.#recipients.delete(task)) this.#recipients.add(other)
   }
@@ -57,6 +64,8 @@ export interface TaskInput {
   readonly program?: string
   /** The task receives it even if it has started already. */
   readonly joins?: true
+  /** The task receives it if it may wait for it. */
+  readonly isOffered?: true
   readonly shared: SharedDelivery
 }
 

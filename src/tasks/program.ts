@@ -5,6 +5,7 @@ import { copyOf, jsonOf } from '../json.ts'
 import type { Spending } from './budget.ts'
 import type { Timeout, Duration } from './duration.ts'
 import type { InlineStep } from './steps.ts'
+import type { LogLine } from './turn-log.ts'
 
 /*
  * A program decides in turns. A turn folds the waiting inputs into the state, lets the program decide, and is committed as a whole:
@@ -30,6 +31,10 @@ export interface TurnContext {
   call(request: CallRequest): string
   /** Sets a timer. A `timer.fired` arrives as an input whose `call` is the returned id. */
   sleep(duration: Duration, key?: string): string
+  /** Waits for an event of a type that the agent declares in `waitsFor`. Past its deadline, a `call.expired` arrives. */
+  awaitEvent(type: string, within?: Timeout, key?: string): string
+  /** Writes a line to the log of the process, once the turn is accepted. */
+  log(line: LogLine): void
   /** Cancels a call of an earlier turn. */
   cancelCall(call: string): void
   /** Ends the task. Open calls are cancelled. */
@@ -88,6 +93,10 @@ export interface Machine {
   readonly canCompensate?: boolean
   /** The program only compensates from now on, which no budget limits. */
   readonly isCompensating?: boolean
+  /** In straight-line code: the JSON of `ctx.state`, which the turn records. */
+  shownState?(): string | undefined
+  /** In straight-line code: whether it takes an event that it may wait for. */
+  takes?(event: CloudEvent): boolean
   /** In straight-line code: the inline step that an open call asks for. */
   step?(call: string): InlineStep | undefined
   /** In tasks that several events may start: whether this one is among its inputs. */
@@ -115,7 +124,10 @@ export interface Turn {
   readonly at: number
   readonly inputs: readonly CloudEvent[]
   readonly emits: readonly EmittedRef[]
-  /** The state after this turn if its JSON is small, else its digest in `stateHash`. Both are absent for programs without snapshots. */
+  /**
+   * The state after this turn if its JSON is small, else its digest in `stateHash`. In straight-line code, which has no snapshots: what it
+   * shows in `ctx.state`, if that is not empty.
+   */
   readonly state?: unknown
   readonly stateHash?: string
   /** Ids of the calls that the program cancelled. */
@@ -172,6 +184,8 @@ export interface ProgramDefinition {
   readonly document?: { readonly key: string; readonly text: string }
   /** @throws E_PROGRAM_MISMATCH if the log does not have the definition */
   pinned?(hash: string, read: (key: string) => Promise<string | undefined>): Promise<ProgramDefinition>
+  /** In straight-line code: types of the events that its tasks may wait for. */
+  readonly waitsFor?: readonly string[]
   /** Straight-line code, which may have inline steps. */
   readonly isScript?: true
   /** Part of the runtime, such as the loop of a model agent: it may emit reserved types. */

@@ -19,6 +19,8 @@ export class Programs {
   readonly newest: ReadonlyMap<string, ProgramDefinition>
   /** Workflows that have one instance per key. */
   readonly keyed: readonly ProgramDefinition[]
+  /** By type. */
+  readonly #awaiting = new Map<string, Set<string>>()
   readonly #workflows: readonly ProgramDefinition[]
 
   constructor(definitions: readonly ProgramDefinition[]) {
@@ -26,6 +28,9 @@ export class Programs {
     for (const versions of this.#byName.values()) versions.sort((a, b) => b.version - a.version)
     this.newest = new Map([...this.#byName].map(([name, [newest]]) => [name, newest!]))
     this.#workflows = [...this.newest.values()].filter(program => program.instances)
+    // Of all versions, because a task continues with its own.
+    for (const { name, waitsFor = [] } of definitions)
+      for (const type of waitsFor) this.#awaiting.set(type, (this.#awaiting.get(type) ?? new Set()).add(name))
     this.keyed = this.#workflows.filter(program => program.instances!.key)
   }
 
@@ -43,6 +48,11 @@ export class Programs {
   /** The keyed workflows to whose instances an event is forwarded. */
   routedTo(event: CloudEvent): ProgramDefinition[] {
     return this.keyed.filter(program => isRouted(program, event))
+  }
+
+  /** The programs whose tasks may wait for this event. */
+  awaiting({ type }: CloudEvent): ReadonlySet<string> | undefined {
+    return this.#awaiting.get(type)
   }
 
   has(name: string): boolean {

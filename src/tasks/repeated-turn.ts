@@ -1,10 +1,14 @@
 import { TidingsError } from '../errors.ts'
-import { deadlineFrom, type Duration } from './duration.ts'
+import { deadlineFrom, type Duration, type Timeout } from './duration.ts'
 import type { CallRequest, EmitRequest, RecordedTurn, TurnContext } from './program.ts'
 import { emitData } from './turn.ts'
+import { awaitsType } from './waits.ts'
 
 /** What straight-line code needs of a turn. */
-export type ScriptTurn = Pick<TurnContext, 'now' | 'call' | 'sleep' | 'emit'>
+export type ScriptTurn = Pick<TurnContext, 'now' | 'call' | 'sleep' | 'awaitEvent' | 'cancelCall' | 'emit' | 'log'>
+
+/** Calls that the engine answers, which have no `replyto`. */
+const engineCalls = ['timer.set', awaitsType]
 
 /** A recorded turn that is repeated: returns the recorded ids and rejects what was not recorded. */
 export class RepeatedTurn implements ScriptTurn {
@@ -17,7 +21,9 @@ export class RepeatedTurn implements ScriptTurn {
     this.now = turn.at
     this.#turn = turn
     this.#calls = new Map(turn.emits.filter(emit => emit.wait).map(emit => [emit.wait!.key ?? emit.id, emit.id]))
-    this.#emitted = emitted.filter(event => !event.replyto && event.type !== 'timer.set').map(event => event.type)
+    this.#emitted = emitted
+      .filter(event => !event.replyto && !engineCalls.includes(event.type))
+      .map(event => event.type)
   }
 
   // Validates like the original turn, in the same order.
@@ -31,6 +37,15 @@ export class RepeatedTurn implements ScriptTurn {
     deadlineFrom(this.now, duration)
     return this.#recorded(key!, 'timer.set')
   }
+
+  awaitEvent(_type: string, within: Timeout = 'forever', key?: string): string {
+    deadlineFrom(this.now, within)
+    return this.#recorded(key!, awaitsType)
+  }
+
+  cancelCall() {}
+
+  log() {}
 
   emit(emission: EmitRequest): string {
     emitData(emission)

@@ -53,7 +53,11 @@ export const isFirstOfCorrelation = ({ event, shared: { delivery } }: TaskInput)
   Math.abs((mintedAt(event.correlationid) ?? 0) - Date.parse(event.time)) <= sameBatchMs
 
 export function filterOf(programs: readonly ProgramDefinition[]): Filter {
-  const types = programs.flatMap(({ on, instances }) => [...on, ...(instances ? subscribedTypes(instances) : [])])
+  const types = programs.flatMap(({ on, waitsFor = [], instances }) => [
+    ...on,
+    ...waitsFor,
+    ...(instances ? subscribedTypes(instances) : []),
+  ])
   const on = [...new Set(types)]
   const more = [
     ...(programs.some(program => program.instances) ? workflowRequests : []),
@@ -88,7 +92,7 @@ export type InputClass = 'accept' | 'run' | 'ignore' | 'early' | 'late' | 'rejec
  * before this start arrived. `forward`: it belongs to the task that continues this one.
  */
 export function classifyInput(task: Task | undefined, input: TaskInput): InputClass {
-  const { event, program, joins, shared } = input
+  const { event, program, joins, isOffered, shared } = input
   if (joins) {
     if (task?.end) return task.machine.hasSeen?.(event) ? 'ignore' : 'late'
     return task || program !== undefined ? 'accept' : 'ignore'
@@ -99,6 +103,7 @@ export function classifyInput(task: Task | undefined, input: TaskInput): InputCl
   if (!task) return mayAppearLater(shared.delivery) ? 'early' : 'ignore'
   if (task.end) return 'ignore'
   if (isForTask(event) || event.type === migrateType) return 'accept'
+  if (isOffered) return task.machine.takes?.(event) ? 'accept' : 'ignore'
   const isStep = event.type === stepType
   const call = isStep ? event.id : event.call!
   if (task.open.has(call)) return isStep ? 'run' : 'accept'

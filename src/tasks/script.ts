@@ -1,22 +1,18 @@
-import { checkedData, type AnyEventType, type CloudEvent, type EventType } from '../event.ts'
+import type { Redactor } from '../bus/redact.ts'
+import type { CloudEvent } from '../event.ts'
 import { failureData, TidingsError, type ErrorData } from '../errors.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
-import { approvalRequest, type Approval } from './approval.ts'
-import type { Timeout, Duration } from './duration.ts'
+import type { Timeout } from './duration.ts'
 import { callOutcome } from './outcome.ts'
-import { inputOf, type EmitRequest, type Machine, type RecordedTurn, type TurnContext } from './program.ts'
+import { inputOf, type Machine, type RecordedTurn, type TurnContext } from './program.ts'
 import { RepeatedTurn, type ScriptTurn } from './repeated-turn.ts'
 import { TrackedPromise } from './tracked-promise.ts'
-import { aCallRetry, type CallRetryOptions } from './retry.ts'
-import {
-  assertOutsideSteps,
-  outsideSteps,
-  stepOf,
-  stepType,
-  type InlineStep,
-  type StepContext,
-  type StepOptions,
-} from './steps.ts'
+import type { Script } from './script-context.ts'
+import { Continue, ScriptScope, type ScopeOwner } from './script-scope.ts'
+import { assertOutsideSteps, outsideSteps, type InlineStep } from './steps.ts'
+import { stateJson } from './task-state.ts'
+import { turnLog, type TurnLog } from './turn-log.ts'
+import { ReceivedInputs, type EventWait } from './waits.ts'
 
 /*
  * Straight-line code as a program. The running function is only a cache: after a crash, or on another worker, it runs again over the
@@ -25,85 +21,6 @@ import {
  *
  * The code gets copies, and what it passes is copied as JSON at the moment of the call, so that a replay sees the same values.
  */
-
-/** Anything that can be called by name: what `tool()`, `agent()`, `workflow()`, `approval()` and `model()` return. */
-export interface Callable<Input = unknown, Output = unknown> {
-  readonly kind: 'tool' | 'agent' | 'model' | 'workflow' | 'approval'
-  readonly name: string
-  /** For the compiler only. */
-  readonly '~types'?: { input: (input: Input) => void; output: Output }
-}
-
-/** The type of a request. A workflow is called like an agent. */
-export const requestType = (kind: Exclude<Callable['kind'], 'approval'>) =>
-  `${kind === 'workflow' ? 'agent' : kind}.invoke`
-
-/** Options of one `ctx.call`. */
-export interface CallOptions {
-  /** Maximum wait for the answer, including time in queues. Default one day. */
-  within?: Timeout
-  /** How this call of a tool or a model is retried. Its fields replace those of the definition. Not for `atMostOnce` tools. */
-  retry?: CallRetryOptions
-}
-
-/**
- * All that the code of a `run(ctx, input)` agent may await. Everything else belongs in a step or a tool. `Event`: what may start the agent;
- * `Again`: the input of its calls.
- */
-export interface ScriptContext<Event extends CloudEvent = CloudEvent, Again = unknown> {
-  /** The event that started the task. The data of a declared event type is what its schema makes of it, as in the input. */
-  readonly event: Event
-  /** The recorded time of the current turn, ms since the epoch. Use it instead of Date.now(). */
-  readonly now: number
-  /**
-   * Calls a tool, agent, model, workflow or approver, and waits for the answer.
-   *
-   * @example
-   * const { receipt } = await ctx.call(charge, { order, amount }, { within: '10m', retry: { maxAttempts: 5 } })
-   * @throws CallError with the code of the failure
-   */
-  call<Input, Output>(target: Callable<Input, Output>, input: Input, options?: CallOptions): Promise<Output>
-  /**
-   * Runs code whose result is recorded, here and once: a request to a service, a query, a file. It runs again after a crash in
-   * the middle, with the same idempotency key. Changes to variables outside of it are lost after a crash: return what you need.
-   * @throws CallError with the code of the failure, such as E_TOOL_THREW or E_TOOL_TIMEOUT
-   * @example
-   * const rates = await ctx.step('fetch rates', () => fetch(url).then(response => response.json()), {
-   *   timeout: '10s',
-   *   retry: { maxAttempts: 5 },
-   * })
-   */
-  step<Output>(
-    name: string,
-    run: (context: StepContext) => Output | Promise<Output>,
-    options?: StepOptions,
-  ): Promise<Output>
-  /** Runs branches concurrently, each in its own scope. Rejects with the first failure. */
-  all<T>(branches: readonly ((ctx: ScriptContext<Event, Again>) => Promise<T>)[]): Promise<T[]>
-  /** Resolves or rejects with the first branch that ends. Calls of the others stay open until the task ends. */
-  race<T>(branches: readonly ((ctx: ScriptContext<Event, Again>) => Promise<T>)[]): Promise<T>
-  sleep(duration: Duration): Promise<void>
-  /**
-   * Publishes an event of a declared type. The log gets the data as given.
-   *
-   * @example
-   * ctx.emit(booked, { order, amount })
-   * @throws E_EVENT_INVALID with the path of the first fault, E_VALUE_INVALID if the data is not JSON
-   */
-  emit<Given>(type: EventType<unknown, Given>, data: NoInfer<Given>): void
-  /**
-   * Publishes an event whose type is known only at run time, or that is addressed to an agent. Its data is not checked.
-   *
-   * @example
-   * ctx.emit({ type: `order.${state}`, data: { order } })
-   */
-  emit(emission: EmitRequest): void
-  /** Ends this task and starts the agent with a new input and an empty journal. @throws E_AGENT_INPUT */
-  continueAs(input: Again): never
-}
-
-/** The code of an agent. */
-export type Script = (ctx: ScriptContext<never, never>, input: never) => unknown
 
 /** Checks what starts a task, and gives the data for the code. May throw. */
 type StartCheck = (start: Pick<CloudEvent, 'type' | 'data'>) => unknown
@@ -121,20 +38,15 @@ export class CallError extends Error {
   }
 }
 
-class Continue {
-  readonly input: Json
-  constructor(input: Json) {
-    this.input = input
-  }
-}
-
-interface Waiter {
+/** A call that the code waits for. */
+export interface Waiter {
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
   readonly answered: TrackedPromise<unknown>
   /** The name of what was called, for errors. */
   readonly name: string
   readonly step?: InlineStep | undefined
+  readonly wait?: EventWait
 }
 
 type Settled = { output: Json } | { error: unknown }
@@ -145,11 +57,18 @@ interface ScriptOptions {
   readonly run: Script
   readonly maxTurns: number
   readonly check: StartCheck | undefined
+  readonly waitsFor: readonly string[]
+  readonly redactor: Redactor
 }
 
-export class ScriptMachine implements Machine {
+export class ScriptMachine implements Machine, ScopeOwner {
   readonly name: string
   readonly maxTurns: number
+  readonly waitsFor: readonly string[]
+  readonly state: Record<string, unknown> = {}
+  readonly #redactor: Redactor
+  readonly #received: ReceivedInputs | undefined
+  #log: TurnLog | undefined
   readonly #script: Script
   readonly #start: CloudEvent
   readonly #check: StartCheck | undefined
@@ -161,8 +80,11 @@ export class ScriptMachine implements Machine {
   #started = false
   #settled: Settled | undefined
 
-  constructor({ name, run, maxTurns, check }: ScriptOptions, start: CloudEvent) {
+  constructor({ name, run, maxTurns, check, waitsFor, redactor }: ScriptOptions, start: CloudEvent) {
     this.name = name
+    this.waitsFor = waitsFor
+    this.#redactor = redactor
+    if (waitsFor.length > 0) this.#received = new ReceivedInputs(waitsFor, start)
     this.#script = run
     this.#check = check
     this.#start = start
@@ -202,6 +124,18 @@ export class ScriptMachine implements Machine {
     return undefined
   }
 
+  shownState() {
+    return stateJson(this.state, this.#redactor)
+  }
+
+  get log(): TurnLog {
+    return (this.#log ??= turnLog(line => this.turn.log(line)))
+  }
+
+  takes(event: CloudEvent): boolean {
+    return this.#received?.takes(event) ?? false
+  }
+
   step(call: string): InlineStep | undefined {
     return this.#waiting.get(call)?.step
   }
@@ -222,13 +156,16 @@ export class ScriptMachine implements Machine {
         )
     }
     for (const input of inputs) {
+      if (this.takes(input)) this.#received!.add(input)
       const waiter = this.#waiting.get(input.call ?? '')
       if (!waiter) continue
       this.#waiting.delete(input.call!)
       const outcome = copyOf(callOutcome(input))
-      if ('error' in outcome) waiter.reject(new CallError(outcome.error))
+      if (waiter.wait) waiter.resolve(undefined)
+      else if ('error' in outcome) waiter.reject(new CallError(outcome.error))
       else waiter.resolve(outcome.output)
     }
+    if (this.#received) this.#endWaits(turn, this.#received)
     await quiescence()
     this.#turn = undefined
   }
@@ -257,10 +194,29 @@ export class ScriptMachine implements Machine {
     return this.#turn
   }
 
-  wait(call: string, name: string, step?: InlineStep): Promise<unknown> {
+  /** Ends the waits that an event answers, the oldest first. */
+  #endWaits(turn: ScriptTurn, received: ReceivedInputs) {
+    for (const [call, { wait, resolve }] of this.#waiting) {
+      const match = wait && received.take(wait)
+      if (!match) continue
+      this.#waiting.delete(call)
+      turn.cancelCall(call)
+      resolve(match.data)
+    }
+  }
+
+  /** The data of an event that came already, or the wait for one. */
+  waitFor(wait: EventWait, within: Timeout | undefined, key: string): Promise<unknown> {
+    const { turn } = this
+    const match = this.#received?.take(wait)
+    if (match) return TrackedPromise.resolve(match.data)
+    return this.wait(turn.awaitEvent(wait.type, within, key), wait.type, { wait })
+  }
+
+  wait(call: string, name: string, more: Pick<Waiter, 'step' | 'wait'> = {}): Promise<unknown> {
     const { promise, resolve, reject } = TrackedPromise.withResolvers<unknown>()
     const answered = promise as TrackedPromise<unknown>
-    this.#waiting.set(call, { resolve, reject, answered, name, step })
+    this.#waiting.set(call, { resolve, reject, answered, name, ...more })
     // After a race the code may ignore this call, whose failure must not be reported as unhandled.
     answered.ignoreFailure()
     return answered
@@ -270,103 +226,6 @@ export class ScriptMachine implements Machine {
 /** Resolves when all promises of this process wait for external events. */
 function quiescence(): Promise<void> {
   return new Promise(resolve => queueMicrotask(() => process.nextTick(resolve)))
-}
-
-function requestTo(target: Callable<never>, input: unknown, retry: CallRetryOptions | undefined) {
-  if (!isCallable(target))
-    throw new TidingsError(
-      'E_APP_INVALID',
-      'ctx.call() was given something that cannot be called: pass a tool, an agent, a model, a workflow or an approval',
-    )
-  if (retry !== undefined && target.kind !== 'tool' && target.kind !== 'model')
-    throw invalidRetry(target, `a call of this ${target.kind} is not retried: it fails when its task does`)
-  if (target.kind === 'approval') return approvalRequest(target.name, { input }, (target as Approval).approvers)
-  const request = target.kind === 'model' ? (input as object) : { input }
-  const data = retry === undefined ? request : { ...request, retry: checkedRetry(target, retry) }
-  return { type: requestType(target.kind), target: target.name, data }
-}
-
-function checkedRetry(target: Callable<never>, retry: CallRetryOptions): CallRetryOptions {
-  const problem = aCallRetry(retry)
-  if (problem !== undefined) throw invalidRetry(target, problem)
-  if ((target as { options?: { atMostOnce?: boolean } }).options?.atMostOnce)
-    throw invalidRetry(target, 'the tool is atMostOnce, so it never starts twice')
-  return retry
-}
-
-const invalidRetry = ({ name }: Callable<never>, problem: string) =>
-  new TidingsError('E_APP_INVALID', `the option "retry" of the call of "${name}": ${problem}`)
-
-const kinds: readonly unknown[] = ['tool', 'agent', 'model', 'workflow', 'approval'] satisfies Callable['kind'][]
-const isCallable = (target: Callable<never> | undefined | null) =>
-  kinds.includes(target?.kind) && typeof target?.name === 'string'
-
-class ScriptScope implements ScriptContext {
-  readonly #machine: ScriptMachine
-  readonly #path: string
-  readonly #ordinals = new Map<string, number>()
-
-  constructor(machine: ScriptMachine, path: string) {
-    this.#machine = machine
-    this.#path = path
-  }
-
-  get event() {
-    return this.#machine.start
-  }
-
-  get now() {
-    return this.#machine.now
-  }
-
-  call<Input, Output>(target: Callable<Input, Output>, input: Input, options: CallOptions = {}): Promise<Output> {
-    const { retry, ...bounds } = options
-    const request = requestTo(target, input, retry)
-    const id = this.#machine.turn.call({ ...request, key: this.#key(target.name), ...bounds })
-    return this.#machine.wait(id, target.name) as Promise<Output>
-  }
-
-  step<Output>(name: string, run: InlineStep['run'], options: StepOptions = {}): Promise<Output> {
-    const { turn, name: target } = this.#machine
-    const step = stepOf(name, run, options)
-    const { within } = options
-    const request = { type: stepType, target, data: { step: name }, key: this.#key(`step/${name}`) }
-    const id = turn.call({ ...request, ...(within !== undefined && { within }) })
-    return this.#machine.wait(id, name, step) as Promise<Output>
-  }
-
-  async all<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T[]> {
-    return Promise.all(this.#branch('all', branches))
-  }
-
-  async race<T>(branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T> {
-    return Promise.race(this.#branch('race', branches))
-  }
-
-  sleep(duration: Duration): Promise<void> {
-    return this.#machine.wait(this.#machine.turn.sleep(duration, this.#key('sleep')), 'sleep') as Promise<void>
-  }
-
-  emit(emission: EmitRequest | AnyEventType, data?: unknown) {
-    const isTyped = 'kind' in emission
-    this.#machine.turn.emit(isTyped ? { type: emission.type, data: checkedData(emission, data) } : emission)
-  }
-
-  continueAs(input: unknown): never {
-    assertOutsideSteps()
-    throw new Continue(this.#machine.checkAgain(jsonOf(input, 'the input of continueAs()')))
-  }
-
-  #branch<T>(name: string, branches: readonly ((ctx: ScriptContext) => Promise<T>)[]): Promise<T>[] {
-    const path = this.#key(name)
-    return branches.map((branch, i) => branch(new ScriptScope(this.#machine, `${path}[${i}]/`)))
-  }
-
-  #key(name: string): string {
-    const ordinal = this.#ordinals.get(name) ?? 0
-    this.#ordinals.set(name, ordinal + 1)
-    return `${this.#path}${name}#${ordinal}`
-  }
 }
 
 function foreignAwait(script: Script): TidingsError {

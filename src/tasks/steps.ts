@@ -9,6 +9,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { Now } from '../bus/clock.ts'
 import { backoff, isStillAwaited, type HandlerResult } from '../bus/delivery.ts'
 import { LogErrors } from '../bus/log-errors.ts'
+import { pausedOutcome, type Pauses } from '../bus/pauses.ts'
 import { reason, reasonOf, type Reason } from '../bus/reason.ts'
 import { delay, retriesData, retriesOf, undelayedDeliveries } from '../bus/retries.ts'
 import { traceStep } from '../bus/telemetry/work.ts'
@@ -85,8 +86,8 @@ export function stepOf(name: string, run: InlineStep['run'], options: StepOption
 
 const maxName = 100
 const defaultTimeout = '1m'
-/** As many as a process runs of one tool. */
-const defaultMaxRunning = 256
+/** Of the steps in this process: as many as it runs of one tool. As many wait; more are delivered again later. */
+const maxRunning = 256
 
 const inStep = new AsyncLocalStorage<string>()
 
@@ -97,12 +98,6 @@ export const outsideSteps = <T>(work: () => T): T => inStep.run('', work)
 export function assertOutsideSteps(): void {
   const step = inStep.getStore()
   if (step) throw new TidingsError('E_STEP_CONTEXT', `the step "${step}" uses ctx, which only run() itself may use`)
-}
-
-export interface StepRunnerOptions {
-  readonly bus: Bus
-  /** Maximum number of steps that run at once in this process. As many wait; more are delivered again later. */
-  readonly maxRunning?: number | undefined
 }
 
 /** A step that this process has received and not answered yet. */
@@ -118,7 +113,7 @@ interface HeldStep {
 /** Runs the inline steps of the tasks whose shards this process owns. */
 export class StepRunner {
   readonly #bus: Bus
-  readonly #maxRunning: number
+  readonly #pauses: Pauses
   readonly #runningCalls: RunningCalls
   /** Errors of the log that were thrown while a step ran. */
   readonly #logErrors = new LogErrors()
@@ -130,9 +125,9 @@ export class StepRunner {
   #running = 0
   #isStopping = false
 
-  constructor({ bus, maxRunning = defaultMaxRunning }: StepRunnerOptions) {
+  constructor({ bus, pauses }: { bus: Bus; pauses: Pauses }) {
     this.#bus = bus
-    this.#maxRunning = maxRunning
+    this.#pauses = pauses
     this.#runningCalls = new RunningCalls(bus, this.#abandoned.signal)
   }
 
@@ -144,9 +139,10 @@ export class StepRunner {
   run({ identity, machine, open }: Task, event: CloudEvent, shared: SharedDelivery): void {
     const { id } = event
     const { task, program, source } = identity
+    if (this.#pauses.has('agent', program)) return shared.acknowledge(task, pausedOutcome('agent', program))
     const held = this.#held.get(id)
     if (held) return void (held.shared = shared)
-    if (this.#held.size >= 2 * this.#maxRunning) return void shared.answer(task, postponed(shared, this.#bus.now))
+    if (this.#held.size >= 2 * maxRunning) return void shared.answer(task, postponed(shared, this.#bus.now))
     const step = machine.step?.(open.get(id)?.as ?? id)
     const added: HeldStep = { task, program, source, step, event, shared }
     this.#held.set(id, added)
@@ -197,7 +193,7 @@ export class StepRunner {
 
   /** Resolves when the step may run. A step that ends passes its slot on. */
   async #slot(): Promise<void> {
-    if (this.#running >= this.#maxRunning) return new Promise(resolve => this.#waiting.push(resolve))
+    if (this.#running >= maxRunning) return new Promise(resolve => this.#waiting.push(resolve))
     this.#running++
   }
 

@@ -22,6 +22,10 @@ export class TaskCache {
     if (this.#tasks.size > this.#maxTasks) this.#tasks.delete(this.#tasks.keys().next().value!)
   }
 
+  ids(): Iterable<string> {
+    return this.#tasks.keys()
+  }
+
   delete(id: string): void {
     this.#tasks.delete(id)
   }

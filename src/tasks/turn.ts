@@ -21,6 +21,8 @@ import {
   type Turn,
   type TurnContext,
 } from './program.ts'
+import type { LogLine } from './turn-log.ts'
+import { awaitsType } from './waits.ts'
 
 export const turnType = 'task.turn'
 
@@ -29,7 +31,7 @@ export const namesTurns = (patterns: readonly string[]) =>
   patterns.some(pattern => pattern.startsWith('task') && matchesType(pattern, turnType))
 const defaultTimeout: Timeout = '1d'
 // In UTF-16 units of JSON. A larger state is recorded as its digest.
-const maxInlineStateChars = 1_024
+export const maxInlineStateChars = 1_024
 
 /** A call that waits for its answer. */
 export interface OpenCall {
@@ -85,6 +87,8 @@ export class TurnBuilder implements TurnContext {
   readonly version: number
   readonly now: number
   readonly events: CloudEvent[] = []
+  /** Lines for the log of the process, if there are any. */
+  lines: LogLine[] | undefined
   readonly emits: EmittedRef[] = []
   /** Bytes of the emitted data as JSON. */
   bytes = 0
@@ -152,6 +156,16 @@ export class TurnBuilder implements TurnContext {
     return this.add({ type: 'timer.set', data }, { ...this.#keyed(key), target: 'timer', until })
   }
 
+  log(line: LogLine) {
+    ;(this.lines ??= []).push(line)
+  }
+
+  awaitEvent(type: string, within?: Timeout, key?: string): string {
+    const until = deadlineFrom(this.now, within ?? defaultTimeout)
+    const data = { type, ...(until !== null && { until: new Date(until).toISOString() }) }
+    return this.add({ type: awaitsType, data }, { ...this.#keyed(key), target: type, until })
+  }
+
   /**
    * Repeats a call that the program made before a fork. The call gets its full timeout again; a timer keeps its due time. `retry`:
    * continues the task that was called, instead of starting it.
@@ -160,6 +174,12 @@ export class TurnBuilder implements TurnContext {
     const { id, type, target, data, time, deadline, retryof } = asked
     if (type === 'timer.set') {
       this.add({ type, data }, { target: 'timer', until: Date.parse((data as { due: string }).due), as: id })
+      return
+    }
+    if (type === awaitsType) {
+      const awaited = data as { type: string; until?: string }
+      const due = awaited.until === undefined ? null : this.now + Date.parse(awaited.until) - Date.parse(time)
+      this.add({ type, data }, { target: awaited.type, until: due, as: id })
       return
     }
     const until = deadline === undefined ? null : this.now + Date.parse(deadline) - Date.parse(time)
@@ -216,6 +236,7 @@ export class TurnBuilder implements TurnContext {
   /** Drops everything that the program emitted in this turn. */
   clear() {
     this.events.length = 0
+    this.lines = undefined
     this.emits.length = 0
     this.bytes = 0
     this.cancelledCalls.clear()
@@ -247,7 +268,7 @@ export class TurnBuilder implements TurnContext {
 
   /** Emits the event that cancels a call, whatever executes it. */
   emitCancellation(call: OpenCall, reason: string) {
-    if (call.type === 'timer.set') return
+    if (call.type === 'timer.set' || call.type === awaitsType) return
     this.#cancellations++
     const { id, target } = call
     const [type, subject] = isInvocation(call.type)

@@ -19,7 +19,7 @@ import {
 import type { Duration } from '../tasks/duration.ts'
 import { checkedApprovers } from '../tasks/approval.ts'
 import { aRetry, type RetryOptions } from '../tasks/retry.ts'
-import type { Callable } from '../tasks/script.ts'
+import type { Callable } from '../tasks/script-context.ts'
 
 /** What a tool gets in addition to its input. */
 export interface ToolContext {

@@ -2,7 +2,7 @@ import { failure, TidingsError, type ErrorCode, type ErrorData } from '../errors
 import { approvalRequest } from '../tasks/approval.ts'
 import { deadlineFrom, milliseconds, type Timeout } from '../tasks/duration.ts'
 import type { CallOutcome } from '../tasks/outcome.ts'
-import { requestType } from '../tasks/script.ts'
+import { requestType } from '../tasks/script-context.ts'
 import type { CompiledWorkflow, Instruction } from './compile.ts'
 import type { CallStep, Expression, Target } from './definition.ts'
 import { nextDeadline, hasPassed, parseMoment } from './deadline.ts'

@@ -1,5 +1,5 @@
 import type { Timeout, Duration } from '../tasks/duration.ts'
-import type { Callable } from '../tasks/script.ts'
+import type { Callable } from '../tasks/script-context.ts'
 import type { JoinMode } from './definition.ts'
 import type { Ref, Template } from './refs.ts'
 import type { Workflow } from './workflow.ts'

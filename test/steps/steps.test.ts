@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { agent } from '../../src/agents/agent.ts'
-import type { CallError, ScriptContext } from '../../src/tasks/script.ts'
+import type { CallError } from '../../src/tasks/script.ts'
+import type { ScriptContext } from '../../src/tasks/script-context.ts'
 import type { StepContext, StepOptions } from '../../src/tasks/steps.ts'
 import { until } from '../../src/testing/wait.ts'
 import { ask, eventsOf, onEveryBus, typesOf, type World } from '../lib/world.ts'

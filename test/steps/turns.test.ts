@@ -5,6 +5,7 @@ import { app } from '../../src/runtime/app.ts'
 import { start } from '../../src/runtime/start.ts'
 import { MemoryDriver } from '../../src/testing/memory/driver.ts'
 import { MemoryLog } from '../../src/testing/memory/log.ts'
+import { until } from '../../src/testing/wait.ts'
 import { ask } from '../lib/world.ts'
 import example from '../../examples/steps/app.ts'
 
@@ -33,6 +34,27 @@ test('a step of a turn that is not accepted does not run', async () => {
   expect(driver.conflicts).toBeLessThan(0)
   expect(output(end)).toBe(1)
   expect(runs).toHaveLength(1)
+})
+
+test('a process runs at most 256 steps at once, and all of them in the end', async () => {
+  let [running, most, done] = [0, 0, 0]
+  const many = agent('many', {
+    on: 'go',
+    async run(ctx) {
+      const step = async () => {
+        most = Math.max(most, ++running)
+        await new Promise(resolve => setTimeout(resolve, 20))
+        running--
+        done++
+      }
+      await Promise.all(Array.from({ length: 600 }, () => ctx.step('one of many', step)))
+    },
+  })
+  const worker = await start(app({ use: [many] }), { driver: new MemoryDriver(new MemoryLog()), only: ['agents'] })
+  onTestFinished(() => worker.stop())
+  await worker.bus.publish({ type: 'go', data: null })
+  await until(() => done === 600, { within: 20_000 })
+  expect(most).toBe(256)
 })
 
 test('the example in docs/steps.md is a file, and it answers', async () => {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
-import type { CallError, ScriptContext } from '../../src/tasks/script.ts'
+import type { CallError } from '../../src/tasks/script.ts'
+import type { ScriptContext } from '../../src/tasks/script-context.ts'
 import { tool } from '../../src/tools/tool.ts'
 import { apply, count, pick, put, type Call, type Step } from './language.ts'
 import { tools, type ToolName } from './tools.ts'
