@@ -58,17 +58,27 @@ interface CommonAgentOptions {
   description?: string
 }
 
-// oxlint-disable-next-line typescript/no-explicit-any -- the author of the agent names the type of its input
-type FromInput<Result> = (input: any, start: CloudEvent) => Result
+// oxlint-disable typescript/no-explicit-any -- without schemas, the author of the agent names the type of its input
+/** The output side of the schemas that a model agent declares. */
+type ModelInput<On, Parsed> = [On, Parsed] extends [never, never]
+  ? any
+  : unknown extends StartData<On, Parsed>
+    ? any
+    : StartData<On, Parsed>
+// oxlint-enable typescript/no-explicit-any
+type FromInput<Input, Result> = (input: Input, start: CloudEvent) => Result
 
 /** The tool loop of an LLM agent. */
-export interface ModelAgentOptions<Output, Given = unknown> extends CommonAgentOptions, ModelSettings {
-  input?: Schema<unknown, Given>
+export interface ModelAgentOptions<Output, On = never, Parsed = never, Given = unknown>
+  extends CommonAgentOptions,
+    ModelSettings {
+  on?: On & (StartsOn | readonly StartsOn[])
+  input?: Schema<Parsed, Given>
   model: ModelLike
   /** What the model shall do: a text, or a function of the input of the task that returns one. It must be pure. */
-  instructions: string | FromInput<string>
+  instructions: string | FromInput<ModelInput<On, Parsed>, string>
   /** Makes the first message from the input: a text, parts with files, or any JSON. It must be pure. Default: the input. */
-  prompt?: FromInput<string | readonly (string | MessagePart)[] | object>
+  prompt?: FromInput<ModelInput<On, Parsed>, string | readonly (string | MessagePart)[] | object>
   /** What the model may call: tools, agents, workflows that have an input, and hand-overs of the conversation. */
   tools?: readonly ModelTool[]
   /** Schema of the answer. Default: the answer is text. */
@@ -100,6 +110,9 @@ export interface ModelAgentOptions<Output, Given = unknown> extends CommonAgentO
   /** Asks the provider to cache instructions, tools and conversation. Only Anthropic needs it. */
   cache?: boolean
 }
+
+/** Of any types. */
+type AnyModelAgentOptions = Omit<ModelAgentOptions<unknown>, 'on' | 'input'> & CommonAgentOptions
 
 /** Straight-line code, durable: only `ctx` may be awaited. */
 export interface ScriptAgentOptions<Input, Output> extends CommonAgentOptions {
@@ -173,10 +186,15 @@ export interface Agent<Input = unknown, Output = unknown> extends Callable<Input
  * @throws E_APP_INVALID
  */
 export function agent<State>(name: string, options: ProgramAgentOptions<State>): Agent
-export function agent<Output = string, Given = unknown>(
+export function agent<
+  Output = string,
+  const On extends StartsOn | readonly StartsOn[] = never,
+  Parsed = never,
+  Given = unknown,
+>(
   name: string,
-  options: ModelAgentOptions<Output, Given>,
-): Agent<Given, Output>
+  options: ModelAgentOptions<Output, On, Parsed, Given>,
+): Agent<[On, Parsed] extends [never, never] ? unknown : CallInput<On, Parsed, Given>, Output>
 export function agent<Input = unknown, Output = unknown>(
   name: string,
   options: ScriptAgentOptions<Input, Output>,
@@ -190,7 +208,7 @@ export function agent(
   options:
     | (CommonAgentOptions & { run: Script; waitsFor?: readonly StartsOn[]; maxTurns?: number })
     | ProgramAgentOptions<unknown>
-    | ModelAgentOptions<unknown>,
+    | AnyModelAgentOptions,
 ): Agent<never, unknown> {
   assertName(name, 'an agent name')
   checkOptions(`agent "${name}"`, options, ...formOf(options))
@@ -255,7 +273,7 @@ export function agent(
 }
 
 /** What depends on the input of a task. Recorded when the task begins. */
-function preparation({ instructions, prompt }: ModelAgentOptions<unknown>, dataOf: StartCheck) {
+function preparation({ instructions, prompt }: AnyModelAgentOptions, dataOf: StartCheck) {
   if (typeof instructions !== 'function' && !prompt) return undefined
   return (start: CloudEvent): PromptedData => {
     const own = typeof instructions === 'function' ? instructions(dataOf(start), start) : undefined

@@ -24,6 +24,7 @@ export const helper = agent('helper', {
   on: asked,
   model: await modelFromEnvironment(),
   instructions: 'Answer the question from the notes of the shop, and cite them.',
+  prompt: ({ text }) => text,
   tools: [search],
 })
 
