@@ -79,7 +79,7 @@ describe('dev prints, as it happens,', () => {
     await publish('fetch.wanted', {})
     await seen(heard, 'fetcher failed E_SCRIPT_FOREIGN_AWAIT')
     await seen(heard, /look at "await new Promise/)
-    await seen(heard, /at fetcher \(.*app\.ts:\d+:\d+\)\n +→ .*Move the work into a tool/)
+    await seen(heard, /at fetcher \(.*app\.ts:\d+:\d+\)\n +→ .*Put the work into a step/)
 
     await publish('throw.wanted', {})
     await seen(heard, /thrower failed E_PROGRAM_FAILED\n +Cannot read properties.*\n +at run \(.*app\.ts:14:\d+\)/)
