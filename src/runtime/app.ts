@@ -13,7 +13,7 @@ import type { Workflow } from '../workflows/workflow.ts'
 import { assertNoSecrets } from '../workflows/secrets.ts'
 
 /** A workflow of any state type. */
-export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'data' | 'definition'>
+export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'data' | 'definition' | 'events'>
 
 /** What an app consists of. */
 export type AppMember = Agent<never, unknown> | AnyTool | Model | Trigger | AnyWorkflow | AnyEventType
@@ -45,7 +45,7 @@ export interface App {
   readonly tools: readonly AnyTool[]
   readonly models: readonly Model[]
   readonly triggers: readonly Trigger[]
-  /** The event types in `use`, and those that agents start on. The worker refuses other data for them. */
+  /** The event types in `use`, and those of agents and workflows. The worker refuses other data for them. */
   readonly events: readonly AnyEventType[]
   readonly budget: Budget
   readonly maxHops: number
@@ -113,7 +113,12 @@ export function app(options: AppOptions): App {
     tools: use.filter(member => member.kind === 'tool'),
     models: modelsOf(use),
     triggers: use.filter(member => member.kind === 'trigger'),
-    events: [...new Set([...use.filter(member => member.kind === 'event'), ...agents.flatMap(({ events }) => events)])],
+    events: [
+      ...new Set([
+        ...use.filter(member => member.kind === 'event'),
+        ...[...agents, ...workflows].flatMap(({ events }) => events),
+      ]),
+    ],
     budget: { ...defaultBudget, ...budget },
     maxHops,
     retention,

@@ -1,6 +1,6 @@
 import { failure, TidingsError, type ErrorData } from '../errors.ts'
 import type { Redactor } from '../bus/redact.ts'
-import type { CloudEvent } from '../event.ts'
+import type { AnyEventType, CloudEvent } from '../event.ts'
 import { copyOf, jsonOf } from '../json.ts'
 import { validateNow, type Schema } from '../schema.ts'
 import { deniedType, type ApprovalDecision } from '../tasks/approval.ts'
@@ -10,6 +10,7 @@ import { callOutcome, type CallOutcome } from '../tasks/outcome.ts'
 import { inputOf, type Machine, type RecordedTurn, type TurnContext } from '../tasks/program.ts'
 import { refusedType } from '../tasks/engine-answers.ts'
 import type { CompiledWorkflow } from './compile.ts'
+import { emitProblem, recordedEmitProblem } from './declared.ts'
 import { hasSeen } from './received-events.ts'
 import { Instance } from './instance.ts'
 import { migrate } from './migrate.ts'
@@ -18,6 +19,7 @@ import type { Command, InstanceState } from './state.ts'
 export interface WorkflowMachineOptions {
   readonly code: CompiledWorkflow
   readonly input: Schema | undefined
+  readonly events?: readonly AnyEventType[] | undefined
   readonly redactor: Redactor
   /** As {@link WorkflowMachine.snapshot} returned it. */
   readonly snapshot: string | undefined
@@ -28,23 +30,29 @@ export class WorkflowMachine implements Machine {
   readonly maxTurns = Infinity
   readonly canCompensate = true
   readonly #input: Schema | undefined
+  readonly #events: readonly AnyEventType[]
   readonly #redactor: Redactor
   #instance: Instance
   #json: string | undefined
 
-  constructor({ code, input, redactor, snapshot }: WorkflowMachineOptions) {
+  constructor({ code, input, events = [], redactor, snapshot }: WorkflowMachineOptions) {
     this.#input = input
+    this.#events = events
     this.#redactor = redactor
     this.#instance = new Instance(code, snapshot === undefined ? undefined : (JSON.parse(snapshot) as InstanceState))
   }
 
   fold({ turn, emitted }: RecordedTurn) {
     for (const input of turn.inputs) this.#take(input, turn.at)
+    const problem = recordedEmitProblem(this.#events, this.#instance.commands, emitted)
+    if (problem) this.#instance.refuse(problem)
     this.accepted(emitted)
   }
 
   decide(inputs: readonly CloudEvent[], ctx: TurnContext) {
     for (const input of inputs) this.#take(input, ctx.now)
+    const problem = emitProblem(this.#events, this.#instance.commands)
+    if (problem) this.#instance.refuse(problem)
     for (const command of this.#instance.commands) perform(command, ctx)
     const { deadline, state } = this.#instance
     if (deadline !== undefined && (!state.alarm || deadline < state.alarm.due)) {

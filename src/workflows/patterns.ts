@@ -3,6 +3,7 @@ import { canonicalType } from '../pattern.ts'
 import type { AnyEventType, EventType } from '../event.ts'
 import type { Received } from '../received.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
+import { withType } from './declared.ts'
 import type { OnPattern, Pattern } from './definition.ts'
 import { toCondition, placeholder, type Ref, type Test } from './refs.ts'
 
@@ -37,7 +38,7 @@ export interface On<Data, Captures = object> extends EventPattern<Captures> {
 
 /** One event of a type. @throws E_EVENT_INVALID for a type pattern such as `order.*`, whose data has no single shape */
 export function on<T extends TypeOrName>(type: T): On<DataOf<T>> {
-  return onOf({ kind: 'on', type: typeName(type) })
+  return onOf(withType<OnPattern>({ kind: 'on', type: typeName(type) }, type))
 }
 
 export const typeName = (type: TypeOrName): string => canonicalType(typeof type === 'string' ? type : type.type)

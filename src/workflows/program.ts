@@ -1,5 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
+import type { AnyEventType } from '../event.ts'
 import type { Schema } from '../schema.ts'
 import { definitionDocument } from '../tasks/instances.ts'
 import { TaskLoader } from '../tasks/load.ts'
@@ -15,6 +16,8 @@ interface WorkflowProgramOptions {
   /** Source location of the definition, as `path:line:column`. */
   readonly at?: string
   readonly input?: Schema
+  /** Event types whose data is checked before an event is emitted. */
+  readonly events?: readonly AnyEventType[]
   /** The hash under which the definition was read from the log. */
   readonly hash?: string
 }
@@ -34,7 +37,8 @@ export function workflowProgram(definition: Definition, options: WorkflowProgram
     ...(options.at !== undefined && { at: options.at }),
     ...(types.length > 0 && { instances: { types, ...(key && { key }) } }),
     document: { key: definitionDocument(name, code.hash), text: JSON.stringify(definition) },
-    machine: (_, redactor, snapshot) => new WorkflowMachine({ code, input: options.input, redactor, snapshot }),
+    machine: (_, redactor, snapshot) =>
+      new WorkflowMachine({ code, input: options.input, events: options.events, redactor, snapshot }),
     async pinned(hash, read) {
       const cached = known.get(hash)
       if (cached) return cached

@@ -1,5 +1,5 @@
 import { TidingsError } from '../errors.ts'
-import type { EventType } from '../event.ts'
+import type { AnyEventType, EventType } from '../event.ts'
 import type { Schema } from '../schema.ts'
 import { sourceLocation } from '../stack.ts'
 import type { ApprovalDecision } from '../tasks/approval.ts'
@@ -7,6 +7,7 @@ import type { Timeout, Duration } from '../tasks/duration.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import type { Callable } from '../tasks/script-context.ts'
 import { checkDefinition } from './check.ts'
+import { declaredTypes, withType } from './declared.ts'
 import { checkStep, checkWorkflow } from './option-checks.ts'
 import type { Definition, JoinMode, Step, Target } from './definition.ts'
 import { toGraph, type Graph } from './graph.ts'
@@ -212,7 +213,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
   emit(type: string, data: Selector<Scope, unknown>): Workflow<Scope, Input, Output>
   emit(type: TypeOrName, data: Selector<Scope, unknown>): Workflow<Scope, Input, Output> {
     const name = typeName(type)
-    return this.#with({ kind: 'emit', id: name, type: name, data: toExpression(data(scope())) })
+    return this.#with(withType({ kind: 'emit', id: name, type: name, data: toExpression(data(scope())) }, type))
   }
 
   /** Starts an agent or a workflow without waiting for it. */
@@ -300,6 +301,11 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     return this.#built
   }
 
+  /** The event types that it was built with. */
+  get events(): readonly AnyEventType[] {
+    return declaredTypes(this.#steps)
+  }
+
   /** The graph of the steps, as data. */
   toGraph(): Graph {
     return toGraph(this.data)
@@ -308,7 +314,8 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
   /** The program that the engine runs. */
   get definition(): ProgramDefinition {
     const { at, input } = this.#settings
-    return (this.#program ??= workflowProgram(this.data, { ...(at && { at }), ...(input && { input }) }))
+    const { events } = this
+    return (this.#program ??= workflowProgram(this.data, { events, ...(at && { at }), ...(input && { input }) }))
   }
 
   #with(step: Step): never {
