@@ -24,6 +24,7 @@ import type { Timeout } from '../tasks/duration.ts'
 import { settingChecks, type ModelSettings } from '../tasks/model-settings.ts'
 import { inputOf, ProgramMachine, type Program, type ProgramDefinition } from '../tasks/program.ts'
 import { sourceLocation } from '../stack.ts'
+import { messageType } from '../tasks/asked.ts'
 import { ScriptMachine } from '../tasks/script.ts'
 import type { Callable, Script, ScriptContext } from '../tasks/script-context.ts'
 import { digest } from '../tasks/turn.ts'
@@ -226,9 +227,14 @@ export function agent(
   const named = { kind: 'agent', name, events, ...more } as const
   if ('run' in options) {
     const { run, maxTurns = 2_000 } = options
+    // Messages are addressed to a task, and reach no other one.
+    const offered = waitsFor.filter(type => type !== messageType)
     const machine = (start: CloudEvent, redactor: Redactor) =>
       new ScriptMachine({ name, run, maxTurns, check, waitsFor, redactor }, start)
-    return { ...named, definition: { ...shared, hash: digest(String(run)), machine, waitsFor, isScript: true } }
+    return {
+      ...named,
+      definition: { ...shared, hash: digest(String(run)), machine, waitsFor: offered, isScript: true },
+    }
   }
   if ('decide' in options) {
     const hash = digest([options.init, options.evolve, options.decide].map(String))

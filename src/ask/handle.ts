@@ -5,6 +5,7 @@ import type { CloudEvent, Draft } from '../event.ts'
 import { deadlineFrom, type Timeout } from '../tasks/duration.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { CallError } from '../tasks/script.ts'
+import { readTaskState } from '../tasks/task-state.ts'
 import { turnType } from '../tasks/turn.ts'
 import { findTask, isRequestOf, taskOfEnd, type Answers, isEnd } from './answers.ts'
 import type { CorrelationFeed, FeedItem } from './feed.ts'
@@ -101,7 +102,21 @@ export class TaskHandle<Output = unknown> {
     await this.#publish({ type: 'agent.cancel', data: { reason } })
   }
 
-  /** Sends a further message to a running model agent, which reads it before its next answer. Durable when it resolves. */
+  /**
+   * What the task shows in `ctx.state`, as of its newest turn; undefined if it shows nothing, or has not begun. It is read from the log, and the
+   * task is not disturbed.
+   *
+   * @example
+   * show(await handle.state())                 // { phase: 'paying' }
+   */
+  async state(): Promise<unknown> {
+    return (await readTaskState(this.#options.bus, this.id))?.state
+  }
+
+  /**
+   * Sends a further message to a running task: a model agent reads it before its next answer, straight-line code with
+   * `ctx.waitFor('agent.message')`. Durable when it resolves.
+   */
   async say(message: unknown): Promise<void> {
     await this.#publish({ type: 'agent.message', data: { message } })
   }

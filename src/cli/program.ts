@@ -115,7 +115,7 @@ Exit codes:
 function addReruns(root: Command) {
   const effects = [
     '--effects <rules>',
-    'what tools and models may do, such as tool/web.search=live,model/*=recorded,*=deny (default: live if read-only, else deny)',
+    'what tools, models and steps may do, such as tool/web.search=live,step/clerk=recorded,*=deny (default: live if read-only, else deny)',
   ] as const
   const stub = ['--stub <name=file...>', 'answer calls from a JSON file: tool/web.search=hits.json'] as const
   add(root, 'redrive', async () => (await import('./redrive.ts')).redriveCommand)

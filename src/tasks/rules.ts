@@ -27,10 +27,9 @@ const maxJournalReads = 8
 const sameBatchMs = 10
 const requests = ['agent.invoke', forkType, retryType, 'agent.cancel', messageType]
 const workflowRequests = [routedType, migrateType]
-const stepTypes = [stepType, 'step.result', 'step.failed']
 export const answerTypes: readonly string[] = [
-  'tool.result', 'tool.failed', 'model.result', 'model.failed', 'agent.task.completed', 'agent.task.failed',
-  'agent.task.cancelled', 'approval.granted', 'approval.denied',
+  'tool.result', 'tool.failed', 'model.result', 'model.failed', 'step.result', 'step.failed',
+  'agent.task.completed', 'agent.task.failed', 'agent.task.cancelled', 'approval.granted', 'approval.denied',
 ] // biome-ignore format: one list
 
 /** Another worker of this app, perhaps a newer version, may handle the event. */
@@ -61,7 +60,7 @@ export function filterOf(programs: readonly ProgramDefinition[]): Filter {
   const on = [...new Set(types)]
   const more = [
     ...(programs.some(program => program.instances) ? workflowRequests : []),
-    ...(programs.some(program => program.isScript) ? stepTypes : []),
+    ...(programs.some(program => program.isScript) ? [stepType] : []),
   ]
   const addressed = { types: [...requests, ...answerTypes, ...more], targets: programs.map(program => program.name) }
   return on.length > 0 ? [addressed, { types: on }] : [addressed]

@@ -130,6 +130,26 @@ describe('refused is', () => {
     expect(() => agent('patterned', { waitsFor: ['order.*'], run: () => null })).toThrow('waitsFor'))
 })
 
+test('what handle.say sends reaches the code of that task alone, and handle.state shows what it does', async () => {
+  const chat = agent('chat', {
+    waitsFor: ['agent.message'],
+    async run(ctx, name: string) {
+      ctx.state.heard = 0
+      const said = (await ctx.waitFor('agent.message', { within: '1m' })) as { message: string }
+      ctx.state.heard = 1
+      return `${name}: ${said.message}`
+    },
+  })
+  const running = await inMemory(chat)
+  const [first, second] = [await running.ask(chat, 'first'), await running.ask(chat, 'second')]
+  await until(async () => (await first.state()) !== undefined && (await second.state()) !== undefined)
+  await second.say('to second')
+  expect(await second.result({ within: '10s' })).toBe('second: to second')
+  expect([await first.state(), await second.state()]).toEqual([{ heard: 0 }, { heard: 1 }])
+  await first.say('to first')
+  expect(await first.result({ within: '10s' })).toBe('first: to first')
+})
+
 test('the example in docs/waits.md is a file, and it answers', async () => {
   const read = (file: string) => readFile(new URL(`../../${file}`, import.meta.url), 'utf8')
   const source = (await read('examples/waits/app.ts')).replace('../../src/index.ts', 'tidings')
