@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
+import { model } from '../src/models/model.ts'
 import type { CallRetryOptions } from '../src/tasks/retry.ts'
 import { tool } from '../src/tools/tool.ts'
+import { plainModel } from './lib/plain-model.ts'
 import { ask, eventsOf, onEveryBus } from './lib/world.ts'
 
 /** A tool that always throws, and notes each run. */
@@ -52,5 +54,32 @@ onEveryBus(world => {
     const worker = await log.worker({ use: [caller, definition] })
     expect((await ask(worker, { type: 'go', data: null })).data).toMatchObject({ output: 'tool.failed' })
     expect(runs).toHaveLength(2)
+  })
+
+  it('a request to a model has one too', async () => {
+    const log = await world()
+    let asked = 0
+    const languageModel = {
+      ...plainModel(() => '').model,
+      doStream() {
+        asked++
+        return Promise.reject(Object.assign(new Error('down'), { code: 'ECONNREFUSED' }))
+      },
+    }
+    const plain = model(languageModel, { name: 'plain', retry: { maxAttempts: 9, backoff: 1 } })
+    // Its definition is the one that the request names.
+    const asker = agent('asker', { model: plain, instructions: '' })
+    const caller = agent('caller', {
+      on: 'go',
+      run: ctx => {
+        const first = { role: 'user', event: ctx.event.id }
+        const request = { definition: asker.needs!.key, prev: null, messages: [first], first, window: 9 }
+        return ctx.call(plain, request, { retry: { maxAttempts: 2 } })
+      },
+    })
+    const worker = await log.worker({ use: [caller, asker, plain] })
+    const end = await ask(worker, { type: 'go', data: null })
+    expect(end.data).toMatchObject({ error: { code: 'E_MODEL_UNAVAILABLE' } })
+    expect(asked).toBe(2)
   })
 })
