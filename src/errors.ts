@@ -1,7 +1,10 @@
 import { truncateStack, stackOf } from './stack.ts'
 import { codeOfThrown, truncateText, describeThrown, maxCodeText } from './thrown.ts'
 
-/** Every error code that a user can meet: what it means and what to do next. `docs/errors.md` is generated from it. */
+/**
+ * Every error code that a user can meet: what it means and what to do next. `docs/errors.md` is generated from it.
+ * @example show(errors.E_TOOL_TIMEOUT)
+ */
 export const errors = {
   E_EVENT_INVALID:
     'The event is not valid. Correct the attribute that the message names; docs/wire-format.md is the reference.',
@@ -173,7 +176,16 @@ interface ErrorOptions {
   data?: ErrorDetails
 }
 
-/** The only error class of Tidings. Programs read `code` and `data`; `message` says what happened, `next` what to do. */
+/**
+ * The only error class of Tidings. Programs read `code` and `data`; `message` says what happened, `next` what to do.
+ * @example
+ * try {
+ *   await running.publish(paid, { order: 'A1', amount: 40 })
+ * } catch (error) {
+ *   if (error instanceof TidingsError && error.code === 'E_EVENT_INVALID') show(error.next)
+ *   else throw error
+ * }
+ */
 export class TidingsError extends Error {
   override readonly name = 'TidingsError'
   readonly code: ErrorCode

@@ -71,4 +71,5 @@ export {
   type Ref,
   type Test,
 } from './workflows/refs.ts'
-export { by, workflow, Workflow, type Key } from './workflows/workflow.ts'
+export { by, type Key } from './workflows/key.ts'
+export { workflow, Workflow } from './workflows/workflow.ts'

@@ -1,5 +1,6 @@
 /* The data of the events that triggers publish. `docs/wire-format.md` is normative. */
 
+/** A name and an address, as in `From: Ann <ann@example.org>`. */
 export interface Mailbox {
   name: string
   address: string

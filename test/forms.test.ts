@@ -6,7 +6,8 @@ import { event } from '../src/event.ts'
 import type { RunningApp } from '../src/runtime/start.ts'
 import type { Turn } from '../src/tasks/program.ts'
 import { collect, until } from '../src/testing/wait.ts'
-import { by, workflow } from '../src/workflows/workflow.ts'
+import { by } from '../src/workflows/key.ts'
+import { workflow } from '../src/workflows/workflow.ts'
 import { onEveryBus } from './lib/world.ts'
 
 /* An agent becomes a workflow, or the other way round, while an event with which it has begun is not settled. */

@@ -1,5 +1,5 @@
 import { globSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 
 /*
@@ -71,27 +71,3 @@ test('code and pages use plain words', () => {
   )
   expect(offences).toEqual([])
 })
-
-test('everything that the package exports has a doc comment', () => {
-  const entries = ['src/index.ts', 'src/driver.ts', 'src/testing/index.ts', 'src/testing/conformance/index.ts']
-  const offences = entries.flatMap(entry =>
-    [...read(entry).matchAll(/export (?:type )?\{([^}]*)\} from '([^']+)'/g)].flatMap(([, names, path]) => {
-      const file = join(dirname(entry), path!)
-      return names!
-        .split(',')
-        .map(name => name.trim().replace(/^type /, ''))
-        .filter(name => name !== '' && !isDocumented(file, name))
-        .map(name => `${file}: ${name}`)
-    }),
-  )
-  expect([...new Set(offences)]).toEqual([])
-})
-
-/** Names that a file passes on from elsewhere are checked where they are declared, if an entry exports them from there. */
-function isDocumented(file: string, name: string): boolean {
-  const declaration = new RegExp(`^export (?:abstract |async )*(?:const|function\\*?|class|interface|type) ${name}\\b`)
-  const lines = read(file).split('\n')
-  const at = lines.findIndex(line => declaration.test(line))
-  const before = lines.slice(0, Math.max(at, 0)).findLast(line => !line.startsWith('// biome-ignore'))
-  return at < 0 || before?.trimEnd().endsWith('*/') === true
-}

@@ -119,14 +119,20 @@ export class Client {
     return published!
   }
 
-  /** The handle of a task by its id, from whichever process asked. `result` throws E_NOT_FOUND if the log has no such task. */
+  /**
+   * The handle of a task by its id, from whichever process asked. `result` throws E_NOT_FOUND if the log has no such task.
+   * @example const title = (await running.handle<{ title: string }>(handle.id).result()).title
+   */
   readonly handle = <Output = unknown>(id: string): TaskHandle<Output> => {
     if (!isTaskId(id))
       throw new TidingsError('E_REQUEST_INVALID', `"${id}" is not the id of a task: pass the id of a handle`)
     return this.#handle(id)
   }
 
-  /** Ends the subscription. Results that are still awaited reject with E_BUS_CLOSED; their tasks go on. */
+  /**
+   * Ends the subscription. Results that are still awaited reject with E_BUS_CLOSED; their tasks go on.
+   * @example client.close()
+   */
   close() {
     this.#answers.close()
     this.#feed.close()

@@ -60,6 +60,7 @@ export class TaskHandle<Output = unknown> {
   /**
    * The events of the request's correlation, from the request to the end of the task, as they happen. Without turns.
    * @throws E_BUS_CLOSED, E_NOT_FOUND
+   * @example for await (const event of handle.events()) show(event.type)
    */
   async *events(): AsyncGenerator<CloudEvent> {
     for await (const { event, position } of this.#items())
@@ -97,7 +98,10 @@ export class TaskHandle<Output = unknown> {
     yield (await this.result()) as PartialOutput<Output>
   }
 
-  /** Cancels the task: its code sees no further answers, and what it called is cancelled too. Durable when it resolves. */
+  /**
+   * Cancels the task: its code sees no further answers, and what it called is cancelled too. Durable when it resolves.
+   * @example await handle.cancel('the customer left')
+   */
   async cancel(reason = 'cancelled by its caller'): Promise<void> {
     await this.#publish({ type: 'agent.cancel', data: { reason } })
   }
@@ -116,6 +120,7 @@ export class TaskHandle<Output = unknown> {
   /**
    * Sends a further message to a running task: a model agent reads it before its next answer, straight-line code with
    * `ctx.waitFor('agent.message')`. Durable when it resolves.
+   * @example await handle.say('Only the newest prices, please.')
    */
   async say(message: unknown): Promise<void> {
     await this.#publish({ type: 'agent.message', data: { message } })

@@ -62,7 +62,10 @@ const turnType = 'task.turn'
 /** Types whose data holds events and turns. */
 export const forkTypes: readonly string[] = ['agent.fork', 'agent.retry']
 
-/** Redacts by the rules of an app. Deterministic and idempotent. */
+/**
+ * Redacts by the rules of an app. Deterministic and idempotent.
+ * @example show(redactor({ paths: ['data.card.number'] }).event({ type: 'order.paid', data: { card: { number: '4111' } } }))
+ */
 export class Redactor {
   readonly #paths: readonly Path[]
   readonly #declared: readonly Rule[]
@@ -240,7 +243,13 @@ export class Redactor {
   }
 }
 
-/** Redacts by rules and built-in formats. @throws E_APP_INVALID */
+/**
+ * Redacts by rules and built-in formats.
+ * @throws E_APP_INVALID
+ * @example
+ * const rules = redactor({ patterns: [{ name: 'card', match: /\b\d{16}\b/ }] })
+ * show(rules.text('paid with 4111111111111111')) // paid with [redacted card]
+ */
 export const redactor = (rules?: Redaction): Redactor => new Redactor(rules)
 
 /** Redacts only built-in secret formats: for code without an app. */

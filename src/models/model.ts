@@ -44,7 +44,13 @@ const checks = {
   ...settingChecks,
 } satisfies Record<keyof ModelOptions, Check>
 
-/** Adds limits, settings, a price or a name to a model object. Agents also accept the model object itself. */
+/**
+ * Adds limits, settings, a price or a name to a model object. Agents also accept the model object itself.
+ * @example
+ * import { model } from 'tidings'
+ * import { openai } from '@ai-sdk/openai'
+ * const writer = model(openai('gpt-5.2'), { limit: 4, timeout: '2m', price: { input: 1.25, output: 10 } })
+ */
 export function model(languageModel: LanguageModelV4, options: ModelOptions = {}): Model {
   const missing = anObject(languageModel)
   if (missing) throw new TidingsError('E_APP_INVALID', `model(): the first argument ${missing}`)

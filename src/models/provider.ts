@@ -9,6 +9,8 @@ type ModelEnvironment = { readonly [name: string]: string | undefined }
  * of a service with the OpenAI protocol and the model after a `#` (`http://localhost:11434/v1#qwen3`). Provider packages are
  * optional peers, loaded on demand. Only workers that host the model need its key: they call {@link assertKey}.
  * @throws E_MODEL_UNKNOWN
+ * @example
+ * const helper = agent('helper', { model: await modelFromEnvironment(), instructions: 'Answer in one sentence.' })
  */
 export async function modelFromEnvironment(env: ModelEnvironment = process.env): Promise<LanguageModelV4> {
   const named = env.TIDINGS_MODEL?.trim() || 'offline'

@@ -67,7 +67,17 @@ const checks = {
   redact: optionsOf({ paths: aList, patterns: aList, defaults: aFlag } satisfies Record<keyof Redaction, Check>),
 } satisfies Record<keyof AppOptions, Check>
 
-/** The default export of an app file. @throws E_APP_INVALID, E_APP_NAME_TAKEN */
+/**
+ * The default export of an app file.
+ * @throws E_APP_INVALID, E_APP_NAME_TAKEN
+ * @example
+ * export default app({
+ *   name: 'shop',
+ *   use: [helper, charge, paid],
+ *   budget: { calls: 500, cost: 2 },
+ *   redact: { paths: ['order.paid:data.card'] },
+ * })
+ */
 export function app(options: AppOptions): App {
   checkOptions('app()', options, checks, ['use'])
   const { name = 'app', use, budget, maxHops = 32, retention = '7d' } = options

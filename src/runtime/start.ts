@@ -65,7 +65,10 @@ export interface RunningApp extends Pick<Client, 'ask' | 'handle' | 'publish'> {
    * const server = new Hono().mount('/tidings', running.fetch)
    */
   readonly fetch: Fetch
-  /** Waits up to `stopWithin` for running work, returns the rest to other workers and closes the log. */
+  /**
+   * Waits up to `stopWithin` for running work, returns the rest to other workers and closes the log.
+   * @example await running.stop()
+   */
   stop(): Promise<void>
 }
 
@@ -74,7 +77,15 @@ const maxLag = 1_000_000
 
 type StartSettings = Environment & Pick<StartOptions, 'module' | 'driver' | 'blobs'>
 
-/** Starts an app in this process. Waits for the broker, if the log is on one. */
+/**
+ * Starts an app in this process. Waits for the broker, if the log is on one.
+ * @throws E_SETTING_INVALID, E_MODEL_KEY, E_PORT_IN_USE, E_AGENT_TAKEN, E_LOG_UNAVAILABLE
+ * @example
+ * const running = await start(shop, { only: ['agents', 'tools'] })
+ * const handle = await running.ask(writer, { topic: 'The tides' })
+ * show(await handle.result({ within: '2m' }))
+ * await running.stop()
+ */
 export async function start(app: App, options: StartOptions = {}): Promise<RunningApp> {
   await startLogging()
   const settings = { ...environment(), ...options }

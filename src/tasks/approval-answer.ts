@@ -34,6 +34,8 @@ const maxCommentLength = 4_000
 /**
  * Publishes the first answer to a request, if a task still waits for it. Resolves when the answer is durable.
  * @throws E_NOT_FOUND, E_APPROVAL_FORBIDDEN, E_APPROVAL_CHANGED, E_APPROVAL_OVER, E_APPROVAL_ANSWERED, E_REQUEST_INVALID
+ * @example
+ * await answerApproval(running.bus, { id: call, decision: 'grant', hash, by: 'ann', source: '/my-desk' })
  */
 export async function answerApproval(bus: Bus, answering: ApprovalReply): Promise<CloudEvent<ApprovalAnswer>> {
   const { id, decision, hash, by, comment, source } = answering

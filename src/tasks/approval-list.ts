@@ -23,7 +23,13 @@ export interface OpenApproval extends Omit<ApprovalRequest, 'who'> {
 const maxKept = 10_000
 const maxConcurrentReads = 16
 
-/** Tracks open requests for approval. Add the events of the log in order. */
+/**
+ * Tracks open requests for approval. Add the events of the log in order.
+ * @example
+ * const pending = new PendingApprovals()
+ * for await (const { event } of running.bus.read({ after: '0' })) pending.add(event)
+ * for (const { id, name, what } of await pending.open(running.bus)) show({ id, name, what })
+ */
 export class PendingApprovals {
   readonly #asked = new Map<string, CloudEvent>()
   readonly #answered = new Set<string>()

@@ -62,7 +62,13 @@ export interface ApprovalOptions {
   approvers?: readonly string[]
 }
 
-/** Declares an approver role. The name consists of dotted lower-case words. @throws E_APP_INVALID */
+/**
+ * Declares an approver role. The name consists of dotted lower-case words.
+ * @throws E_APP_INVALID
+ * @example
+ * const editor = approval<{ title: string }>('editor', { approvers: ['ann', 'bob'] })
+ * const { approved, by } = await ctx.call(editor, { title: 'The tides' }, { within: '2d' })
+ */
 export function approval<Input = unknown>(name: string, { approvers }: ApprovalOptions = {}): Approval<Input> {
   assertName(name, 'the name of an approval')
   return { kind: 'approval', name, ...(approvers && { approvers: checkedApprovers(approvers, `approval "${name}"`) }) }

@@ -25,23 +25,56 @@ export interface TurnContext {
   readonly version: number
   /** The recorded time of this turn, ms since the epoch. */
   readonly now: number
-  /** Publishes an event. Returns its id. */
+  /**
+   * Publishes an event. Returns its id.
+   * @example turn.emit({ type: 'order.booked', data: { order: 'A1' } })
+   */
   emit(emission: EmitRequest): string
-  /** Makes a call. Its answer arrives as an input whose `call` is the returned id. */
+  /**
+   * Makes a call. Its answer arrives as an input whose `call` is the returned id.
+   * @example
+   * turn.call({ type: 'tool.invoke', target: 'charge', data: { input: { order: 'A1', amount: 40 } } })
+   */
   call(request: CallRequest): string
-  /** Sets a timer. A `timer.fired` arrives as an input whose `call` is the returned id. */
+  /**
+   * Sets a timer. A `timer.fired` arrives as an input whose `call` is the returned id.
+   * @example turn.sleep('1h')
+   */
   sleep(duration: Duration, key?: string): string
-  /** Waits for an event of a type that the agent declares in `waitsFor`. Past its deadline, a `call.expired` arrives. */
+  /**
+   * Waits for an event of a type that the agent declares in `waitsFor`. Past its deadline, a `call.expired` arrives.
+   * @example turn.awaitEvent('order.paid', '14d')
+   */
   awaitEvent(type: string, within?: Timeout, key?: string): string
-  /** Writes a line to the log of the process, once the turn is accepted. */
+  /**
+   * Writes a line to the log of the process, once the turn is accepted.
+   * @example turn.log({ level: 'info', message: 'booked' })
+   */
   log(line: LogLine): void
-  /** Cancels a call of an earlier turn. */
+  /**
+   * Cancels a call of an earlier turn.
+   * @example turn.cancelCall(call)
+   */
   cancelCall(call: string): void
-  /** Ends the task. Open calls are cancelled. */
+  /**
+   * Ends the task. Open calls are cancelled.
+   * @example turn.complete({ booked: 3 })
+   */
   complete(output: unknown): void
+  /**
+   * Fails the task. Open calls are cancelled.
+   * @example turn.fail({ code: 'E_PROGRAM_FAILED', message: 'the order has no items' })
+   */
   fail(error: ErrorData): void
+  /**
+   * Cancels the task and its open calls.
+   * @example turn.cancel('the order was taken back')
+   */
   cancel(reason: string): void
-  /** Ends the task and starts the same program with a new input. The caller of this task then waits for the new one. */
+  /**
+   * Ends the task and starts the same program with a new input. The caller of this task then waits for the new one.
+   * @example turn.continueAs({ page: 2 })
+   */
   continueAs(input: unknown): void
 }
 

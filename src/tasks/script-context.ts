@@ -60,10 +60,28 @@ export interface ScriptContext<Event extends CloudEvent = CloudEvent, Again = un
     run: (context: StepContext) => Output | Promise<Output>,
     options?: StepOptions,
   ): Promise<Output>
-  /** Runs branches concurrently, each in its own scope. Rejects with the first failure. */
+  /**
+   * Runs branches concurrently, each in its own scope. Rejects with the first failure.
+   * @example
+   * const [stock, terms] = await ctx.all([
+   *   branch => branch.call(helper, 'Is it in stock?'),
+   *   branch => branch.call(helper, 'What are the terms?'),
+   * ])
+   */
   all<T>(branches: readonly ((ctx: ScriptContext<Event, Again>) => Promise<T>)[]): Promise<T[]>
-  /** Resolves or rejects with the first branch that ends. Calls of the others stay open until the task ends. */
+  /**
+   * Resolves or rejects with the first branch that ends. Calls of the others stay open until the task ends.
+   * @example
+   * const answer = await ctx.race([
+   *   branch => branch.call(helper, 'When?'),
+   *   branch => branch.sleep('1h').then(() => 'no answer within an hour'),
+   * ])
+   */
   race<T>(branches: readonly ((ctx: ScriptContext<Event, Again>) => Promise<T>)[]): Promise<T>
+  /**
+   * Waits, across restarts of the worker.
+   * @example await ctx.sleep('3d')
+   */
   sleep(duration: Duration): Promise<void>
   /**
    * Waits for an event of the same correlation, of a type that the agent declares in `waitsFor`. Events that came since the task began
@@ -98,7 +116,11 @@ export interface ScriptContext<Event extends CloudEvent = CloudEvent, Again = un
    * ctx.emit({ type: `order.${state}`, data: { order } })
    */
   emit(emission: EmitRequest): void
-  /** Ends this task and starts the agent with a new input and an empty journal. @throws E_AGENT_INPUT */
+  /**
+   * Ends this task and starts the agent with a new input and an empty journal.
+   * @throws E_AGENT_INPUT
+   * @example ctx.continueAs({ page: 2 })
+   */
   continueAs(input: Again): never
 }
 

@@ -25,7 +25,16 @@ import { ReceivedInputs, type EventWait } from './waits.ts'
 /** Checks what starts a task, and gives the data for the code. May throw. */
 type StartCheck = (start: Pick<CloudEvent, 'type' | 'data'>) => unknown
 
-/** The failure of a call in a script. `code` is that of the failure. */
+/**
+ * The failure of a call in a script. `code` is that of the failure.
+ * @example
+ * try {
+ *   await ctx.call(charge, { order: 'A1', amount: 40 })
+ * } catch (error) {
+ *   if (!(error instanceof CallError) || error.code !== 'E_TOOL_THREW') throw error
+ *   ctx.emit({ type: 'order.refused', data: { why: error.data.message } })
+ * }
+ */
 export class CallError extends Error {
   override readonly name = 'CallError'
   readonly data: ErrorData

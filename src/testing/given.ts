@@ -41,15 +41,29 @@ export interface Expected {
 const correlationid = '01900000-0000-7000-8000-000000000000'
 const epoch = Date.UTC(2026, 0, 1)
 
-/** The answer of a tool, an agent, or a step of the agent itself. */
+/**
+ * The answer of a tool, an agent, or a step of the agent itself.
+ * @example
+ * await given(buyer, { input: { order: 'A1' } }).when(result('charge', { receipt: 'r1' })).emits([{ type: 'agent.task.completed' }])
+ */
 export const result = (target: string, output: unknown): ScenarioStep =>
   answer(target, ['tool.result', 'agent.task.completed'], { output })
 
-/** The failure of a tool, an agent or a step. */
-export const failed = (target: string, code: ErrorCode, message = code): ScenarioStep =>
+/**
+ * The failure of a tool, an agent or a step.
+ * @example
+ * await given(buyer, { input: { order: 'A1' } })
+ *   .when(failed('charge', 'E_TOOL_THREW', 'card refused'))
+ *   .emits([{ type: 'order.refused' }, { type: 'agent.task.completed' }])
+ */
+export const failed = (target: string, code: ErrorCode, message: string = code): ScenarioStep =>
   answer(target, ['tool.failed', 'agent.task.failed'], { error: new TidingsError(code, message).toJSON() })
 
-/** The oldest open call of this target times out. For a sleep the target is `timer`. */
+/**
+ * The oldest open call of this target times out. For a sleep the target is `timer`.
+ * @example
+ * await given(buyer, { input: { order: 'A1' } }).when(expires('timer')).emits([{ type: 'order.expired' }])
+ */
 export const expires =
   (target: string): ScenarioStep =>
   (open, identity, now) =>
@@ -59,7 +73,11 @@ export const expires =
       now,
     )
 
-/** A request from outside cancels the task. */
+/**
+ * A request from outside cancels the task.
+ * @example
+ * await given(buyer, { input: { order: 'A1' } }).when(cancelled('no longer wanted')).emits([{ type: 'agent.task.cancelled' }])
+ */
 export const cancelled =
   (reason: string): ScenarioStep =>
   (_open, identity) =>
@@ -71,7 +89,13 @@ export const cancelled =
       data: { reason },
     })
 
-/** Starts a scenario. */
+/**
+ * Starts a scenario.
+ * @example
+ * await given(helper, { input: 'When?' })
+ *   .when(callTool('search', { query: 'when' }))
+ *   .emits([{ type: 'tool.invoke', target: 'search', data: { input: { query: 'when' } } }])
+ */
 export function given(agent: Agent<never, unknown>, start: Start): Scenario {
   return new Scenario(agent, start)
 }
@@ -94,7 +118,10 @@ export class Scenario {
     this.#start = recorded({ id: 'start', correlationid, ...draft })
   }
 
-  /** What happens next, in order: answers of tools, agents and the model, timeouts, cancellations. */
+  /**
+   * What happens next, in order: answers of tools, agents and the model, timeouts, cancellations.
+   * @example const events = await given(helper, { input: 'When?' }).when(reply('On Sunday.')).emitted()
+   */
   when(...steps: (ScenarioStep | ModelStep)[]): this {
     this.#steps.push(...steps.map(step => (typeof step === 'function' ? step : modelAnswer(step))))
     return this

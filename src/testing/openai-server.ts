@@ -67,6 +67,10 @@ export interface OpenAIServer extends AsyncDisposable {
  * A local HTTP server for the OpenAI chat-completions protocol, with streaming and failures on demand. It rejects what
  * providers reject: calls without answers, answers without calls, calls without the reasoning before them. When the script
  * is used up it answers 400, which clients do not retry.
+ * @example
+ * import { createOpenAI } from '@ai-sdk/openai'
+ * await using server = await openaiServer({ status: 503 }, { text: 'On Sunday.' })
+ * const model = createOpenAI({ baseURL: server.url, apiKey: 'none' }).chat('any')
  */
 export async function openaiServer(...replies: (Reply | ((request: ChatRequest) => Reply))[]): Promise<OpenAIServer> {
   const queue = [...replies]

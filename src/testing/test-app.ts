@@ -184,7 +184,10 @@ export class TestApp {
     return this.#events.filter(event => matchesType(type, event.type))
   }
 
-  /** Waits until nothing more happens at this time. The clock does not move. */
+  /**
+   * Waits until nothing more happens at this time. The clock does not move.
+   * @example await world.idle()
+   */
   idle(): Promise<unknown> {
     return this.#wait(() => true, 'an idle app', 0)
   }
@@ -209,12 +212,18 @@ export class TestApp {
     return this.#answer('grant', name, options)
   }
 
-  /** Waits until the app asks for an approval, and denies it: see {@link approve}. */
+  /**
+   * Waits until the app asks for an approval, and denies it: see {@link approve}.
+   * @example await world.deny('editor', { by: 'ann', comment: 'too long' })
+   */
   deny(name: string, options: AnswerOptions = {}): Promise<CloudEvent> {
     return this.#answer('deny', name, options)
   }
 
-  /** What happened so far, one event a line, for people. */
+  /**
+   * What happened so far, one event a line, for people.
+   * @example console.log(world.timeline())
+   */
   timeline(): string {
     return this.#events
       .map(event => {
@@ -224,11 +233,18 @@ export class TestApp {
       .join('\n')
   }
 
-  /** Stops the app. `await using` does it at the end of the test. */
+  /**
+   * Stops the app. `await using` does it at the end of the test.
+   * @example await world.stop()
+   */
   async stop(): Promise<void> {
     await this.running.stop()
   }
 
+  /**
+   * Stops the app at the end of the scope.
+   * @example await using world = await testApp(shop)
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }

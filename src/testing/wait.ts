@@ -13,6 +13,7 @@ export interface UntilOptions {
 /**
  * Waits until the condition holds and returns its value. A condition that throws does not hold yet, so it may use `expect`.
  * Checks at once, then after pauses that grow to 20 ms.
+ * @example const booked = await until(async () => (await world.events('order.booked'))[0], { within: 5_000 })
  */
 export async function until<T>(condition: () => T | Promise<T>, options: UntilOptions = {}): Promise<Holding<T>> {
   const { within = 15_000, what = condition.toString() } = options

@@ -29,9 +29,16 @@ export interface ToolContext {
   readonly idempotencyKey: string
   readonly attempt: number
   readonly event: CloudEvent
-  /** The content of a blob, such as an attachment of a mail. @throws E_BLOB_MISSING */
+  /**
+   * The content of a blob, such as an attachment of a mail.
+   * @throws E_BLOB_MISSING
+   * @example const text = new TextDecoder().decode(await context.blob('sha256-…'))
+   */
   blob(reference: string): Promise<Uint8Array>
-  /** Reports progress as a signal, which is not stored. */
+  /**
+   * Reports progress as a signal, which is not stored.
+   * @example context.progress({ pages: 3, of: 10 })
+   */
   progress(data: unknown): void
 }
 

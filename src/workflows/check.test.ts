@@ -5,7 +5,8 @@ import { createEvent } from '../event.ts'
 import { tool } from '../tools/tool.ts'
 import { absent, any, count, on, seq } from './patterns.ts'
 import { is } from './refs.ts'
-import { by, workflow, type Workflow } from './workflow.ts'
+import { by } from './key.ts'
+import { workflow, type Workflow } from './workflow.ts'
 
 const work = tool('work', { description: '', input: z.any(), run: () => 1 })
 const base = (options: object = {}) => workflow('flow', { on: 'a', within: '1h', ...options })

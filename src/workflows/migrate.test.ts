@@ -5,7 +5,8 @@ import { migrateType } from '../tasks/instances.ts'
 import { tool } from '../tools/tool.ts'
 import { happened, InstanceRun } from '../../test/lib/instance.ts'
 import { all, on } from './patterns.ts'
-import { by, workflow, type Workflow } from './workflow.ts'
+import { by } from './key.ts'
+import { workflow, type Workflow } from './workflow.ts'
 
 const work = tool('work', { description: '', input: z.any(), run: () => 1 })
 type Flow = Workflow<any, never, unknown>

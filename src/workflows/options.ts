@@ -1,8 +1,37 @@
+import type { Schema } from '../schema.ts'
 import type { Timeout, Duration } from '../tasks/duration.ts'
 import type { Callable } from '../tasks/script-context.ts'
 import type { JoinMode } from './definition.ts'
+import type { Key } from './key.ts'
 import type { Ref, Template } from './refs.ts'
 import type { Workflow } from './workflow.ts'
+
+/** Options of every workflow. */
+export interface CommonWorkflowOptions {
+  /** Tells the models of agents, whose `tools` contain this workflow, what it does and when to call it. */
+  description?: string
+  /** Maximum duration of an instance, from its first event. */
+  within: Timeout
+  /** Raise it when the steps change. New instances use it; running ones keep their definition. Default 1. */
+  version?: number
+  /** One instance for each key; needs a key for every awaited type. Default: one instance for each correlation. */
+  key?: readonly Key[]
+}
+
+/** A workflow that begins with an event. */
+export interface OnOptions<T> extends CommonWorkflowOptions {
+  /** The event type, or types, that start an instance. The data is `s.event`. */
+  on: T
+}
+
+/** A workflow that is called. */
+export interface InputOptions<Input, Given = unknown> {
+  description?: string
+  within: Timeout
+  version?: number
+  /** Schema of the input, which is `s.event`. The workflow is then started by calls instead of events. */
+  input: Schema<Input, Given>
+}
 
 /** A workflow with any scope. */
 export interface WorkflowLike {

@@ -84,6 +84,9 @@ export async function readInstance(
  * @param programs programs of the app
  * @param task task id of the instance, as in the `agent.task.*` events of its correlation
  * @throws E_NOT_FOUND, E_PROGRAM_MISMATCH
+ * @example
+ * const { nodes } = await instanceGraph(running.bus, shop.programs, handle.id)
+ * show(nodes.filter(({ state }) => state === 'active'))
  */
 export async function instanceGraph(bus: Bus, programs: readonly ProgramDefinition[], task: string): Promise<Graph> {
   const { definition, state } = await readInstance(bus, programs, task)

@@ -91,7 +91,10 @@ class Text {
   }
 }
 
-/** Text that contains values of the scope: `` text`Report on ${s.event.subject}` ``. */
+/**
+ * Text that contains values of the scope.
+ * @example orders.fail(s => text`Order ${s.event.order} was not paid`)
+ */
 export function text(strings: TemplateStringsArray, ...values: readonly unknown[]): Placeholder<string> {
   const parts = strings.flatMap((string, i) => [...(string ? [string] : []), ...(i < values.length ? [values[i]] : [])])
   return new Text(parts) as unknown as Placeholder<string>
@@ -147,25 +150,58 @@ const comparison =
   ): Test =>
     new ConditionValue({ compare: how, left: toExpression(left), right: toExpression(right) })
 
-/** Equal JSON values. */
+/**
+ * Equal JSON values.
+ * @example orders.choose(s => is(s.event.order, 'A1'), first => first.emit('order.first', s => s.event))
+ */
 export const is = comparison<unknown>('is')
-/** Compares two numbers or two texts; false for other values. */
+/**
+ * Greater. Compares two numbers or two texts; false for other values.
+ * @example orders.choose(s => above(s.event.amount, 1_000), large => large.emit('order.large', s => s.event))
+ */
 export const above = comparison<number | string>('above')
-/** Greater or equal. */
+/**
+ * Greater or equal.
+ * @example
+ * orders.choose(s => atLeast(s.event.amount, 1_000), large => large.emit('order.large', s => s.event))
+ */
 export const atLeast = comparison<number | string>('atLeast')
-/** Less, not equal. */
+/**
+ * Less, not equal.
+ * @example orders.choose(s => below(s.event.amount, 10), small => small.emit('order.small', s => s.event))
+ */
 export const below = comparison<number | string>('below')
-/** Less or equal. */
+/**
+ * Less or equal.
+ * @example orders.choose(s => atMost(s.event.amount, 10), small => small.emit('order.small', s => s.event))
+ */
 export const atMost = comparison<number | string>('atMost')
-/** The list contains the value, or the text contains the part. */
+/**
+ * The list contains the value, or the text contains the part.
+ * @example orders.choose(s => includes(s.event.order, 'TEST-'), test => test.complete(() => 'ignored'))
+ */
 export const includes = comparison<unknown>('includes')
-/** The value exists and is not null. */
+/**
+ * The value exists and is not null.
+ * @example orders.choose(s => exists(s.payment), done => done.complete(s => s.payment))
+ */
 export const exists = (value: Placeholder<unknown>): Test => new ConditionValue({ exists: toExpression(value) })
-/** Inverts a test. JavaScript cannot overload `!`. */
+/**
+ * Inverts a test. JavaScript cannot overload `!`.
+ * @example orders.choose(s => not(exists(s.payment)), late => late.emit('payment.chased', s => s.event))
+ */
 export const not = (test: Test): Test => new ConditionValue({ not: toCondition(test) })
-/** All of the tests hold. */
+/**
+ * All of the tests hold.
+ * @example
+ * orders.choose(s => both(exists(s.payment), above(s.event.amount, 1_000)), vip => vip.emit('order.vip', s => s.event))
+ */
 export const both = (...tests: readonly Test[]): Test => new ConditionValue({ both: tests.map(toCondition) })
-/** At least one of the tests holds. */
+/**
+ * At least one of the tests holds.
+ * @example
+ * orders.choose(s => either(is(s.event.order, 'A1'), below(s.event.amount, 10)), free => free.complete(() => 'free'))
+ */
 export const either = (...tests: readonly Test[]): Test => new ConditionValue({ either: tests.map(toCondition) })
 
 const invalid = (what: string) => new TidingsError('E_APP_INVALID', what)

@@ -5,7 +5,8 @@ import { event } from '../event.ts'
 import { tool } from '../tools/tool.ts'
 import { all, any, count, on, seq } from './patterns.ts'
 import { above, is, text } from './refs.ts'
-import { by, workflow, type Workflow } from './workflow.ts'
+import { by } from './key.ts'
+import { workflow, type Workflow } from './workflow.ts'
 
 /*
  * What the compiler says of workflows: `tsc -b` reads this file, and an expected error that does not come is an error. The

@@ -11,6 +11,7 @@ import { declaredTypes, withType } from './declared.ts'
 import { checkStep, checkWorkflow } from './option-checks.ts'
 import type { Definition, JoinMode, Step, Target } from './definition.ts'
 import { toGraph, type Graph } from './graph.ts'
+import type { Key } from './key.ts'
 import { any, on, typeName, type DataOf, type TypeOrName, type EventPattern } from './patterns.ts'
 import { workflowProgram } from './program.ts'
 import {
@@ -24,6 +25,9 @@ import {
   type Test,
 } from './refs.ts'
 import type {
+  CommonWorkflowOptions,
+  InputOptions,
+  OnOptions,
   WorkflowLike,
   ApproveStepOptions,
   CallStepOptions,
@@ -36,44 +40,6 @@ import type {
   ScopeOf,
   WhenStepOptions,
 } from './options.ts'
-
-interface Common {
-  /** Tells the models of agents, whose `tools` contain this workflow, what it does and when to call it. */
-  description?: string
-  /** Maximum duration of an instance, from its first event. */
-  within: Timeout
-  /** Raise it when the steps change. New instances use it; running ones keep their definition. Default 1. */
-  version?: number
-  /** One instance for each key; needs a key for every awaited type. Default: one instance for each correlation. */
-  key?: readonly Key[]
-}
-
-export interface OnOptions<T> extends Common {
-  /** The event type, or types, that start an instance. The data is `s.event`. */
-  on: T
-}
-
-export interface InputOptions<Input, Given = unknown> {
-  description?: string
-  within: Timeout
-  version?: number
-  /** Schema of the input, which is `s.event`. The workflow is then started by calls instead of events. */
-  input: Schema<Input, Given>
-}
-
-/** Path of the instance key in the data of a type. Made by `by()`. */
-export interface Key {
-  readonly type: string
-  readonly path: readonly string[]
-}
-
-/** `by(paid, p => p.order)`: events of this type belong to the instance of this key. @throws E_APP_INVALID */
-export function by<T extends TypeOrName>(type: T, select: (data: Ref<DataOf<T>>) => unknown): Key {
-  const expression = toExpression(select(placeholder([])))
-  if (!('ref' in expression) || expression.ref.length === 0)
-    throw new TidingsError('E_APP_INVALID', `by(${typeName(type)}): the key must be a field of the event`)
-  return { type: typeName(type), path: expression.ref }
-}
 
 type Kept<Name extends string, Value> = { readonly [K in Name]: Value }
 type Block<Scope, W extends WorkflowLike> = (steps: Workflow<Scope>) => W
@@ -105,7 +71,11 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     this.#steps = steps
   }
 
-  /** Waits until the pattern holds, for at most `within`, and stores its captures. */
+  /**
+   * Waits until the pattern holds, for at most `within`, and stores its captures.
+   * @example
+   * orders.when('paid', on(paid).as('first'), { within: '14d', otherwise: late => late.fail(() => 'no payment') })
+   */
   when<Captures>(
     name: string,
     watch: EventPattern<Captures> | ((scope: Ref<Scope>) => EventPattern<Captures>),
@@ -116,7 +86,11 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     return this.#with({ kind: 'when', id: name, pattern, within: options.within, ...this.#otherwise(options) })
   }
 
-  /** Calls an agent, a tool or a workflow and stores the answer under `name`. */
+  /**
+   * Calls an agent, a tool or a workflow and stores the answer under `name`.
+   * @example
+   * orders.call('charged', charge, s => s.event, { within: '1h', undo: { target: refund, input: s => s.charged } })
+   */
   call<Name extends string, In, Out, Undo>(
     name: Name,
     target: Callable<In, Out>,
@@ -137,7 +111,10 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     })
   }
 
-  /** Calls a target for each item of a list, several at a time, and stores the answers in the order of the items. */
+  /**
+   * Calls a target for each item of a list, several at a time, and stores the answers in the order of the items.
+   * @example orders.each('answers', () => ['When?', 'Where?'], helper, { parallel: 2 })
+   */
   each<Name extends string, In, Out, J extends JoinMode = 'all'>(
     name: Name,
     items: Selector<Scope, Template<readonly In[]>>,
@@ -167,7 +144,14 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     })
   }
 
-  /** Calls several targets concurrently and stores each answer under its name. The first failure cancels the others. */
+  /**
+   * Calls several targets concurrently and stores each answer under its name. The first failure cancels the others.
+   * @example
+   * orders.parallel('look up', { stock: search, terms: helper }, s => ({
+   *   stock: { query: s.event.order },
+   *   terms: 'What are the terms?',
+   * }))
+   */
   parallel<Targets extends Readonly<Record<string, Callable<never, unknown>>>>(
     name: string,
     targets: Targets,
@@ -186,7 +170,11 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     })
   }
 
-  /** Asks people for approval. A denial fails the step: see `otherwise`. */
+  /**
+   * Asks people for approval. A denial fails the step: see `otherwise`.
+   * @example
+   * orders.approve('release', s => ({ amount: s.event.amount }), { approvers: ['ann'], within: '2d', remind: '1d' })
+   */
   approve<Name extends string>(
     name: Name,
     what: Selector<Scope, unknown>,
@@ -206,6 +194,10 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     })
   }
 
+  /**
+   * Publishes an event. A declared type checks the data when the workflow is built.
+   * @example orders.emit(booked, s => ({ order: s.event.order, amount: s.event.amount }))
+   */
   emit<Given>(
     type: EventType<unknown, Given>,
     data: Selector<Scope, Template<NoInfer<Given>>>,
@@ -216,7 +208,10 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     return this.#with(withType({ kind: 'emit', id: name, type: name, data: toExpression(data(scope())) }, type))
   }
 
-  /** Starts an agent or a workflow without waiting for it. */
+  /**
+   * Starts an agent or a workflow without waiting for it.
+   * @example orders.start(helper, s => text`Summarise order ${s.event.order}`)
+   */
   start<In>(
     target: Callable<In, unknown>,
     input: Selector<Scope, Template<NoInfer<In>>>,
@@ -231,17 +226,29 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     return this.#with({ kind: 'emit', id: `start ${name}`, type: 'agent.invoke', target: name, data })
   }
 
-  /** Waits for a duration. */
+  /**
+   * Waits for a duration.
+   * @example orders.wait('3d')
+   */
   wait(after: Duration): Workflow<Scope, Input, Output> {
     return this.#with({ kind: 'wait', id: 'wait', until: { after } })
   }
 
-  /** Waits until a time: RFC 3339 or ms since the epoch. A past time does not wait. */
+  /**
+   * Waits until a time: RFC 3339 or ms since the epoch. A past time does not wait.
+   * @example orders.waitUntil(() => '2027-01-01T00:00:00Z')
+   */
   waitUntil(moment: Selector<Scope, Template<string | number>>): Workflow<Scope, Input, Output> {
     return this.#with({ kind: 'wait', id: 'wait until', until: { moment: toExpression(moment(scope())) } })
   }
 
-  /** Runs one of two branches. Values that a branch stores may be missing later. */
+  /**
+   * Runs one of two branches. Values that a branch stores may be missing later.
+   * @example
+   * orders.choose(s => above(s.event.amount, 1_000), large =>
+   *   large.approve('release', s => s.event, { within: '2d' }),
+   * )
+   */
   choose<Then extends WorkflowLike, Otherwise extends WorkflowLike = Then>(
     condition: Selector<Scope, Test>,
     then: Block<Scope, Then>,
@@ -256,7 +263,14 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     })
   }
 
-  /** Repeats the steps until the condition holds, for at most `maxRounds` rounds. Then the next step runs. */
+  /**
+   * Repeats the steps until the condition holds, for at most `maxRounds` rounds. Then the next step runs.
+   * @example
+   * orders.repeat('until it has results', again => again.call('found', search, s => ({ query: s.event.order })), {
+   *   until: s => not(is(s.found, [])),
+   *   maxRounds: 5,
+   * })
+   */
   repeat<Steps extends WorkflowLike>(
     name: string,
     steps: Block<Scope, Steps>,
@@ -266,12 +280,18 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     return this.#with({ kind: 'repeat', id: name, until: condition, most: maxRounds, steps: this.#block(steps) })
   }
 
-  /** Ends the instance. */
+  /**
+   * Ends the instance. The output is what a caller gets.
+   * @example orders.complete(s => ({ order: s.event.order }))
+   */
   complete<T>(output: Selector<Scope, T>): Workflow<Scope, Input, ValueOf<T>> {
     return this.#with({ kind: 'complete', id: 'complete', output: toExpression(output(scope())) })
   }
 
-  /** Fails the instance, after undoing completed steps that can be undone. */
+  /**
+   * Fails the instance, after undoing completed steps that can be undone.
+   * @example orders.fail(s => text`Order ${s.event.order} was not paid`)
+   */
   fail(message: Selector<Scope, Template<string>>): Workflow<Scope, Input, Output> {
     return this.#with({ kind: 'fail', id: 'fail', message: toExpression(message(scope())) })
   }
@@ -306,7 +326,10 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     return declaredTypes(this.#steps)
   }
 
-  /** The graph of the steps, as data. */
+  /**
+   * The graph of the steps, as data.
+   * @example for (const { id, kind } of orders.toGraph().nodes) show(`${id}: ${kind}`)
+   */
   toGraph(): Graph {
     return toGraph(this.data)
   }
@@ -343,7 +366,14 @@ function targetOf({ kind, name }: Callable<never, unknown>): Target {
   )
 }
 
-/** Declares a workflow. An instance starts with the first event that a pattern waits for, or with a call. @throws E_APP_INVALID */
+/**
+ * Declares a workflow. An instance starts with the first event that a pattern waits for, or with a call.
+ * @throws E_APP_INVALID
+ * @example
+ * const watch = workflow('watch', { on: placed, within: '30d' })
+ *   .when('paid', on(paid).as('payment'), { within: '14d' })
+ *   .complete(s => s.payment.amount)
+ */
 export function workflow<const T extends TypeOrName | readonly TypeOrName[]>(
   name: string,
   options: OnOptions<T>,
@@ -352,10 +382,10 @@ export function workflow<Input, Given = Input>(
   name: string,
   options: InputOptions<Input, Given>,
 ): Workflow<{ readonly event: Input }, Given>
-export function workflow(name: string, options: Common): Workflow
+export function workflow(name: string, options: CommonWorkflowOptions): Workflow
 export function workflow(
   name: string,
-  given: Partial<Common> & { within: Timeout; on?: TypeOrName | readonly TypeOrName[]; input?: Schema },
+  given: Partial<CommonWorkflowOptions> & { within: Timeout; on?: TypeOrName | readonly TypeOrName[]; input?: Schema },
 ): unknown {
   checkWorkflow(name, given)
   const { version = 1, ...options } = given

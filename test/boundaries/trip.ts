@@ -7,7 +7,8 @@ import type { Turn } from '../../src/tasks/program.ts'
 import { tool } from '../../src/tools/tool.ts'
 import { absent, on } from '../../src/workflows/patterns.ts'
 import { is } from '../../src/workflows/refs.ts'
-import { by, workflow } from '../../src/workflows/workflow.ts'
+import { by } from '../../src/workflows/key.ts'
+import { workflow } from '../../src/workflows/workflow.ts'
 import { numbered, type Check, type Seen, type Story } from './story.ts'
 
 /*

@@ -7,7 +7,8 @@ import { CallError } from '../../src/tasks/script.ts'
 import { tool } from '../../src/tools/tool.ts'
 import { absent, all, any, on } from '../../src/workflows/patterns.ts'
 import { exists } from '../../src/workflows/refs.ts'
-import { by, workflow } from '../../src/workflows/workflow.ts'
+import { by } from '../../src/workflows/key.ts'
+import { workflow } from '../../src/workflows/workflow.ts'
 
 /* What the workers of a crash loop host: each kind of thing that a task may wait for. */
 

@@ -10,7 +10,8 @@ import { Engine } from '../../src/tasks/engine.ts'
 import { ToolStation } from '../../src/tools/station.ts'
 import { tool } from '../../src/tools/tool.ts'
 import { absent, all, on, seq } from '../../src/workflows/patterns.ts'
-import { by, workflow } from '../../src/workflows/workflow.ts'
+import { by } from '../../src/workflows/key.ts'
+import { workflow } from '../../src/workflows/workflow.ts'
 import { type Control, openLog } from './log.ts'
 
 /*

@@ -22,13 +22,23 @@ const names = {
   placed: `import('tidings').EventType<{ order: string; amount: number }>`,
   paid: `import('tidings').EventType<{ order: string; amount: number }>`,
   booked: `import('tidings').EventType<{ order: string; amount: number }>`,
+  refund: `import('tidings').Tool<{ receipt: string }, null>`,
+  buyer: `import('tidings').Agent<{ order: string }, unknown>`,
+  orders: `import('tidings').Workflow<{
+    event: { order: string; amount: number }
+    payment?: { order: string; amount: number }
+  }>`,
   order: 'string',
   amount: 'number',
   state: 'string',
+  call: 'string',
+  hash: 'string',
   url: 'string',
   shop: `import('tidings').App`,
   ctx: `import('tidings').ScriptContext`,
   turn: `import('tidings').TurnContext`,
+  context: `import('tidings').ToolContext`,
+  client: `import('tidings').Client`,
   running: `import('tidings').RunningApp`,
   handle: `import('tidings').TaskHandle<{ title: string }>`,
   world: `import('tidings/testing').TestApp`,

@@ -11,6 +11,7 @@ import type { Reason } from '../reason.ts'
  *                 └─ (member dies)             delivered again, attempt + 1 where the broker counts deliveries
  */
 
+/** How a member ends a delivery. */
 export type DeliveryOutcome =
   | { readonly kind: 'done' }
   /**
@@ -21,6 +22,7 @@ export type DeliveryOutcome =
   | { readonly kind: 'discard'; readonly reason: Reason }
   | { readonly kind: 'park'; readonly reason: Reason; readonly key?: string }
 
+/** One hand-out of an event to a member, at least once. */
 export interface Delivery {
   readonly group: string
   /** A copy of its own: no other receiver in this process has the same object. */
@@ -41,6 +43,7 @@ export interface Delivery {
   settle(outcome: DeliveryOutcome, events?: readonly EncodedEvent[]): Promise<void>
 }
 
+/** A group by its name: which events it gets, and how its members share them. */
 export interface ConsumerGroup {
   readonly group: string
   readonly filter: Filter
@@ -51,6 +54,7 @@ export interface ConsumerGroup {
   readonly from: 'now' | 'beginning'
 }
 
+/** What a member asks for, and what it does with deliveries. */
 export interface Subscription extends ConsumerGroup {
   /** Maximum number of deliveries that this member holds at once. */
   readonly maxInFlight: number
@@ -62,6 +66,7 @@ export interface Subscription extends ConsumerGroup {
   onLost?(shard: number): void
 }
 
+/** A member of a group, until it is closed. */
 export interface Consumer {
   /** Takes no more deliveries. Those that it holds may still be settled. */
   pause(): void
@@ -69,6 +74,7 @@ export interface Consumer {
   close(): Promise<void>
 }
 
+/** A group, its members and what it has not settled yet. */
 export interface GroupState {
   readonly group: string
   readonly mode: 'shared' | 'sharded'

@@ -1,6 +1,7 @@
 import type { CloudEvent } from '../../event.ts'
 import type { Reason } from '../reason.ts'
 
+/** A delivery that was set aside: delayed, parked or dead. */
 export interface DeferredDelivery {
   /** Names the entry until it is redelivered or discarded. Short enough to be typed. */
   readonly id: string

@@ -19,6 +19,7 @@ export interface Position {
  */
 export type Cursor = string
 
+/** An event with its position on the log. */
 export interface StoredEvent {
   readonly position: Position
   readonly event: CloudEvent
@@ -30,12 +31,14 @@ export interface LogEntry extends StoredEvent {
   readonly cursor: Cursor
 }
 
+/** Where an event is stored, and whether it was before. */
 export interface AppendResult {
   readonly position: Position
   /** The driver knows that the id is on the log already. Nothing was written; `position` is that of the first event. */
   readonly duplicate: boolean
 }
 
+/** Which events to read, from where, and how many. */
 export type LogQuery =
   | { readonly after?: Cursor; readonly until?: Cursor; readonly filter?: Filter; readonly limit?: number }
   | { readonly correlation: string; readonly after?: Cursor; readonly until?: Cursor }

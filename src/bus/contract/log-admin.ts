@@ -8,6 +8,7 @@ export interface Durability {
   readonly detail: string
 }
 
+/** How long events stay that no task and no group needs. */
 export interface Retention {
   /** Events older than this many ms go, unless a live task or a group needs them. */
   readonly maxAgeMs: number
@@ -15,6 +16,7 @@ export interface Retention {
   readonly maxLag: number
 }
 
+/** What a purge removed. */
 export interface PurgeResult {
   readonly events: number
   /** Covers what was free to go. */

@@ -24,6 +24,7 @@ export interface Commit {
 /** `conflict`: another process decided this version, or this process does not own the shard. Nothing was written. */
 export type CommitResult = 'accepted' | 'conflict'
 
+/** What a worker restores a task from: its snapshot and the turns after it. */
 export interface TaskJournal {
   readonly snapshot?: { readonly version: number; readonly state: string }
   /** Turns after the snapshot and the events that they emitted, in order of version. */

@@ -14,7 +14,12 @@ export interface SpanIds {
 
 let wanted: { traceId?: string; spanId?: string } = {}
 
-/** For `idGenerator` of an SDK. Without it the span of a task is a sibling of its calls, not their parent. */
+/**
+ * For `idGenerator` of an SDK. Without it the span of a task is a sibling of its calls, not their parent.
+ * @example
+ * import { TracerProvider } from '@opentelemetry/sdk-trace'
+ * const provider = new TracerProvider({ idGenerator: spanIds() })
+ */
 export const spanIds = (): SpanIds => ({
   generateTraceId: () => wanted.traceId ?? randomHex(4),
   generateSpanId: () => wanted.spanId ?? randomHex(2),

@@ -9,6 +9,7 @@ import { openConnection } from './connect.ts'
 import { type LogSettings, provision } from './provision.ts'
 import { Turns, type TurnsContext } from './turns.ts'
 
+/** Which NATS server and log, and what a new log is like. */
 export interface NatsDriverOptions {
   /** `nats://USER:PASS@HOST:PORT/LOG?…`: docs/nats.md lists its options. */
   url: string

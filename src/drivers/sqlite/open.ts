@@ -5,6 +5,7 @@ import { assertNoOtherLogOpen } from './open-logs.ts'
 import type { WriterOptions } from './protocol.ts'
 import { prepareHome } from './schema.ts'
 
+/** Where the embedded log is, and how it is written. */
 export interface SqliteOptions {
   /** Folder of the log and its blobs. It is created if it does not exist. */
   home: string

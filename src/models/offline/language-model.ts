@@ -21,6 +21,8 @@ export const offlineProvider = 'tidings'
  * sentence that a tool returned, verbatim, with the identifier of its passage. It matches words and understands nothing; if
  * no words match, it answers that the documents do not contain the answer. The same prompt gives the same answer, byte for
  * byte; settings such as temperature and seed have no effect.
+ * @example
+ * const helper = agent('helper', { model: offlineModel(), instructions: 'Answer from the notes.', tools: [search] })
  */
 export function offlineModel(): LanguageModelV4 {
   return {

@@ -36,6 +36,7 @@ export { openFaultySqlite, type SqliteFaults } from '../sqlite/open-faulty.ts'
 /** The parts of the contract (`Driver` in `tidings/driver`), each with its own cases. */
 export type ContractPart = keyof typeof parts
 
+/** How the suite makes logs, and which parts of the contract it tests. */
 export interface Conformance {
   /** Creates an empty log that no other case uses. */
   fresh(): Promise<TestLog>

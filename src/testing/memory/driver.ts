@@ -10,7 +10,12 @@ import {
 } from '../../driver.ts'
 import { MemoryLog } from './log.ts'
 
-/** One member of a log in memory. Everything that outlives the member is in its `MemoryLog`. */
+/**
+ * One member of a log in memory. Everything that outlives the member is in its `MemoryLog`.
+ * @example
+ * const log = new MemoryLog()
+ * const running = await start(shop, { driver: new MemoryDriver(log) })
+ */
 export class MemoryDriver implements Driver {
   readonly name = 'memory'
   readonly shards: number

@@ -68,7 +68,10 @@ export interface MemoryLogOptions {
 
 const stored = ({ position, json }: Row): StoredEvent => ({ position, event: JSON.parse(json) as CloudEvent })
 
-/** The state that all members of one log share. Everything that a `MemoryDriver` does ends here, synchronously. */
+/**
+ * The state that all members of one log share. Everything that a `MemoryDriver` does ends here, synchronously.
+ * @example const log = new MemoryLog({ partitions: 3 })
+ */
 export class MemoryLog {
   readonly shards: number
   readonly partitions: number

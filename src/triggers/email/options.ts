@@ -20,6 +20,7 @@ const checks = {
 /** @throws E_APP_INVALID for unknown options and wrong types */
 export const checkSmtpOptions = (options: SmtpOptions) => checkOptions('smtp()', options, checks, [])
 
+/** Where the SMTP server listens, from whom it accepts mail, and how much. */
 export interface SmtpOptions {
   /** 0 uses any free port. Default `TIDINGS_SMTP_PORT`, else 2525. */
   port?: number

@@ -21,6 +21,7 @@ const mailTimeoutMs = 10 * 60_000
 /**
  * Accepts mail by SMTP: each mail is an `email.received` on the log before it is answered with 250. A repeated mail has no
  * effect. `docs/triggers/email.md` has the options and what is refused, `docs/wire-format.md` the shape of the data.
+ * @example smtp({ port: 2525, recipients: ['desk@example.com'] })
  */
 export function smtp(options: SmtpOptions = {}): Trigger {
   checkSmtpOptions(options)

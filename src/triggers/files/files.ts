@@ -34,7 +34,9 @@ const defaultIntervals: WatchIntervals = { walkIntervalMs: 30_000, retryDelayMs:
 /**
  * Publishes changes of the files in a folder and its subfolders, with their content: `file.created`, `file.changed`,
  * `file.removed`. Changes while no worker runs are published at the next start. `docs/triggers/files.md` says when a file
- * counts as finished, and what is skipped. @throws E_APP_INVALID, E_EVENT_INVALID
+ * counts as finished, and what is skipped.
+ * @throws E_APP_INVALID, E_EVENT_INVALID
+ * @example files('inbox', { folder: './inbox', match: '*.csv' })
  */
 export function files(name: string, options: FilesOptions, intervals: WatchIntervals = defaultIntervals): Trigger {
   assertTriggerName(name)

@@ -22,6 +22,7 @@ const stableAfterMs = 10_000
  * Receives messages from an MQTT broker: each is on the log before it is acknowledged. While the worker is stopped the broker
  * keeps the session and its messages. `docs/triggers/mqtt.md` describes the guarantees of each QoS.
  * @throws E_APP_INVALID, E_SETTING_INVALID
+ * @example mqtt({ clientId: 'shop', url: 'mqtts://broker.example.com', topics: ['sensors/+/temperature'] })
  */
 export function mqtt(options: MqttOptions): Trigger {
   const settings = mqttSettings(options)

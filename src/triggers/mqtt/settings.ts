@@ -6,6 +6,7 @@ import { topicRoutes, type MqttTopics, type TopicRoutes } from './topics.ts'
 /** PEM. */
 type Pem = string | Buffer
 
+/** Which broker and topics the trigger reads, and how. */
 export interface MqttOptions {
   /**
    * Identifies the session, which the broker keeps while the worker is stopped. Keep it over restarts, and use it in one process

@@ -58,7 +58,11 @@ const systemClock: Clock = { now: Date.now, pollIntervalMs: clockPollIntervalMs 
 
 /**
  * Publishes one event for each due time, however many processes run the schedule. `docs/triggers/schedule.md` describes
- * daylight saving time, clocks that jump, and missed due times. @throws E_APP_INVALID, E_EVENT_INVALID
+ * daylight saving time, clocks that jump, and missed due times.
+ * @throws E_APP_INVALID, E_EVENT_INVALID
+ * @example
+ * const nightly = schedule('nightly', { cron: '0 2 * * *', zone: 'Europe/Oslo' })
+ * const report = agent('report', { on: 'schedule.fired', run: (_, { due }) => due })
  */
 export function schedule<Given>(name: string, options: ScheduleOptions<Given>, clock: Clock = systemClock): Trigger {
   assertTriggerName(name)

@@ -35,6 +35,7 @@ const notFound = { code: 'E_NOT_FOUND', next: 'The path is /hooks/NAME, with the
  * Accepts webhooks: each is an event on the log before it is answered with 202. A repeated request has no effect.
  * `docs/triggers/webhook.md` has the schemes of signatures, `docs/wire-format.md` the shape of the data.
  * @throws E_APP_INVALID, E_EVENT_INVALID
+ * @example webhook({ endpoints: { github: { scheme: 'github', secret: process.env.GITHUB_SECRET } } })
  */
 export function webhook(options: WebhookOptions): Trigger {
   checkOptions('webhook()', options, checks, ['endpoints'])
