@@ -129,6 +129,10 @@ export class Task {
 
   /** Cancels the calls whose answers the task no longer needs after this turn. Returns those that stay open. */
   cancelCalls(inputs: readonly CloudEvent[], expired: readonly OpenCall[], builder: TurnBuilder): OpenCall[] {
+    // The program knows a call that a fork repeated under its first id.
+    if (builder.cancelledCalls.size > 0)
+      for (const { id, as } of this.open.values())
+        if (as !== undefined && builder.cancelledCalls.delete(as)) builder.cancelCall(id)
     const closed = new Set([...inputs.map(event => event.call), ...builder.cancelledCalls])
     const stillOpen = [...this.open.values()].filter(call => !closed.has(call.id))
     for (const call of expired) builder.emitCancellation(call, 'its caller no longer waits for it')

@@ -5,6 +5,8 @@ import example from '../../examples/waits/app.ts'
 import { agent, type Agent } from '../../src/agents/agent.ts'
 import { log } from '../../src/bus/telemetry/log.ts'
 import { event } from '../../src/event.ts'
+import { resolveEffects } from '../../src/replay/effects.ts'
+import { planFork, publishFork } from '../../src/replay/fork.ts'
 import { Replayer } from '../../src/replay/replayer.ts'
 import { sourceFromBus } from '../../src/replay/source.ts'
 import { Programs } from '../../src/tasks/programs.ts'
@@ -59,6 +61,27 @@ onEveryBus(world => {
     for await (const { position, event } of sourceFromBus(next.bus, { correlation: correlationid }).events())
       await replay.add(position, event)
     expect(replay.finish()).toMatchObject({ tasks: 1, divergences: [] })
+  })
+
+  it('a wait that a fork repeats ends with an event of the fork', async () => {
+    const { worker, correlationid } = await started()
+    const turn = (await eventsOf(worker, correlationid)).find(({ type }) => type === 'task.turn')!
+    const from = { task: turn.id.split(':')[0]!, version: 2 }
+    const plan = await planFork(worker.bus, from)
+    const forked = await publishFork(
+      worker.bus,
+      plan,
+      'fork',
+      resolveEffects([], { effects: new Map(), stubs: new Map() }),
+    )
+    const copies = () => eventsOf(worker, forked.correlation)
+    await until(async () => (await copies()).some(({ type }) => type === 'task.awaits'))
+    const data = { order: 'A', amount: 4 }
+    await worker.bus.publish({ type: 'order.paid', data, correlationid: forked.correlation })
+    await until(async () => (await copies()).filter(({ type }) => type === 'task.awaits').length === 2)
+    const newest = (await copies()).findLast(({ type }) => type === 'task.turn')!
+    const [wait] = (await copies()).filter(({ type }) => type === 'task.awaits')
+    expect(newest.data).toMatchObject({ withdrawn: [wait!.id], state: { phase: 'paid' } })
   })
 
   it('a wait that no event ends gives undefined at its deadline', async () => {
