@@ -90,6 +90,16 @@ export const cancelled =
     })
 
 /**
+ * An event of the task's correlation comes, for which `ctx.waitFor` may wait.
+ * @example
+ * const waiting = given(helper, { input: 'A-17' }).when(arrives('order.paid', { order: 'A-17', amount: 5 }))
+ */
+export const arrives =
+  (type: string, data: unknown): ScenarioStep =>
+  () =>
+    createEvent({ type, correlationid, data })
+
+/**
  * Starts a scenario.
  * @example
  * await given(helper, { input: 'When?' })

@@ -1,5 +1,6 @@
 // What authors of apps test with. Works with any test runner.
 export {
+  arrives,
   cancelled,
   expires,
   failed,

@@ -16,6 +16,7 @@ import { start } from '../../src/runtime/start.ts'
 import { MemoryDriver } from '../../src/testing/memory/driver.ts'
 import { MemoryLog } from '../../src/testing/memory/log.ts'
 import { readTaskState } from '../../src/tasks/task-state.ts'
+import { arrives, given } from '../../src/testing/given.ts'
 import { until } from '../../src/testing/wait.ts'
 import { ask, ended, eventsOf, onEveryBus } from '../lib/world.ts'
 import { tidings } from '../lib/cli.ts'
@@ -171,6 +172,13 @@ test('what handle.say sends reaches the code of that task alone, and handle.stat
   expect([await first.state(), await second.state()]).toEqual([{ heard: 0 }, { heard: 1 }])
   await first.say('to first')
   expect(await first.result({ within: '10s' })).toBe('first: to first')
+})
+
+test('a scenario gives the events that a task waits for', async () => {
+  const emitted = await given(clerk, { input: { order: 'A' } })
+    .when(arrives('order.left', 'early'), arrives('order.paid', { order: 'A', amount: 2 }))
+    .emitted()
+  expect(emitted.map(output)).toEqual([{ amount: 2, left: 'early' }])
 })
 
 test('the example in docs/waits.md is a file, and it answers', async () => {
