@@ -5,7 +5,13 @@ import { findReadableLog } from './read-only.ts'
 
 export type { SqliteOptions } from './open.ts'
 
-/** Opens the embedded log. @throws E_LOG_UNAVAILABLE, E_LOG_VERSION, E_LOG_INCOMPLETE, E_LOG_REPLACED */
+/**
+ * Opens the embedded log.
+ * @throws E_LOG_UNAVAILABLE, E_LOG_VERSION, E_LOG_INCOMPLETE, E_LOG_REPLACED
+ * @example
+ * import { openSqlite } from 'tidings/drivers/sqlite'
+ * const running = await start(shop, { driver: await openSqlite({ home: '.tidings' }) })
+ */
 export const openSqlite = (options: SqliteOptions): Promise<Driver> => openWithWriter(options, startWriter)
 
 /**

@@ -71,13 +71,19 @@ const caseTimeoutMs = 120_000
 
 /**
  * The rules of the driver contract as vitest cases, part by part.
+ * @example
+ * import { mkdtemp, rm } from 'node:fs/promises'
+ * import { tmpdir } from 'node:os'
+ * import { join } from 'node:path'
+ * import { openSqlite } from 'tidings/drivers/sqlite'
+ * import { driverConformance } from 'tidings/testing/conformance'
  *
- *     driverConformance('sqlite', {
- *       async fresh() {
- *         const home = await mkdtemp(join(tmpdir(), 'tidings-'))
- *         return { open: clock => openSqlite({ home, clock }), remove: () => rm(home, { recursive: true }) }
- *       },
- *     })
+ * driverConformance('sqlite', {
+ *   async fresh() {
+ *     const home = await mkdtemp(join(tmpdir(), 'tidings-'))
+ *     return { open: clock => openSqlite({ home, clock }), remove: () => rm(home, { recursive: true }) }
+ *   },
+ * })
  */
 export function driverConformance(name: string, options: Conformance): void {
   const { fresh, freshBroker, storesDuplicates = false, gaps = {} } = options

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Commit, Driver } from '../../bus/driver.ts'
-import { openWithTurns, type NatsDriverOptions } from '../../drivers/nats/index.ts'
+import { openWithTurns, type NatsDriverOptions } from '../../drivers/nats/open.ts'
 import type { Message, Stream } from '../../drivers/nats/stream.ts'
 import { Turns, type TurnsContext } from '../../drivers/nats/turns.ts'
 
