@@ -86,7 +86,9 @@ const fenced = (code: string) => `\`\`\`ts\n${code}\n\`\`\``
 function section(symbol: ApiSymbol, all: readonly ApiSymbol[]): string[] {
   const { doc, code, name } = symbol
   const words = new Set(withoutComments(code).match(/\b[A-Za-z]\w+\b/g))
-  const mentioned = all.filter(other => other.name !== name && other.kind !== 'function' && words.has(other.name))
+  // Not what is a type parameter here.
+  const isOwn = (word: string) => word === name || code.includes(`const ${word} extends `)
+  const mentioned = all.filter(other => !isOwn(other.name) && other.kind !== 'function' && words.has(other.name))
   return [
     `### ${headingOf(symbol)}`,
     ...(doc.text === '' ? [] : [doc.text]),
