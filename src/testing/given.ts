@@ -97,7 +97,7 @@ export const cancelled =
 export const arrives =
   (type: string, data: unknown): ScenarioStep =>
   () =>
-    createEvent({ type, correlationid, data })
+    recorded({ type, correlationid, data })
 
 /**
  * Starts a scenario.

@@ -1,7 +1,7 @@
 import { expect, it, describe } from 'vitest'
 import { z } from 'zod'
 import { absent, agent, any, app, approval, by, event, exists, model, not, on, tool, workflow } from '../index.ts'
-import { expires, failed, given, result } from './given.ts'
+import { arrives, expires, failed, given, result } from './given.ts'
 import { callTool, fail, reply, scriptedModel } from './scripted-model.ts'
 import { testApp } from './test-app.ts'
 
@@ -102,6 +102,35 @@ describe('time', () => {
     await world.publish(placed, { order: 'A1', total: 12 })
     await world.expect('order.charged', { paid: true })
     expect(world.now.toISOString()).toBe('2026-01-01T07:00:00.000Z')
+  })
+})
+
+describe('waits for events', () => {
+  const clerk = agent('clerk', {
+    on: placed,
+    waitsFor: [paid],
+    run: async ctx => ((await ctx.waitFor(paid, { within: '30d' })) ? 'paid' : 'expired'),
+  })
+
+  it('end with an event of the correlation, or with their deadline', async () => {
+    await using world = await testApp(app({ use: [clerk] }))
+    const { correlationid } = await world.publish(placed, { order: 'A1', total: 12 })
+    await world.advance('29d')
+    await world.publish(paid, { order: 'A1', total: 12 }, { correlationid })
+    await world.expect('agent.task.completed', { output: 'paid' })
+    await world.publish(placed, { order: 'A2', total: 12 })
+    await world.expect('agent.task.completed', { output: 'expired' })
+    expect(world.now.toISOString()).toBe('2026-03-01T00:00:00.000Z')
+  })
+
+  it('are played in a scenario', async () => {
+    const waiting = () => given(clerk, { event: { type: placed.type, data: { order: 'A1', total: 12 } } })
+    await waiting()
+      .when(arrives('order.paid', { order: 'A1', total: 12 }))
+      .emits([{ type: 'agent.task.completed', data: { output: 'paid' } }])
+    await waiting()
+      .when(expires('order.paid'))
+      .emits([{ type: 'agent.task.completed', data: { output: 'expired' } }])
   })
 })
 
