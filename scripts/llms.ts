@@ -16,7 +16,7 @@ export function llmsFiles(generated: ReadonlyMap<string, string>): Map<string, s
   const llms = [
     title,
     `> ${manifest.description}`,
-    'How to install it: [docs/install.md](docs/install.md). All pages in one file: [llms-full.txt](llms-full.txt).',
+    'How to install it: [docs/install.md](docs/install.md). The installed package has all pages in one file, `llms-full.txt`.',
     ...sections.map(section => {
       const [heading] = section.split('\n')
       const rows = [...section.matchAll(/^\| (.+?) \| (.+) \|$/gm)]

@@ -12,7 +12,8 @@ const read = (file: string) => readFileSync(join(root, file), 'utf8')
 const { entries, errors } = readApi(examplePrograms())
 
 test('what comes from the code is as the code is now (node scripts/docs.ts writes it)', () => {
-  const files = [...generatedFiles(entries)]
+  // Not stored, because it repeats every page: it is written when the package is packed.
+  const files = [...generatedFiles(entries)].filter(([file]) => file !== 'llms-full.txt')
   expect(files.map(([file]) => file)).toContain('docs/api/surface.txt')
   const stale = files.filter(([file, text]) => !existsSync(join(root, file)) || read(file) !== text)
   expect(stale.map(([file]) => file)).toEqual([])
