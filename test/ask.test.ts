@@ -8,7 +8,7 @@ import { connect } from '../src/runtime/connect.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
 import { plainModel } from './lib/plain-model.ts'
-import { tidings } from './lib/cli.ts'
+import { launch, tidings } from './lib/cli.ts'
 import { onEveryBus, type World } from './lib/world.ts'
 
 const double = agent('double', { run: (_, input: number) => input * 2 })
@@ -64,7 +64,8 @@ onEveryBus(world => {
     open('at last')
     expect(await Promise.all([handle.result(), elsewhere])).toEqual(['at last', 'at last'])
     const third = await connected(created)
-    expect(await third.handle(handle.id).result()).toBe('at last')
+    expect(await third.handle(handle.id, slow).result()).toBe('at last')
+    await expect(third.handle(handle.id, double).result()).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
     await Promise.all([other.close(), third.close()])
   })
 
@@ -237,6 +238,12 @@ onEveryBus(world => {
     const published = await tidings(created.place, ['publish', 'question.asked', '"why"', '--wait'])
     expect(published.stdout).toContain('question.answered')
     expect(published.stdout.trimEnd().split('\n').at(-1)).toContain('agent.task.completed')
+    await created.stop()
+    const waiting = launch(created.place, ['ask', 'desk', 'why'])
+    let warned = ''
+    for await (const text of waiting.stderr) if ((warned += String(text)).includes('Ctrl-C')) break
+    expect(warned).toContain('no worker that hosts "desk" is running; the request waits on the log')
+    waiting.kill('SIGKILL')
     const nobody = await tidings(created.place, ['publish', 'nothing.listens', '1', '--wait', '--within', '1ms'])
     expect({ code: nobody.code, stderr: nobody.stderr.split('\n')[0] }).toEqual({
       code: 1,

@@ -130,7 +130,10 @@ function shell(script: string, folder: string) {
     FORCE_COLOR: undefined,
     TZ: 'UTC',
   }
-  return { args: ['-ec', script.replaceAll('npx tidings', tidings)], options: { cwd: folder, env } }
+  return {
+    args: ['-ec', script.replaceAll('npx tidings', tidings).replaceAll('npx node', 'node')],
+    options: { cwd: folder, env },
+  }
 }
 
 async function run(script: string, folder: string): Promise<string> {

@@ -22,9 +22,9 @@ const order = workflow('order', { key: [by(placed, o => o.order), by(paid, p => 
   .when('placed', on(placed).as('order'), { within: '1d' })
   .when('payment', on(paid), {
     within: '30d',
-    otherwise: late => late.emit('order.expired', s => ({ order: s.order.order })),
+    otherwise: late => late.emit('order.expired', s => ({ order: s.order.order })).complete(() => 'expired'),
   })
-  .complete(() => 'done')
+  .complete(() => 'paid')
 
 test('an order that nobody pays expires after a month', async () => {
   await using world = await testApp(app({ use: [order] }))
@@ -38,7 +38,7 @@ test('an order that is paid in time does not expire', async () => {
   await world.publish(placed, { order: 'A1' })
   await world.advance('29d')
   await world.publish(paid, { order: 'A1' })
-  await world.expect('agent.task.completed', { output: 'done' })
+  await world.expect('agent.task.completed', { output: 'paid' })
   assert.deepEqual(await world.events('order.expired'), [])
 })
 

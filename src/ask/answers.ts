@@ -124,9 +124,8 @@ export const isRequestOf = (task: string, { type, target, correlationid, id }: C
   isInvocation(type) && target !== undefined && taskId(correlationid, target, id) === task
 
 /** The requested task that an end belongs to, which is the first of a `continueAs` chain. The data may be in a blob. */
-export function taskOfEnd({ correlationid, source, call }: CloudEvent): string {
-  const program = source.slice(source.indexOf('/', 1) + 1)
-  return taskId(correlationid, program, call!)
-}
+export const taskOfEnd = (end: CloudEvent): string => taskId(end.correlationid, programOfEnd(end), end.call!)
+
+export const programOfEnd = ({ source }: CloudEvent): string => source.slice(source.indexOf('/', 1) + 1)
 
 const closed = () => new TidingsError('E_BUS_CLOSED', 'the app stopped before the task ended; the task goes on')

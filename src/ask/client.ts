@@ -120,13 +120,15 @@ export class Client {
   }
 
   /**
-   * The handle of a task by its id, from whichever process asked. `result` throws E_NOT_FOUND if the log has no such task.
-   * @example const title = (await running.handle<{ title: string }>(handle.id).result()).title
+   * The handle of a requested task by its id, from whichever process asked. With `of`, the agent or workflow that was asked, the result has
+   * its type, and tasks of others are not found. `result` throws E_NOT_FOUND if the log has no such task.
+   * @throws E_REQUEST_INVALID if it is not the id of a task
+   * @example const answer = await running.handle(handle.id, helper).result()
    */
-  readonly handle = <Output = unknown>(id: string): TaskHandle<Output> => {
+  readonly handle = <Output = unknown>(id: string, of?: Askable<never, Output>): TaskHandle<Output> => {
     if (!isTaskId(id))
       throw new TidingsError('E_REQUEST_INVALID', `"${id}" is not the id of a task: pass the id of a handle`)
-    return this.#handle(id)
+    return this.#handle(id, of && { program: of.name })
   }
 
   /**
@@ -138,7 +140,7 @@ export class Client {
     this.#feed.close()
   }
 
-  #handle<Output>(id: string, asked?: { program: string; end: Promise<CloudEvent> }): TaskHandle<Output> {
+  #handle<Output>(id: string, asked?: { program: string; end?: Promise<CloudEvent> }): TaskHandle<Output> {
     const shared = { bus: this.#bus, answers: this.#answers, feed: this.#feed }
     return new TaskHandle({ ...shared, id, ...(asked && { asked }) })
   }

@@ -7,7 +7,7 @@ import { callOutcome } from '../tasks/outcome.ts'
 import { CallError } from '../tasks/script.ts'
 import { readTaskState } from '../tasks/task-state.ts'
 import { turnType } from '../tasks/turn.ts'
-import { findTask, isRequestOf, taskOfEnd, type Answers, isEnd } from './answers.ts'
+import { findTask, isEnd, isRequestOf, programOfEnd, taskOfEnd, type Answers } from './answers.ts'
 import type { CorrelationFeed, FeedItem } from './feed.ts'
 import { PartialReader, type PartialOutput } from './partial-output.ts'
 import { StreamParts, type StreamPart } from './parts.ts'
@@ -17,8 +17,8 @@ export interface HandleOptions {
   readonly answers: Answers
   readonly feed: CorrelationFeed
   readonly id: string
-  /** Of a request that this process has just published: the program, and the end of the task. */
-  readonly asked?: { readonly program: string; readonly end: Promise<CloudEvent> }
+  /** What was asked. `end`: of a request that this process has just published. */
+  readonly asked?: { readonly program: string; readonly end?: Promise<CloudEvent> }
 }
 
 /**
@@ -52,6 +52,7 @@ export class TaskHandle<Output = unknown> {
    */
   async result({ within = 'forever' }: { within?: Timeout } = {}): Promise<Output> {
     const end = await this.#withinTime(this.#ending(), within)
+    this.#assertAsked(programOfEnd(end))
     const outcome = callOutcome(await this.#options.bus.resolve(end))
     if ('error' in outcome) throw new CallError(outcome.error)
     return outcome.output as Output
@@ -130,7 +131,10 @@ export class TaskHandle<Output = unknown> {
   async *#items(): AsyncGenerator<FeedItem> {
     let isBegun = false
     for await (const item of this.#options.feed.read(this.correlation)) {
-      isBegun ||= isRequestOf(this.id, item.event)
+      if (isRequestOf(this.id, item.event)) {
+        this.#assertAsked(item.event.target!)
+        isBegun = true
+      }
       if (!isBegun) continue
       yield item
       if (isEnd(item.event) && taskOfEnd(item.event) === this.id) return
@@ -154,6 +158,14 @@ export class TaskHandle<Output = unknown> {
       Math.min(until - Date.now(), maxTimerMs),
     )
     return Promise.race([end, promise]).finally(() => clearTimeout(timer))
+  }
+
+  #assertAsked(program: string) {
+    const { asked } = this.#options
+    if (asked && asked.program !== program)
+      throw new TidingsError('E_NOT_FOUND', `task ${this.id} is not one of "${asked.program}"`, {
+        next: 'Pass the agent or workflow that was asked, or the id of one of its tasks.',
+      })
   }
 
   async #programName(): Promise<string> {

@@ -1,11 +1,15 @@
 import { styleText } from 'node:util'
 import { Client } from '../ask/client.ts'
+import type { Bus } from '../bus/bus.ts'
 import type { StreamPart } from '../ask/parts.ts'
 import type { TaskHandle } from '../ask/handle.ts'
 import type { Duration } from '../tasks/duration.ts'
+import { isHostedNow } from '../tasks/hosts.ts'
 import { dim, preview, printable } from '../trace/text.ts'
 import { withLog } from './log.ts'
 import { arrow, print, shutdownSignal, type GlobalOptions } from './output.ts'
+
+const hintDelayMs = 2_000
 
 export interface AskCommandOptions extends GlobalOptions {
   thread?: string
@@ -25,6 +29,7 @@ export async function askCommand(agent: string, input: string, options: AskComma
       ...(deadline !== undefined && { deadline }),
     })
     shutdown.addEventListener('abort', () => client.close())
+    const hint = setTimeout(() => void warnIfUnhosted(bus, agent).catch(() => {}), hintDelayMs)
     try {
       if (json) await printParts(handle)
       else await new PartPrinter().print(handle)
@@ -32,9 +37,18 @@ export async function askCommand(agent: string, input: string, options: AskComma
       if (!shutdown.aborted) throw error
       if (!json) await print(dim(`\nthe task goes on: tidings trace ${handle.correlation}`))
     } finally {
+      clearTimeout(hint)
       client.close()
     }
   })
+}
+
+/** The request is on the log and waits; a person should know for what. */
+async function warnIfUnhosted(bus: Bus, agent: string): Promise<void> {
+  if (await isHostedNow(bus, agent)) return
+  process.stderr.write(
+    `${styleText('yellow', '●', { stream: process.stderr })} no worker that hosts "${printable(agent)}" is running; the request waits on the log\n  Start one: \`tidings run\`. Ctrl-C leaves the request there.\n`,
+  )
 }
 
 /** JSON, or text that is not JSON. */

@@ -39,6 +39,12 @@ export async function assertHosted(
     )
 }
 
+/** Whether a worker that hosts this agent or workflow is running. */
+export async function isHostedNow(bus: Bus, name: string): Promise<boolean> {
+  const app = (await hostsOn(bus))[name]
+  return app !== undefined && (await bus.hasMembers(appGroup(app)))
+}
+
 /** Claims names for an app, also from an app without running workers. @throws E_AGENT_TAKEN */
 export async function claimNames(bus: Bus, app: string, names: readonly string[]): Promise<void> {
   const claim = async (hosts: Hosts = {}): Promise<Hosts> => {

@@ -179,9 +179,9 @@ export class TestApp {
    * The events so far, when the app is idle: all but turns, or those of a type or pattern. The clock does not move.
    * @example assert.deepEqual(await world.events('mail.sent'), [])
    */
-  async events(type = '>'): Promise<CloudEvent[]> {
+  async events<Data = unknown>(type: string | EventType<unknown, Data> = '>'): Promise<CloudEvent<Data>[]> {
     await this.idle()
-    return this.#events.filter(event => matchesType(type, event.type))
+    return this.#events.filter(event => matchesType(nameOf(type), event.type)) as CloudEvent<Data>[]
   }
 
   /**
