@@ -5,13 +5,14 @@ import { approvalType, type ApprovalRequest } from '../tasks/approval.ts'
 import { askTarget } from '../tasks/asked.ts'
 import type { ModelResult } from '../tasks/conversation.ts'
 import { callOutcome } from '../tasks/outcome.ts'
+import { stepName, stepType } from '../tasks/steps.ts'
 
 interface OfCall {
   /** The agent or workflow that called, which may be one that the asked agent called. */
   readonly agent: string
   /** Id of the call. */
   readonly call: string
-  /** The tool, agent, workflow or approval that was called; for a text the model. */
+  /** The tool, step, agent, workflow or approval that was called; for a text the model. */
   readonly name: string
 }
 
@@ -33,42 +34,42 @@ export class StreamParts {
   readonly #open = new Map<string, { readonly of: OfCall; text: string }>()
   /** Ends of calls, whose last signals may arrive after them. */
   readonly #answered = new Set<string>()
-  /** Progress that arrived before the call, by call. */
-  readonly #early = new Map<string, StreamPart[]>()
+  /** Signals that overtook their call, by call. */
+  readonly #early = new Map<string, CloudEvent[]>()
 
   /** `event`: with its data. Empty if it is not a part of what a user sees. */
   ofEvent(event: CloudEvent): readonly StreamPart[] {
-    const { id, type, call, replyto, data } = event
+    const { type, call, replyto, data } = event
     if (call !== undefined && this.#open.has(call)) return this.#answer(call, event)
     if (type === approvalType)
       return [{ type: 'approval', ...this.#begin(event), what: (data as ApprovalRequest).what }]
     if (!isRuntimeType(type)) return [{ type: 'event', event }]
     if (replyto === undefined || replyto === askTarget || !type.endsWith('.invoke')) return []
     const of = this.#begin(event)
-    if (type === 'model.invoke') return []
-    const early = this.#early.get(id) ?? []
-    this.#early.delete(id)
+    const early = (this.#early.get(of.call) ?? []).flatMap(signal => this.ofSignal(signal))
+    this.#early.delete(of.call)
+    if (type === 'model.invoke') return early
     return [{ type: 'call', ...of, input: (data as { input?: unknown } | null)?.input }, ...early]
   }
 
-  ofSignal({ type, subject: call, source, target = '', data }: CloudEvent): readonly StreamPart[] {
+  ofSignal(signal: CloudEvent): readonly StreamPart[] {
+    const { type, subject: call, data } = signal
     if (call === undefined || this.#answered.has(call)) return []
-    const of = { agent: target, call, name: source.slice(source.indexOf('/', 1) + 1) }
-    if (type === 'tool.progress') {
-      const part = { type: 'progress', ...of, data } as const
-      if (this.#open.has(call)) return [part]
-      this.#early.set(call, [...(this.#early.get(call) ?? []), part])
+    if (type !== 'tool.progress' && type !== 'model.delta') return []
+    const open = this.#open.get(call)
+    if (!open) {
+      this.#early.set(call, [...(this.#early.get(call) ?? []), signal])
+      return []
     }
-    if (type !== 'model.delta') return []
+    if (type === 'tool.progress') return [{ type: 'progress', ...open.of, data }]
     const { text } = data as { text: string }
-    const open = this.#open.get(call) ?? { of, text: '' }
-    this.#open.set(call, open)
     open.text += text
-    return [{ type: 'text', ...of, text }]
+    return [{ type: 'text', ...open.of, text }]
   }
 
-  #begin({ id: call, source, target = '', replyto }: CloudEvent): OfCall {
-    const of = { agent: replyto ?? source, call, name: target }
+  #begin(event: CloudEvent): OfCall {
+    const { id: call, type, source, target = '', replyto } = event
+    const of = { agent: replyto ?? source, call, name: type === stepType ? stepName(event) : target }
     if (!this.#open.has(call)) this.#open.set(call, { of, text: '' })
     return of
   }
