@@ -1,13 +1,12 @@
 import { expect, it } from 'vitest'
-import { createEvent, type CloudEvent } from '../event.ts'
+import { createEvent } from '../event.ts'
 import { StreamParts } from './parts.ts'
 
 const request = (type: string, target: string) =>
   createEvent({ id: 'call', type, source: '/agents/clerk', target, replyto: 'clerk', data: { input: 1, step: 'look' } })
-const answer = (type: string, data: unknown) =>
-  createEvent({ type, source: '/x', target: 'clerk', call: 'call', data }) as CloudEvent
+const answer = (type: string, data: unknown) => createEvent({ type, source: '/x', target: 'clerk', call: 'call', data })
 const signal = (type: string, data: unknown) =>
-  createEvent({ type, source: '/models/gpt', subject: 'call', target: 'clerk', data }) as CloudEvent
+  createEvent({ type, source: '/models/gpt', subject: 'call', target: 'clerk', data })
 const of = { agent: 'clerk', call: 'call' }
 
 it('keeps signals that overtake their call, and drops those that come after the answer', () => {
