@@ -1,8 +1,7 @@
-import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
-import { backoff } from '../bus/delivery.ts'
 import type { Cursor } from '../bus/driver.ts'
 import { correlationOf, taskId } from '../bus/ids.ts'
+import { keepFollowing } from '../bus/keep-following.ts'
 import { notOnLog, TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { compileFilter, type Filter } from '../pattern.ts'
@@ -89,20 +88,17 @@ export class Answers {
   }
 
   async #follow(head: Cursor): Promise<void> {
-    const { signal } = this.#closed
     let cursor = head
-    for (let failures = 0; !signal.aborted; ) {
-      try {
-        for await (const entry of this.#bus.follow(cursor, filter, signal)) {
-          this.#settle(taskOfEnd(entry.event), entry.event)
-          cursor = entry.cursor
-          failures = 0
-        }
-      } catch {
-        // The log cannot be read now; callers wait meanwhile, each as long as it wants to.
-        await setTimeout(backoff(++failures), undefined, { signal, ref: false }).catch(() => {})
-      }
-    }
+    // Callers wait while the log cannot be read, each as long as it wants to.
+    await keepFollowing(this.#bus, {
+      cursor: () => cursor,
+      filter,
+      signal: this.#closed.signal,
+      onEntry: entry => {
+        this.#settle(taskOfEnd(entry.event), entry.event)
+        cursor = entry.cursor
+      },
+    })
   }
 }
 

@@ -1,8 +1,7 @@
-import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
 import { advance, beginning, isCovered } from '../bus/cursor.ts'
-import { backoff } from '../bus/delivery.ts'
 import type { Cursor, LogEntry } from '../bus/driver.ts'
+import { keepFollowing } from '../bus/keep-following.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Filter } from '../pattern.ts'
@@ -103,20 +102,18 @@ export class CorrelationFeed {
 
   async #followLog(signal: AbortSignal, onStarted: () => void): Promise<void> {
     let cursor: Cursor | undefined
-    for (let failures = 0; !signal.aborted; ) {
-      try {
+    await keepFollowing(this.#bus, {
+      cursor: async () => {
         cursor ??= await this.#bus.head()
         onStarted()
-        for await (const entry of this.#bus.follow(cursor, undefined, signal)) {
-          this.#deliver(entry)
-          cursor = entry.cursor
-          failures = 0
-        }
-      } catch {
-        // The log cannot be read now.
-        await setTimeout(backoff(++failures), undefined, { signal, ref: false }).catch(() => {})
-      }
-    }
+        return cursor
+      },
+      signal,
+      onEntry: entry => {
+        this.#deliver(entry)
+        cursor = entry.cursor
+      },
+    })
     onStarted()
   }
 

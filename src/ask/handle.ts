@@ -131,11 +131,11 @@ export class TaskHandle<Output = unknown> {
   async *#items(): AsyncGenerator<FeedItem> {
     let isBegun = false
     for await (const item of this.#options.feed.read(this.correlation)) {
-      if (isRequestOf(this.id, item.event)) {
+      if (!isBegun) {
+        if (!isRequestOf(this.id, item.event)) continue
         this.#assertAsked(item.event.target!)
         isBegun = true
       }
-      if (!isBegun) continue
       yield item
       if (isEnd(item.event) && taskOfEnd(item.event) === this.id) return
     }

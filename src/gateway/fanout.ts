@@ -1,6 +1,6 @@
-import { setImmediate, setTimeout } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
-import { backoff } from '../bus/delivery.ts'
+import { keepFollowing } from '../bus/keep-following.ts'
 import { coversAll, unionOf } from '../bus/cursor.ts'
 import type { Cursor, LogEntry } from '../bus/driver.ts'
 import { type StreamClient, signalFrame } from './stream-client.ts'
@@ -80,18 +80,12 @@ export class Fanout {
   }
 
   async #read(reader: Reader): Promise<void> {
-    const { signal } = reader.abort
-    for (let failures = 0; !signal.aborted; ) {
-      try {
-        for await (const entry of this.#bus.follow(reader.cursor, undefined, signal)) {
-          await this.#deliver(reader, entry)
-          failures = 0
-        }
-      } catch {
-        // The log cannot be read now; clients stay connected meanwhile.
-        await setTimeout(backoff(++failures), undefined, { signal, ref: false }).catch(() => {})
-      }
-    }
+    // Clients stay connected while the log cannot be read.
+    await keepFollowing(this.#bus, {
+      cursor: () => reader.cursor,
+      signal: reader.abort.signal,
+      onEntry: entry => this.#deliver(reader, entry),
+    })
   }
 
   async #deliver(reader: Reader, entry: LogEntry): Promise<void> {
