@@ -1,4 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
+import { maxTimerMs } from '../bus/clock.ts'
 import { correlationOf } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent, Draft } from '../event.ts'
@@ -178,5 +179,3 @@ export class TaskHandle<Output = unknown> {
     await bus.publish({ ...draft, source: '/ask', target, subject: id, correlationid: this.correlation })
   }
 }
-
-const maxTimerMs = 2 ** 31 - 1

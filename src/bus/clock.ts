@@ -7,6 +7,9 @@
 /** The wall clock, in ms since the epoch. */
 export type Now = () => number
 
+/** The longest delay of a timer of the language, in ms. Source: WHATWG HTML, timers: a longer one would fire at once. */
+export const maxTimerMs = 2 ** 31 - 1
+
 /** How often a wait for a due time reads the wall clock. */
 export const clockPollIntervalMs = 1_000
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { styleText } from 'node:util'
+import { maxTimerMs } from '../bus/clock.ts'
 import { log } from '../bus/telemetry/log.ts'
 import { textOf } from '../errors.ts'
 import type { App } from '../runtime/app.ts'
@@ -23,9 +24,6 @@ export interface ReadyMessage {
   readonly next: readonly string[]
 }
 
-// Keeps the process alive even if the app has nothing open.
-const maxTimerMs = 2 ** 31 - 1
-
 /** `tidings run [APP]` */
 export async function runCommand(path: string | undefined, options: RunOptions): Promise<void> {
   const shutdown = AbortSignal.any([shutdownSignal(), parentGoneSignal()])
@@ -46,6 +44,7 @@ export async function runCommand(path: string | undefined, options: RunOptions):
   const checked = hosted.includes('agents')
     ? printIncompatible(running.bus, app, options, shutdown).catch(logSkippedCheck)
     : undefined
+  // Keeps the process alive even if the app has nothing open.
   const alive = setInterval(() => {}, maxTimerMs)
   if (!shutdown.aborted) await once(shutdown, 'abort')
   clearInterval(alive)

@@ -1,11 +1,11 @@
 import { settledOrAborted } from '../bus/abort.ts'
+import { maxTimerMs } from '../bus/clock.ts'
 
 export interface Stoppable {
   /** Waits for running work until `abort` fires. */
   stop(abort: AbortSignal): Promise<void> | void
 }
 
-const maxTimerMs = 2 ** 31 - 1
 /** Returning work takes milliseconds, or as long as the broker needs. */
 const graceMs = 5_000
 

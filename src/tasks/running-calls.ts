@@ -1,3 +1,4 @@
+import { maxTimerMs } from '../bus/clock.ts'
 import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
 
@@ -43,7 +44,7 @@ export class RunningCalls {
     this.#running.set(call, controller)
     const onTimeout = () =>
       controller.abort(new TidingsError('E_TOOL_TIMEOUT', `"${name}" ran longer than its timeout of ${timeoutMs} ms`))
-    const timer = setTimeout(onTimeout, Math.min(timeoutMs, 2 ** 31 - 1))
+    const timer = setTimeout(onTimeout, Math.min(timeoutMs, maxTimerMs))
     return {
       signal,
       race: work =>

@@ -1,4 +1,4 @@
-import type { Now } from '../../bus/clock.ts'
+import { maxTimerMs, type Now } from '../../bus/clock.ts'
 import type { DeferredDelivery, Position } from '../../bus/driver.ts'
 import { readReason, reasonText, type Reason } from '../../bus/reason.ts'
 import type { CloudEvent } from '../../event.ts'
@@ -168,7 +168,7 @@ export class DeferredDeliveries {
   #arm(): void {
     clearTimeout(this.#timer)
     if (this.#closed || this.#due.size === 0) return
-    const wait = Math.min(Math.max(0, this.#due.next - performance.now()), 2 ** 31 - 1)
+    const wait = Math.min(Math.max(0, this.#due.next - performance.now()), maxTimerMs)
     this.#timer = setTimeout(() => void this.#redeliverDue(), wait)
   }
 
