@@ -1,12 +1,11 @@
-export {
-  agent,
-  type Agent,
-  type ModelAgentOptions,
-  type ModelLike,
-  type ProgramAgentOptions,
-  type ScriptAgentOptions,
-  type TypedAgentOptions,
-} from './agents/agent.ts'
+export { agent, type Agent } from './agents/agent.ts'
+export type {
+  ModelAgentOptions,
+  ModelLike,
+  ProgramAgentOptions,
+  ScriptAgentOptions,
+  TypedAgentOptions,
+} from './agents/agent-options.ts'
 export type { FinishRules } from './agents/finish.ts'
 export type { Guard, GuardOptions, GuardVerdict } from './agents/guard.ts'
 export { handover, type Handover, type ModelTool } from './agents/loop-tools.ts'

@@ -2,7 +2,7 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'A worker that is woken for a turn of another worker looks only at what it has cached of the task.',
-  file: 'src/tasks/engine.ts',
+  file: 'src/tasks/task-decider.ts',
   find: '(woken && task.expired(now, () => false).length === 0)',
   replace: 'false',
   test: 'test/timers.test.ts',
