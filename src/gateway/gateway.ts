@@ -1,10 +1,11 @@
 import { createServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
+import { Client } from '../ask/client.ts'
 import { type HttpListener, listen } from '../http/listen.ts'
 import { errorResponse, httpError } from '../http/response.ts'
-import { Approvers } from './approvers.ts'
+import { Approvers } from './identity/approvers.ts'
 import { routes } from './routes.ts'
-import { defaultMaxStreams, Streams, type StreamsOptions } from './streams.ts'
+import { defaultMaxStreams, Streams, type StreamsOptions } from './streams/streams.ts'
 
 export interface GatewayOptions extends StreamsOptions {
   /** 0 uses any free port. */
@@ -37,8 +38,13 @@ export async function startGateway(options: GatewayOptions): Promise<HttpListene
   const { bus, port, host = '127.0.0.1', hosts = [], origins = [], maxBodyBytes = 4 * 1024 * 1024 } = options
   const { maxStreams = defaultMaxStreams } = options
   const streams = new Streams(options)
+  const client = new Client(bus)
+  const close = () => {
+    streams.close()
+    client.close()
+  }
   const originPolicy = { hosts: new Set([host, ...hosts]), origins: new Set(origins) }
-  const handle = getRequestListener(routes(bus, { streams, originPolicy, approvers, maxBodyBytes }).fetch, {
+  const handle = getRequestListener(routes({ bus, client, streams, originPolicy, approvers, maxBodyBytes }).fetch, {
     overrideGlobalObjects: false,
     hostname: host,
     errorHandler: () => unreadable(),
@@ -55,12 +61,12 @@ export async function startGateway(options: GatewayOptions): Promise<HttpListene
       ...listener,
       async stop(abort) {
         const stopped = stop(abort)
-        streams.close()
+        close()
         await stopped
       },
     }
   } catch (error) {
-    streams.close()
+    close()
     throw error
   }
 }

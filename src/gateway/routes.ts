@@ -1,52 +1,25 @@
-import { Hono, type Context } from 'hono'
+import { Hono } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import type { HttpBindings } from '@hono/node-server'
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import type { Bus } from '../bus/bus.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { prometheusText, prometheusType } from '../bus/telemetry/prometheus.ts'
 import { errorResponse, httpError } from '../http/response.ts'
-import { ApprovalService } from './approvals.ts'
-import type { Approvers } from './approvers.ts'
-import { readEvents, readJsonBody } from './body.ts'
-import { assertAllowed, type OriginPolicy } from './origin-policy.ts'
+import { commandRoutes } from './commands/routes.ts'
+import type { GatewayContext, GatewayDeps, GatewayEnv } from './context.ts'
 import { HealthCheck } from './health.ts'
-import { publishEvents } from './publish.ts'
-import { readStreamRequest } from './stream-request.ts'
-import type { Streams } from './streams.ts'
-
-type Env = { Bindings: HttpBindings }
-
-const methods: Record<string, string> = {
-  '/health': 'GET',
-  '/events': 'POST',
-  '/events/stream': 'GET',
-  '/metrics': 'GET',
-  '/approvals': 'GET',
-}
-const paths = Object.entries(methods)
-  .map(([path, method]) => `${method} ${path}`)
-  .join(', ')
-const maxAnswerBodyBytes = 64 * 1024
-
-export interface GatewayDeps {
-  readonly streams: Streams
-  readonly originPolicy: OriginPolicy
-  readonly approvers: Approvers
-  readonly maxBodyBytes: number
-}
+import { assertAllowed } from './identity/origin-policy.ts'
+import { anyone } from './identity/principal.ts'
+import { streamRoutes } from './streams/routes.ts'
 
 /** The routes of the gateway. */
-export function routes(bus: Bus, { streams, originPolicy, approvers, maxBodyBytes }: GatewayDeps): Hono<Env> {
+export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
+  const { bus, originPolicy } = deps
   const { redactor } = bus
   const health = new HealthCheck(bus)
-  const approvals = new ApprovalService(bus)
-  const approverOf = ({ req, env }: Context<Env>) =>
-    approvers.identify(req.header('authorization'), env.incoming.socket.remoteAddress ?? '')
-  const app = new Hono<Env>()
+  const app = new Hono<GatewayEnv>()
 
   app.use((c, next) => {
     assertAllowed(originPolicy, c.req.header('host'), c.req.header('origin'))
+    c.set('principal', anyone)
     return next()
   })
 
@@ -54,37 +27,39 @@ export function routes(bus: Bus, { streams, originPolicy, approvers, maxBodyByte
     const found = await health.check()
     return found.status === 'ok' ? c.json(found) : c.json(found, 503, { 'retry-after': '1' })
   })
-
   app.get('/metrics', async c => c.body(await prometheusText(), 200, { 'content-type': prometheusType }))
+  app.route('/', streamRoutes(deps))
+  app.route('/', commandRoutes(deps))
 
-  app.post('/events', async c => {
-    const request = { caller: c.req.header('traceparent'), at: Date.now() }
-    return c.json(await publishEvents(bus, await readEvents(c.env.incoming, maxBodyBytes), request), 202)
-  })
-
-  app.get('/events/stream', async c => {
-    // Hono answers HEAD by the route of GET, and this one would never end.
-    if (c.env.incoming.method !== 'GET') return notFound(redactor, c)
-    await streams.open(readStreamRequest(c.req.queries(), c.req.header('last-event-id')), c.env.outgoing)
-    return RESPONSE_ALREADY_SENT
-  })
-
-  app.get('/approvals', async c => c.json({ approvals: await approvals.openFor(await approverOf(c)) }))
-
-  app.post('/approvals/:id', async c => {
-    const by = await approverOf(c)
-    return c.json(await approvals.answer(c.req.param('id'), by, await readJsonBody(c.env.incoming, maxAnswerBodyBytes)))
-  })
-
-  app.notFound(c => notFound(redactor, c))
+  const known = knownRoutes(app)
+  app.notFound(c => notFound(redactor, c, known))
   app.onError((error, c) => respond(redactor, c, error))
   return app
 }
 
-function notFound(redactor: Redactor, c: Context<Env>) {
+interface KnownRoute {
+  readonly method: string
+  readonly path: string
+  matches(path: string): boolean
+}
+
+function knownRoutes(app: Hono<GatewayEnv>): KnownRoute[] {
+  return app.routes
+    .filter(({ method }) => method !== 'ALL')
+    .map(({ method, path }) => {
+      const form = new RegExp(`^${path.replace(/:\w+/g, '[^/]+')}$`)
+      return { method, path, matches: given => form.test(given) }
+    })
+}
+
+function notFound(redactor: Redactor, c: GatewayContext, known: readonly KnownRoute[]) {
   const { path } = c.req
-  const allow = methods[path] ?? (/^\/approvals\/[^/]+$/.test(path) ? 'POST' : undefined)
-  if (allow) return respond(redactor, c, httpError(405, `${path} accepts only ${allow}`), { allow })
+  const allow = known.filter(route => route.matches(path)).map(({ method }) => method)
+  if (allow.length > 0) {
+    const methods = allow.join(', ')
+    return respond(redactor, c, httpError(405, `${path} accepts only ${methods}`), { allow: methods })
+  }
+  const paths = known.map(route => `${route.method} ${route.path}`).join(', ')
   const text = `${path.slice(0, 80)} does not exist; expected ${paths}`
   return respond(redactor, c, httpError(404, text, { code: 'E_NOT_FOUND', next: 'Correct the path of the request.' }))
 }
@@ -95,7 +70,7 @@ const extraHeaders: Partial<Record<number, Record<string, string>>> = {
   413: { connection: 'close' },
 }
 
-function respond(redactor: Redactor, c: Context<Env>, error: unknown, more: Record<string, string> = {}) {
+function respond(redactor: Redactor, c: GatewayContext, error: unknown, more: Record<string, string> = {}) {
   const { status, body, headers } = errorResponse(error, redactor)
   return c.json(body, status as ContentfulStatusCode, { ...headers, ...extraHeaders[status], ...more })
 }

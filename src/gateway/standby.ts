@@ -3,7 +3,7 @@ import type { TidingsError } from '../errors.ts'
 import { listen } from '../http/listen.ts'
 import { errorResponse, send } from '../http/response.ts'
 import { portSetting } from './gateway.ts'
-import { assertAllowed } from './origin-policy.ts'
+import { assertAllowed } from './identity/origin-policy.ts'
 import { unhealthy } from './health.ts'
 
 const loopbackOnly = { hosts: new Set<string>(), origins: new Set<string>() }

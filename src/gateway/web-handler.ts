@@ -1,12 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { PassThrough, Readable } from 'node:stream'
 import type { Hono } from 'hono'
-import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
-import { Approvers } from './approvers.ts'
+import type { GatewayEnv } from './context.ts'
+import { Approvers } from './identity/approvers.ts'
 import { routes } from './routes.ts'
-import { Streams } from './streams.ts'
+import { Streams } from './streams/streams.ts'
 
 /**
  * The gateway as a function of a web `Request`, to be mounted in a server of the app. That server decides who may call it: the handler
@@ -14,14 +15,17 @@ import { Streams } from './streams.ts'
  */
 export class WebHandler {
   readonly #streams: Streams
-  readonly #app: Hono<{ Bindings: HttpBindings }>
+  readonly #client: Client
+  readonly #app: Hono<GatewayEnv>
 
   /** `approvers`: as in the gateway. @throws E_SETTING_INVALID */
   constructor(bus: Bus, approvers: string | undefined) {
     this.#streams = new Streams({ bus })
+    this.#client = new Client(bus)
     const originPolicy = { origins: new Set<string>() }
     const maxBodyBytes = 4 * 1024 * 1024
-    this.#app = routes(bus, { streams: this.#streams, originPolicy, approvers: new Approvers(approvers), maxBodyBytes })
+    const shared = { bus, client: this.#client, streams: this.#streams, originPolicy, maxBodyBytes }
+    this.#app = routes({ ...shared, approvers: new Approvers(approvers) })
   }
 
   async fetch(request: Request): Promise<Response> {
@@ -36,6 +40,7 @@ export class WebHandler {
 
   close() {
     this.#streams.close()
+    this.#client.close()
   }
 }
 

@@ -2,9 +2,9 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'Each client of the stream gets a large event in memory of its own.',
-  file: 'src/gateway/frames.ts',
+  file: 'src/gateway/streams/frames.ts',
   find: '? this.#loadOnce(entry)',
   replace: '? this.#load(entry)',
-  test: 'src/gateway/slow-readers.test.ts',
+  test: 'src/gateway/streams/slow-readers.test.ts',
   name: 'share its memory',
 } satisfies Control

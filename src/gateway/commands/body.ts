@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
-import { parseJson } from '../bus/decode.ts'
-import { TidingsError } from '../errors.ts'
-import { readBody } from '../http/body.ts'
-import { httpError } from '../http/response.ts'
+import { parseJson } from '../../bus/decode.ts'
+import { TidingsError } from '../../errors.ts'
+import { readBody } from '../../http/body.ts'
+import { httpError } from '../../http/response.ts'
 
 const maxEvents = 1_000
 

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { expect, onTestFinished, test } from 'vitest'
-import { Bus, type PublishedEvent } from '../bus/bus.ts'
-import { setLogger } from '../bus/telemetry/log.ts'
-import { openSqlite } from '../drivers/sqlite/index.ts'
-import { until } from '../testing/wait.ts'
-import { startGateway, type GatewayOptions } from './gateway.ts'
+import { Bus, type PublishedEvent } from '../../bus/bus.ts'
+import { setLogger } from '../../bus/telemetry/log.ts'
+import { openSqlite } from '../../drivers/sqlite/index.ts'
+import { until } from '../../testing/wait.ts'
+import { startGateway, type GatewayOptions } from '../gateway.ts'
 
 /* Clients that open a stream and do not read it. */
 

@@ -1,8 +1,8 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
-import { textOf, TidingsError } from '../errors.ts'
-import { httpError } from '../http/response.ts'
+import { textOf, TidingsError } from '../../errors.ts'
+import { httpError } from '../../http/response.ts'
 
 // Per address and minute.
 const wrongTokenLimit = { points: 10, duration: 60 }

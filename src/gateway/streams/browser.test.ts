@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { startGateway } from '../../test/lib/gateway.ts'
+import { startGateway } from '../../../test/lib/gateway.ts'
 
 const run = promisify(execFile)
 

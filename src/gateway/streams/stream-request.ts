@@ -1,10 +1,10 @@
-import { isCursor, readCursor } from '../bus/cursor.ts'
-import type { Cursor } from '../bus/driver.ts'
-import { isCorrelation } from '../bus/ids.ts'
-import { TidingsError } from '../errors.ts'
-import type { CloudEvent } from '../event.ts'
-import { compileFilter, type Filter, isTypePattern } from '../pattern.ts'
-import { namesTurns, turnType } from '../tasks/turn.ts'
+import { isCursor, readCursor } from '../../bus/cursor.ts'
+import type { Cursor } from '../../bus/driver.ts'
+import { isCorrelation } from '../../bus/ids.ts'
+import { TidingsError } from '../../errors.ts'
+import type { CloudEvent } from '../../event.ts'
+import { compileFilter, type Filter, isTypePattern } from '../../pattern.ts'
+import { namesTurns, turnType } from '../../tasks/turn.ts'
 
 const maxTypes = 64
 const parameters = new Set(['correlation', 'type', 'after', 'as'])

@@ -1,13 +1,13 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Bus } from '../bus/bus.ts'
-import { positionKey } from '../bus/cursor.ts'
-import type { LogEntry, StoredEvent } from '../bus/driver.ts'
-import { withoutStack } from '../errors.ts'
-import type { CloudEvent } from '../event.ts'
-import { hasBlobData, routedType } from '../bus/routed.ts'
-import { feederOf } from '../tasks/links.ts'
-import type { Turn } from '../tasks/program.ts'
-import { turnType } from '../tasks/turn.ts'
+import type { Bus } from '../../bus/bus.ts'
+import { positionKey } from '../../bus/cursor.ts'
+import type { LogEntry, StoredEvent } from '../../bus/driver.ts'
+import { withoutStack } from '../../errors.ts'
+import type { CloudEvent } from '../../event.ts'
+import { hasBlobData, routedType } from '../../bus/routed.ts'
+import { feederOf } from '../../tasks/links.ts'
+import type { Turn } from '../../tasks/program.ts'
+import { turnType } from '../../tasks/turn.ts'
 
 /*
  * Clients share the encoded bytes of an event, and the bytes of all clients count against one limit. Beyond it, frames

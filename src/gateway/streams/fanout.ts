@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Bus } from '../bus/bus.ts'
-import { keepFollowing } from '../bus/keep-following.ts'
-import { coversAll, unionOf } from '../bus/cursor.ts'
-import type { Cursor, LogEntry } from '../bus/driver.ts'
+import type { Bus } from '../../bus/bus.ts'
+import { keepFollowing } from '../../bus/keep-following.ts'
+import { coversAll, unionOf } from '../../bus/cursor.ts'
+import type { Cursor, LogEntry } from '../../bus/driver.ts'
 import { type StreamClient, signalFrame } from './stream-client.ts'
 import type { Frame, FrameCache } from './frames.ts'
 

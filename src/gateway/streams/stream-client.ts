@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http'
-import { isCovered, unionOf } from '../bus/cursor.ts'
-import type { Cursor, LogEntry } from '../bus/driver.ts'
-import type { CloudEvent } from '../event.ts'
-import { LinkedScope } from '../tasks/links.ts'
+import { isCovered, unionOf } from '../../bus/cursor.ts'
+import type { Cursor, LogEntry } from '../../bus/driver.ts'
+import type { CloudEvent } from '../../event.ts'
+import { LinkedScope } from '../../tasks/links.ts'
 import type { Frame } from './frames.ts'
 import type { StreamRequest } from './stream-request.ts'
 

@@ -1,4 +1,4 @@
-import { httpError } from '../http/response.ts'
+import { httpError } from '../../http/response.ts'
 
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 

@@ -1,11 +1,11 @@
-import type { Bus } from '../bus/bus.ts'
-import { beginning } from '../bus/cursor.ts'
-import type { Cursor } from '../bus/driver.ts'
-import { readByTime } from '../bus/read-by-time.ts'
-import { TidingsError } from '../errors.ts'
-import { approvalTypes } from '../tasks/approval.ts'
-import { answerApproval } from '../tasks/approval-answer.ts'
-import { PendingApprovals, type OpenApproval } from '../tasks/approval-list.ts'
+import type { Bus } from '../../bus/bus.ts'
+import { beginning } from '../../bus/cursor.ts'
+import type { Cursor } from '../../bus/driver.ts'
+import { readByTime } from '../../bus/read-by-time.ts'
+import { TidingsError } from '../../errors.ts'
+import { approvalTypes } from '../../tasks/approval.ts'
+import { answerApproval } from '../../tasks/approval-answer.ts'
+import { PendingApprovals, type OpenApproval } from '../../tasks/approval-list.ts'
 
 const maxListed = 1_000
 

@@ -1,10 +1,10 @@
 import { randomUUIDv7 } from 'node:crypto'
-import { admit } from '../bus/admit.ts'
-import type { Bus } from '../bus/bus.ts'
-import { publishFromOutside, type IngressSource } from '../bus/ingress.ts'
-import { attribute } from '../bus/telemetry/names.ts'
-import { assertHosted } from '../tasks/hosts.ts'
-import { instancesFedBy } from '../tasks/links.ts'
+import { admit } from '../../bus/admit.ts'
+import type { Bus } from '../../bus/bus.ts'
+import { publishFromOutside, type IngressSource } from '../../bus/ingress.ts'
+import { attribute } from '../../bus/telemetry/names.ts'
+import { assertHosted } from '../../tasks/hosts.ts'
+import { instancesFedBy } from '../../tasks/links.ts'
 
 /** The body of the 202 response. `correlationid` is that of the first event. */
 export interface PublishResponse {

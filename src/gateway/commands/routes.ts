@@ -1,0 +1,25 @@
+import { Hono } from 'hono'
+import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
+import { ApprovalService } from './approvals.ts'
+import { readEvents, readJsonBody } from './body.ts'
+import { publishEvents } from './publish.ts'
+
+const maxAnswerBodyBytes = 64 * 1024
+
+/** What writes to the log: events and the answers of people. */
+export function commandRoutes({ bus, approvers, maxBodyBytes }: GatewayDeps): Hono<GatewayEnv> {
+  const approvals = new ApprovalService(bus)
+  const approverOf = ({ req, env }: GatewayContext) =>
+    approvers.identify(req.header('authorization'), env.incoming.socket.remoteAddress ?? '')
+  return new Hono<GatewayEnv>()
+    .post('/events', async c => {
+      const request = { caller: c.req.header('traceparent'), at: Date.now() }
+      return c.json(await publishEvents(bus, await readEvents(c.env.incoming, maxBodyBytes), request), 202)
+    })
+    .get('/approvals', async c => c.json({ approvals: await approvals.openFor(await approverOf(c)) }))
+    .post('/approvals/:id', async c => {
+      const by = await approverOf(c)
+      const body = await readJsonBody(c.env.incoming, maxAnswerBodyBytes)
+      return c.json(await approvals.answer(c.req.param('id'), by, body))
+    })
+}
