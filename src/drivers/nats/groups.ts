@@ -64,9 +64,8 @@ export class Groups {
       const infos = await this.infos(group, 'shared')
       if (infos.some(info => info.num_waiting + info.num_ack_pending > 0)) return true
     }
-    for await (const { text } of this.#log.state.scan({ subject: this.#log.names.doc('member', group, '*') }))
-      if (text() !== '') return true
-    return false
+    const members = await this.#log.state.documents(this.#log.names.doc('member', group, '*'))
+    return members.some(({ text }) => text() !== '')
   }
 
   /**
@@ -129,10 +128,9 @@ export class Groups {
   }
 
   async list(): Promise<GroupDocument[]> {
-    const documents: GroupDocument[] = []
-    for await (const { text } of this.#log.state.scan({ subject: this.#log.names.doc('group', '*') }))
-      documents.push(JSON.parse(text()) as GroupDocument)
-    return documents.toSorted((a, b) => (a.group < b.group ? -1 : 1))
+    const documents = await this.#log.state.documents(this.#log.names.doc('group', '*'))
+    const groups = documents.map(({ text }) => JSON.parse(text()) as GroupDocument)
+    return groups.toSorted((a, b) => (a.group < b.group ? -1 : 1))
   }
 
   async states(delayed: (group: string) => Promise<number>): Promise<GroupState[]> {

@@ -1,7 +1,6 @@
 import type { Filter } from '../../pattern.ts'
 import type { LogConnection } from './connection.ts'
 import type { NatsLog } from './nats-log.ts'
-import type { StoredMessage } from './stored-message.ts'
 
 /** One document says who owns each shard of a group, or each slot of its limit; it changes by compare and swap. Null: none. */
 export type Owners = (string | null)[]
@@ -70,16 +69,8 @@ export class Membership {
     const stored = await this.#log.state.last(this.#log.names.doc('owner', this.#group))
     const owners = stored ? (JSON.parse(stored.text()) as Owners) : []
     const found = new Map<string, Filter>()
-    const add = ({ subject, text }: StoredMessage) => {
+    for (const { subject, text } of await this.#log.state.documents(this.#subjectOf('*')))
       if (text() !== '') found.set(memberIn(subject), JSON.parse(text()) as Filter)
-    }
-    for await (const document of this.#log.state.scan({ subject: this.#subjectOf('*') })) add(document)
-    // A document that is renewed during the scan moves to the end, which the scan does not reach.
-    for (const owner of new Set(owners)) {
-      if (owner === null || found.has(owner)) continue
-      const document = await this.#log.state.last(this.#subjectOf(owner))
-      if (document) add(document)
-    }
     return { members: [...found.keys()].toSorted(), filters: [...found.values()], owners, revision: stored?.seq ?? 0 }
   }
 

@@ -205,6 +205,13 @@ export class Stream {
     }
   }
 
+  /** The documents of a subject. One that is rewritten meanwhile moves to the end of the stream, so the end is not fixed. */
+  async documents(subject: string): Promise<StoredMessage[]> {
+    const found = new Map<string, StoredMessage>()
+    for await (const document of this.scan({ subject, until: Infinity })) found.set(document.subject, document)
+    return [...found.values()]
+  }
+
   /**
    * The newest message of each subject that a subject with wildcards matches. The server answers for up to 1,024 at once;
    * of more, all messages are read.

@@ -243,10 +243,7 @@ export function groupOfTurn({ header }: Pick<StoredTurn, 'header'>): string | un
 
 /** The groups on this log whose members run tasks. */
 export async function shardedGroups(log: NatsLog): Promise<string[]> {
-  const groups: string[] = []
-  for await (const { text } of log.state.scan({ subject: log.names.doc('group', '*') })) {
-    const { group, mode } = JSON.parse(text()) as { group: string; mode: string }
-    if (mode === 'sharded') groups.push(group)
-  }
-  return groups
+  const documents = await log.state.documents(log.names.doc('group', '*'))
+  const groups = documents.map(({ text }) => JSON.parse(text()) as { group: string; mode: string })
+  return groups.filter(({ mode }) => mode === 'sharded').map(({ group }) => group)
 }
