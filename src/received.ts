@@ -85,9 +85,11 @@ export interface FileEvent {
   /** Relative to the watched folder, with `/`. */
   path: string
   folder: string
-  /** Unless the file was removed: size and content, and the time of its last change, RFC 3339 in UTC. */
+  /** Unless the file was removed. */
   bytes?: number
+  /** The content, unless the file was removed or is larger than `maxBytes`. */
   blob?: string
+  /** The time of its last change, RFC 3339 in UTC, unless the file was removed. */
   modified?: string
 }
 

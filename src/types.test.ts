@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs'
 import { expect, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
 import {
-  agent, all, app, approval, by, connect, event, files, handover, is, model, offlineModel, on, redactor, schedule, smtp, start, tool,
-  webhook, workflow, type ScriptContext,
+  agent, all, any, app, approval, both, by, connect, either, event, exists, files, handover, is, model, not, offlineModel, on, redactor, schedule,
+  smtp, start, tool, webhook, workflow, type ScriptContext,
 } from './index.ts' // biome-ignore format: one list
 import { callTool, given, reply, testApp } from './testing/index.ts'
+import type { Callable } from './tasks/script-context.ts'
+import type { WorkflowLike } from './workflows/scope.ts'
 
 /*
  * Wrong programs that must not compile, each named by what is wrong with it. `tsc -b` reads this file, and an expected error that does
@@ -30,6 +32,17 @@ const helper = agent('helper', { model: offlineModel(), instructions: '', output
 const flow = workflow('flow', { input: z.object({ n: z.number() }), within: '1h' }).complete(s => ({
   twice: s.event.n,
 }))
+const ordered = workflow('ordered', { on: paid, within: '1h' })
+/** A wait for a payment, and what happens without it. */
+const waiting = <W extends WorkflowLike>(
+  otherwise: Parameters<typeof ordered.when<{ payment: { order: string; cents: number } }, W>>[2]['otherwise'] & {},
+) => ordered.when('paid', on(paid).as('payment'), { within: '1h', otherwise })
+const twoEnds = workflow('twoEnds', { input: z.object({ n: z.number() }), within: '1h' })
+  .choose(
+    s => is(s.event.n, 1),
+    b => b.complete(() => 'one' as const),
+  )
+  .complete(s => ({ twice: s.event.n }))
 const editor = approval<string>('editor')
 const shop = app({ use: [clerk, adder] })
 
@@ -193,6 +206,34 @@ const wrong: Readonly<Record<string, () => unknown>> = {
   // @ts-expect-error
   'a capture that was not made': () => workflow('w', { on: paid, within: '1h' }).when('b', all(on(refunded)), { within: '1h' }).emit('x', s => s.refund),
   // @ts-expect-error
+  'a capture that is missing after a wait that goes on': () => waiting(late => late.emit('chased', s => s.event)).emit(paid, s => s.payment),
+  // @ts-expect-error
+  'a field of a capture that may be missing': () => waiting(late => late.emit('chased', s => s.event)).call('q', quote, s => ({ item: s.payment.order })),
+  // @ts-expect-error
+  'a capture where the wait is chased by another one': () => waiting(late => late.when('again', on(refunded), { within: '1d' })).emit(paid, s => s.payment),
+  // @ts-expect-error
+  'an answer that is missing after a call that goes on': () => ordered.call('q', quote, () => ({ item: 'x' }), { otherwise: b => b.wait('1h') }).emit(paid, s => ({ order: '', cents: s.q.cents })),
+  // @ts-expect-error
+  'answers that are missing after an each that goes on': () => ordered.each('qs', () => [{ n: 1 }], adder, { otherwise: b => b.wait('1h') }).call('n', adder, s => ({ n: s.qs.length })),
+  // @ts-expect-error
+  'answers that are missing after a parallel that goes on': () => ordered.parallel('p', { n: adder }, () => ({ n: { n: 1 } }), { otherwise: b => b.wait('1h') }).call('m', adder, s => ({ n: s.n })),
+  // @ts-expect-error
+  'an approval that is missing after a denial that goes on': () => ordered.approve('ok', s => s.event, { within: '1d', otherwise: b => b.wait('1h') }).emit(paid, s => ({ order: s.ok.by, cents: 1 })),
+  // @ts-expect-error
+  'an answer of one branch': () => ordered.choose(s => is(s.event.cents, 1), b => b.call('q', quote, () => ({ item: 'x' }))).emit(paid, s => ({ order: '', cents: s.q.cents })),
+  // @ts-expect-error
+  'a capture of one of several patterns': () => ordered.when('any', any(on(paid).as('payment'), on(refunded)), { within: '1h' }).emit(paid, s => s.payment),
+  // @ts-expect-error
+  'a capture in the branch where it is missing': () => waiting(late => late.wait('1h')).choose(s => exists(s.payment), b => b, b => b.emit(paid, s => s.payment)),
+  // @ts-expect-error
+  'a capture that exists if one of two tests holds': () => waiting(late => late.wait('1h')).choose(s => either(exists(s.payment), is(s.event.cents, 1)), b => b.emit(paid, s => s.payment)),
+  // @ts-expect-error
+  'a field that the data of a trigger may lack': () => workflow('w', { on: 'file.created', within: '1h' }).call('q', quote, s => ({ item: s.event.blob })),
+  // @ts-expect-error
+  'a step after the end': () => ordered.complete(s => s.event).emit('x', s => s.event),
+  // @ts-expect-error
+  'the output of one of two ends': () => code(async ctx => (await ctx.call(twoEnds, { n: 1 })).twice),
+  // @ts-expect-error
   'a condition on a field that is not there': () => on(paid).where(data => is(data.sum, 1)),
   // @ts-expect-error
   'a key that the type does not have': () => by(paid, data => data.number),
@@ -256,3 +297,42 @@ test('callers see the input side of a schema, and code its output side', () => {
     },
   })
 })
+
+test('a workflow knows which values an instance has at each place', () => {
+  type Paid = { order: string; cents: number }
+  const capture = on(paid).as('payment')
+  ordered
+    .when('paid', capture, { within: '1h' })
+    .emit(paid, s => s.payment)
+    .when('again', capture, { within: '1h', otherwise: late => late.fail(() => 'late') })
+    .emit(paid, s => s.payment)
+  const open = ordered.when('paid', capture, { within: '1h', otherwise: late => late.wait('1h') })
+  // Each way out of the gap: a branch in which the value exists, and a branch without it that ends or stores it.
+  open.choose(
+    s => exists(s.payment),
+    b => b.emit(paid, s => s.payment),
+  )
+  open
+    .choose(
+      s => not(exists(s.payment.order)),
+      b => b.fail(() => 'unpaid'),
+    )
+    .emit(paid, s => s.payment)
+  open
+    .choose(
+      s => both(exists(s.payment), is(s.event.cents, 1)),
+      b => b,
+      b => b.when('third', capture, { within: '1h' }),
+    )
+    .emit(paid, s => s.payment)
+  const ends = open.choose(
+    s => exists(s.payment),
+    b => b.complete(s => s.payment),
+    b => b.complete(() => null),
+  )
+  expectTypeOf<OutputType<typeof ends>>().toEqualTypeOf<Paid | null>()
+  expectTypeOf<OutputType<typeof twoEnds>>().toEqualTypeOf<'one' | { twice: number }>()
+  expectTypeOf<OutputType<typeof ordered>>().toEqualTypeOf<null>()
+})
+
+type OutputType<W> = W extends Callable<never, infer Output> ? Output : never

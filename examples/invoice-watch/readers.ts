@@ -9,9 +9,11 @@ const lines = (text: string) =>
 
 const readInvoice = tool('invoice.read', {
   description: 'Reads the fields of an invoice: lines such as "Order: PO-7".',
-  input: z.object({ blob: z.string(), path: z.string() }),
+  // The content of a file that is too large is not stored.
+  input: z.object({ blob: z.string().optional(), path: z.string() }),
   readOnly: true,
   async run({ blob: reference, path }, { blob }) {
+    if (reference === undefined) return {}
     const fields = lines(Buffer.from(await blob(reference)).toString())
     const found = {
       invoice: fields.get('invoice'),

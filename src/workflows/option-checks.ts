@@ -9,13 +9,17 @@ import type {
   ParallelStepOptions,
   WhenStepOptions,
 } from './options.ts'
+import type { WorkflowLike } from './scope.ts'
 
 const otherwise = aFunction
 const joined = oneOf('all', 'settled')
 
-const when = { within: aTimeout, otherwise } satisfies Record<keyof WhenStepOptions<unknown, unknown>, Check>
+const when = { within: aTimeout, otherwise } satisfies Record<
+  keyof WhenStepOptions<unknown, unknown, WorkflowLike>,
+  Check
+>
 const call = { within: aTimeout, undo: optionsOf({ target: anything, input: aFunction }), otherwise } satisfies Record<
-  keyof CallStepOptions<unknown, string, unknown, unknown>,
+  keyof CallStepOptions<unknown, string, unknown, unknown, WorkflowLike>,
   Check
 >
 const each = {
@@ -24,10 +28,13 @@ const each = {
   join: value => (typeof value === 'object' ? anObject(value) : joined(value)),
   within: aTimeout,
   otherwise,
-} satisfies Record<keyof EachStepOptionsWithInput<unknown, unknown, unknown, JoinMode>, Check>
-const parallel = { within: aTimeout, otherwise } satisfies Record<keyof ParallelStepOptions<unknown>, Check>
+} satisfies Record<keyof EachStepOptionsWithInput<unknown, unknown, unknown, JoinMode, WorkflowLike>, Check>
+const parallel = { within: aTimeout, otherwise } satisfies Record<
+  keyof ParallelStepOptions<unknown, WorkflowLike>,
+  Check
+>
 const approve = { approvers: aList, within: aTimeout, remind: aDuration, otherwise } satisfies Record<
-  keyof ApproveStepOptions<unknown>,
+  keyof ApproveStepOptions<unknown, WorkflowLike>,
   Check
 >
 

@@ -4,6 +4,7 @@ import type { Callable } from '../tasks/script-context.ts'
 import type { JoinMode } from './definition.ts'
 import type { Key } from './key.ts'
 import type { Ref, Template } from './refs.ts'
+import type { WorkflowLike } from './scope.ts'
 import type { Workflow } from './workflow.ts'
 
 /** Options of every workflow. */
@@ -33,19 +34,15 @@ export interface InputOptions<Input, Given = unknown> {
   input: Schema<Input, Given>
 }
 
-/** A workflow with any scope. */
-export interface WorkflowLike {
-  readonly kind: 'workflow'
-  readonly name: string
-  /** For the compiler only. */
-  readonly '~scope'?: unknown
-}
+/** A function that adds steps. */
+export type Block<Scope, W extends WorkflowLike> = (steps: Workflow<Scope>) => W
 
-export type ScopeOf<W> = W extends { readonly '~scope'?: infer Scope } ? Scope : never
-
-interface Fallible<Scope> {
-  /** Steps that run if this step fails; their scope contains `error`. Afterwards the next step runs. */
-  otherwise?: (steps: Workflow<Scope & { readonly error: StepFailure }>) => WorkflowLike
+interface Fallible<Scope, W extends WorkflowLike> {
+  /**
+   * Steps that run if this step fails; their scope contains `error`. Afterwards the next step runs, in which the values of this step may be
+   * missing, unless the steps end with `complete()` or `fail()`.
+   */
+  otherwise?: Block<Scope & { readonly error: StepFailure }, W>
 }
 
 /** Why a step failed: an error code, and its text. */
@@ -55,12 +52,14 @@ export interface StepFailure {
 }
 
 /** The scope of `otherwise` contains what was captured before the failure. */
-export interface WhenStepOptions<Scope, Captures> extends Fallible<Scope & Partial<Captures>> {
+export interface WhenStepOptions<Scope, Captures, W extends WorkflowLike>
+  extends Fallible<Scope & Partial<Captures>, W> {
   /** Maximum wait. */
   within: Timeout
 }
 
-export interface CallStepOptions<Scope, Name extends string, Out, Undo> extends Fallible<Scope> {
+export interface CallStepOptions<Scope, Name extends string, Out, Undo, W extends WorkflowLike>
+  extends Fallible<Scope, W> {
   /** Maximum wait for the answer, including time in queues. Default one day. */
   within?: Timeout
   /** Called if the instance fails or is cancelled later. Undo calls run newest first. */
@@ -70,7 +69,7 @@ export interface CallStepOptions<Scope, Name extends string, Out, Undo> extends 
   }
 }
 
-export interface EachStepOptions<Scope, J extends JoinMode> extends Fallible<Scope> {
+export interface EachStepOptions<Scope, J extends JoinMode, W extends WorkflowLike> extends Fallible<Scope, W> {
   /** Maximum number of concurrent calls. Default 8. */
   parallel?: number
   /** Default `all`. */
@@ -79,11 +78,12 @@ export interface EachStepOptions<Scope, J extends JoinMode> extends Fallible<Sco
   within?: Timeout
 }
 
-export interface EachStepOptionsWithInput<Scope, Item, In, J extends JoinMode> extends EachStepOptions<Scope, J> {
+export interface EachStepOptionsWithInput<Scope, Item, In, J extends JoinMode, W extends WorkflowLike>
+  extends EachStepOptions<Scope, J, W> {
   input(item: Ref<Item>, scope: Ref<Scope>): Template<NoInfer<In>>
 }
 
-export interface ParallelStepOptions<Scope> extends Fallible<Scope> {
+export interface ParallelStepOptions<Scope, W extends WorkflowLike> extends Fallible<Scope, W> {
   /** Longest wait for one answer. Default one day. */
   within?: Timeout
 }
@@ -102,7 +102,7 @@ export type Settled<Out> =
 
 export type JoinedOf<J extends JoinMode, Out> = J extends 'settled' ? readonly Settled<Out>[] : readonly Out[]
 
-export interface ApproveStepOptions<Scope> extends Fallible<Scope> {
+export interface ApproveStepOptions<Scope, W extends WorkflowLike> extends Fallible<Scope, W> {
   /** People who may answer. Default: every identified person. */
   approvers?: readonly string[]
   /** Longest wait. */

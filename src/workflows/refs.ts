@@ -1,5 +1,6 @@
 import { TidingsError } from '../errors.ts'
 import type { Comparison, Condition, Expression } from './definition.ts'
+import type { IsAny, Path } from './scope.ts'
 
 /*
  * A selector such as `s => s.plan.parts` is called once, when the workflow is built, with placeholders that record the path. The result
@@ -8,32 +9,43 @@ import type { Comparison, Condition, Expression } from './definition.ts'
 
 declare const placeholderFor: unique symbol
 
+declare const pathOf: unique symbol
+
 /** A placeholder for a value that an instance has later. */
 interface Placeholder<T> {
   readonly [placeholderFor]: () => T
 }
 
-type IsAny<T> = 0 extends 1 & T ? true : false
-type Fields<T> = [T] extends [readonly (infer Item)[]]
-  ? { readonly [n: number]: Ref<Item>; readonly length: Ref<number> }
-  : [T] extends [object]
-    ? { readonly [K in keyof T]-?: Ref<T[K]> }
-    : unknown
+interface Located<At> {
+  readonly [pathOf]?: At
+}
 
-/** A placeholder for a value and its fields. Reading a field that the type does not have is a compile error. */
-// biome-ignore lint/suspicious/noExplicitAny: untyped values can be read in any way
-export type Ref<T> = IsAny<T> extends true ? any : Placeholder<T> & Fields<NonNullable<T>>
+/** `Missing`: undefined if the value may be missing, and so its fields. */
+type Fields<T, At extends Path, Missing> = [T] extends [readonly (infer Item)[]]
+  ? { readonly [n: number]: Ref<Item | Missing>; readonly length: Ref<number | Missing> }
+  : [T] extends [object]
+    ? { readonly [K in keyof T]-?: Ref<T[K] | Missing, readonly [...At, K]> }
+    : unknown
+type MissingIn<T> = T extends null | undefined ? undefined : never
+
+/**
+ * A placeholder for a value and its fields. Reading a field that the type does not have is a compile error. A field of a value that may be
+ * missing may be missing.
+ */
+export type Ref<T, At extends Path = readonly []> =
+  // biome-ignore lint/suspicious/noExplicitAny: untyped values can be read in any way
+  IsAny<T> extends true ? any : Placeholder<T> & Located<At> & Fields<NonNullable<T>, At, MissingIn<T>>
 
 type Plain = string | number | boolean | null | undefined
 
-/** A value of type T, or a template for one: a placeholder, or an object or list with placeholders. A missing value becomes null. */
+/** A value of type T, or a template for one: a placeholder, or an object or list with placeholders. */
 export type Template<T> =
   IsAny<T> extends true
     ? unknown
     : unknown extends T
       ? unknown
       :
-          | Placeholder<T | null | undefined>
+          | Placeholder<T>
           | (T extends Plain
               ? T
               : T extends readonly (infer Item)[]
@@ -123,7 +135,9 @@ export function toExpression(value: unknown, depth = 0): Expression {
   throw invalid(`a selector must return values of the scope and JSON, not ${typeof value}`)
 }
 
-class ConditionValue {
+/** `Yes`: paths of the values that exist if it holds; `No`: if it does not. */
+class ConditionValue<Yes = unknown, No = unknown> {
+  declare readonly '~exist'?: { readonly yes: Yes; readonly no: No }
   readonly condition: Condition
   constructor(condition: Condition) {
     this.condition = condition
@@ -131,7 +145,10 @@ class ConditionValue {
 }
 
 /** A condition on values of an instance, made by `is`, `above` and similar functions. */
-export type Test = ConditionValue | Placeholder<boolean> | Placeholder<boolean | undefined>
+export type Test<Yes = unknown, No = unknown> =
+  | ConditionValue<Yes, No>
+  | Placeholder<boolean>
+  | Placeholder<boolean | undefined>
 
 /** A condition as data. A boolean value is compared with true. */
 export function toCondition(test: Test): Condition {
@@ -147,7 +164,7 @@ const comparison =
   (
     left: Placeholder<Operand | undefined | null> | Operand,
     right: Placeholder<Operand | undefined | null> | Operand,
-  ): Test =>
+  ): Test<never, never> =>
     new ConditionValue({ compare: how, left: toExpression(left), right: toExpression(right) })
 
 /**
@@ -182,26 +199,33 @@ export const atMost = comparison<number | string>('atMost')
  */
 export const includes = comparison<unknown>('includes')
 /**
- * The value exists and is not null.
+ * The value exists and is not null. The compiler knows that in the branch that a `choose()` takes then.
  * @example orders.choose(s => exists(s.payment), done => done.complete(s => s.payment))
  */
-export const exists = (value: Placeholder<unknown>): Test => new ConditionValue({ exists: toExpression(value) })
+export const exists = <At extends Path = never>(value: Placeholder<unknown> & Located<At>): Test<Known<At>, never> =>
+  new ConditionValue({ exists: toExpression(value) })
 /**
  * Inverts a test. JavaScript cannot overload `!`.
  * @example orders.choose(s => not(exists(s.payment)), late => late.emit('payment.chased', s => s.event))
  */
-export const not = (test: Test): Test => new ConditionValue({ not: toCondition(test) })
+export const not = <Yes = never, No = never>(test: Test<Yes, No>): Test<No, Yes> =>
+  new ConditionValue({ not: toCondition(test) })
 /**
  * All of the tests hold.
  * @example
  * orders.choose(s => both(exists(s.payment), above(s.event.amount, 1_000)), vip => vip.emit('order.vip', s => s.event))
  */
-export const both = (...tests: readonly Test[]): Test => new ConditionValue({ both: tests.map(toCondition) })
+export const both = <Yes = never>(...tests: readonly Test<Yes>[]): Test<Yes, never> =>
+  new ConditionValue({ both: tests.map(toCondition) })
 /**
  * At least one of the tests holds.
  * @example
  * orders.choose(s => either(is(s.event.order, 'A1'), below(s.event.amount, 10)), free => free.complete(() => 'free'))
  */
-export const either = (...tests: readonly Test[]): Test => new ConditionValue({ either: tests.map(toCondition) })
+export const either = <No = never>(...tests: readonly Test<unknown, No>[]): Test<never, No> =>
+  new ConditionValue({ either: tests.map(toCondition) })
+
+/** Untyped values have no path. */
+type Known<At> = IsAny<At> extends true ? never : At
 
 const invalid = (what: string) => new TidingsError('E_APP_INVALID', what)

@@ -28,7 +28,7 @@ import type {
   CommonWorkflowOptions,
   InputOptions,
   OnOptions,
-  WorkflowLike,
+  Block,
   ApproveStepOptions,
   CallStepOptions,
   EachStepOptions,
@@ -37,12 +37,12 @@ import type {
   InputsOf,
   OutputsOf,
   ParallelStepOptions,
-  ScopeOf,
   WhenStepOptions,
 } from './options.ts'
+import type { CompletionOf, EndingBlock, Having, Join, OutputOf, ScopeOf, WorkflowLike } from './scope.ts'
 
 type Kept<Name extends string, Value> = { readonly [K in Name]: Value }
-type Block<Scope, W extends WorkflowLike> = (steps: Workflow<Scope>) => W
+type Stored<Scope, Values, Otherwise extends WorkflowLike> = Join<Scope & Values, ScopeOf<Otherwise>>
 
 interface Settings {
   readonly name: string
@@ -55,11 +55,13 @@ interface Settings {
 }
 
 /** Builder of a workflow. Each method returns a workflow with one more step. Made by `workflow()`. */
-export class Workflow<Scope = object, Input = never, Output = null> implements Callable<Input, Output> {
+export class Workflow<Scope = object, Input = never, Completion = never>
+  implements Callable<Input, OutputOf<Scope, Completion>>, WorkflowLike
+{
   readonly kind = 'workflow'
   readonly name: string
-  declare readonly '~scope'?: Scope
-  declare readonly '~types'?: { input: (input: Input) => void; output: Output }
+  declare readonly '~block'?: { readonly scope: Scope; readonly output: Completion }
+  declare readonly '~types'?: { input: (input: Input) => void; output: OutputOf<Scope, Completion> }
   readonly #settings: Settings
   readonly #steps: readonly Step[]
   #built: Definition | undefined
@@ -76,11 +78,11 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
    * @example
    * orders.when('paid', on(paid).as('first'), { within: '14d', otherwise: late => late.fail(() => 'no payment') })
    */
-  when<Captures>(
+  when<Captures, W extends WorkflowLike = EndingBlock>(
     name: string,
     watch: EventPattern<Captures> | ((scope: Ref<Scope>) => EventPattern<Captures>),
-    options: WhenStepOptions<Scope, NoInfer<Captures>>,
-  ): Workflow<Scope & Captures, Input, Output> {
+    options: WhenStepOptions<Scope, NoInfer<Captures>, W>,
+  ): Workflow<Stored<Scope, Captures, W>, Input, Completion | CompletionOf<W>> {
     checkStep('when', this.name, name, options)
     const { pattern } = typeof watch === 'function' ? watch(scope()) : watch
     return this.#with({ kind: 'when', id: name, pattern, within: options.within, ...this.#otherwise(options) })
@@ -91,12 +93,12 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
    * @example
    * orders.call('charged', charge, s => s.event, { within: '1h', undo: { target: refund, input: s => s.charged } })
    */
-  call<Name extends string, In, Out, Undo>(
+  call<Name extends string, In, Out, Undo, W extends WorkflowLike = EndingBlock>(
     name: Name,
     target: Callable<In, Out>,
     input: Selector<Scope, Template<NoInfer<In>>>,
-    options: CallStepOptions<Scope, Name, Out, Undo> = {},
-  ): Workflow<Scope & Kept<Name, Out>, Input, Output> {
+    options: CallStepOptions<Scope, Name, Out, Undo, W> = {},
+  ): Workflow<Stored<Scope, Kept<Name, Out>, W>, Input, Completion | CompletionOf<W>> {
     checkStep('call', this.name, name, options)
     const { undo, within = '1d' } = options
     return this.#with({
@@ -115,18 +117,18 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
    * Calls a target for each item of a list, several at a time, and stores the answers in the order of the items.
    * @example orders.each('answers', () => ['When?', 'Where?'], helper, { parallel: 2 })
    */
-  each<Name extends string, In, Out, J extends JoinMode = 'all'>(
+  each<Name extends string, In, Out, J extends JoinMode = 'all', W extends WorkflowLike = EndingBlock>(
     name: Name,
     items: Selector<Scope, Template<readonly In[]>>,
     target: Callable<In, Out>,
-    options?: EachStepOptions<Scope, J>,
-  ): Workflow<Scope & Kept<Name, JoinedOf<J, Out>>, Input, Output>
-  each<Name extends string, Item, In, Out, J extends JoinMode = 'all'>(
+    options?: EachStepOptions<Scope, J, W>,
+  ): Workflow<Stored<Scope, Kept<Name, JoinedOf<J, Out>>, W>, Input, Completion | CompletionOf<W>>
+  each<Name extends string, Item, In, Out, J extends JoinMode = 'all', W extends WorkflowLike = EndingBlock>(
     name: Name,
     items: Selector<Scope, Template<readonly Item[]>>,
     target: Callable<In, Out>,
-    options: EachStepOptionsWithInput<Scope, Item, In, J>,
-  ): Workflow<Scope & Kept<Name, JoinedOf<J, Out>>, Input, Output>
+    options: EachStepOptionsWithInput<Scope, Item, In, J, W>,
+  ): Workflow<Stored<Scope, Kept<Name, JoinedOf<J, Out>>, W>, Input, Completion | CompletionOf<W>>
   each(name: string, items: Selector<Scope, unknown>, target: Callable<never, unknown>, options: object = {}): never {
     checkStep('each', this.name, name, options)
     const { parallel = 8, join = 'all', within = '1d', input = item => item, otherwise } = options as AnyEachOptions
@@ -152,12 +154,12 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
    *   terms: 'What are the terms?',
    * }))
    */
-  parallel<Targets extends Readonly<Record<string, Callable<never, unknown>>>>(
+  parallel<Targets extends Readonly<Record<string, Callable<never, unknown>>>, W extends WorkflowLike = EndingBlock>(
     name: string,
     targets: Targets,
     inputs: Selector<Scope, Template<NoInfer<InputsOf<Targets>>>>,
-    options: ParallelStepOptions<Scope> = {},
-  ): Workflow<Scope & OutputsOf<Targets>, Input, Output> {
+    options: ParallelStepOptions<Scope, W> = {},
+  ): Workflow<Stored<Scope, OutputsOf<Targets>, W>, Input, Completion | CompletionOf<W>> {
     checkStep('parallel', this.name, name, options)
     const { within = '1d' } = options
     return this.#with({
@@ -175,11 +177,11 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
    * @example
    * orders.approve('release', s => ({ amount: s.event.amount }), { approvers: ['ann'], within: '2d', remind: '1d' })
    */
-  approve<Name extends string>(
+  approve<Name extends string, W extends WorkflowLike = EndingBlock>(
     name: Name,
     what: Selector<Scope, unknown>,
-    options: ApproveStepOptions<Scope>,
-  ): Workflow<Scope & Kept<Name, ApprovalDecision>, Input, Output> {
+    options: ApproveStepOptions<Scope, W>,
+  ): Workflow<Stored<Scope, Kept<Name, ApprovalDecision>, W>, Input, Completion | CompletionOf<W>> {
     checkStep('approve', this.name, name, options)
     const { approvers, within, remind } = options
     return this.#with({
@@ -198,12 +200,12 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
    * Publishes an event. A declared type checks the data when the workflow is built.
    * @example orders.emit(booked, s => ({ order: s.event.order, amount: s.event.amount }))
    */
+  emit(type: string, data: Selector<Scope, unknown>): Workflow<Scope, Input, Completion>
   emit<Given>(
     type: EventType<unknown, Given>,
     data: Selector<Scope, Template<NoInfer<Given>>>,
-  ): Workflow<Scope, Input, Output>
-  emit(type: string, data: Selector<Scope, unknown>): Workflow<Scope, Input, Output>
-  emit(type: TypeOrName, data: Selector<Scope, unknown>): Workflow<Scope, Input, Output> {
+  ): Workflow<Scope, Input, Completion>
+  emit(type: TypeOrName, data: Selector<Scope, unknown>): Workflow<Scope, Input, Completion> {
     const name = typeName(type)
     return this.#with(withType({ kind: 'emit', id: name, type: name, data: toExpression(data(scope())) }, type))
   }
@@ -215,7 +217,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
   start<In>(
     target: Callable<In, unknown>,
     input: Selector<Scope, Template<NoInfer<In>>>,
-  ): Workflow<Scope, Input, Output> {
+  ): Workflow<Scope, Input, Completion> {
     const { kind, name } = targetOf(target)
     if (kind === 'tool')
       throw new TidingsError(
@@ -230,7 +232,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
    * Waits for a duration.
    * @example orders.wait('3d')
    */
-  wait(after: Duration): Workflow<Scope, Input, Output> {
+  wait(after: Duration): Workflow<Scope, Input, Completion> {
     return this.#with({ kind: 'wait', id: 'wait', until: { after } })
   }
 
@@ -238,7 +240,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
    * Waits until a time: RFC 3339 or ms since the epoch. A past time does not wait.
    * @example orders.waitUntil(() => '2027-01-01T00:00:00Z')
    */
-  waitUntil(moment: Selector<Scope, Template<string | number>>): Workflow<Scope, Input, Output> {
+  waitUntil(moment: Selector<Scope, Template<string | number>>): Workflow<Scope, Input, Completion> {
     return this.#with({ kind: 'wait', id: 'wait until', until: { moment: toExpression(moment(scope())) } })
   }
 
@@ -249,11 +251,20 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
    *   large.approve('release', s => s.event, { within: '2d' }),
    * )
    */
-  choose<Then extends WorkflowLike, Otherwise extends WorkflowLike = Then>(
-    condition: Selector<Scope, Test>,
-    then: Block<Scope, Then>,
-    otherwise?: Block<Scope, Otherwise>,
-  ): Workflow<Scope & Partial<ScopeOf<Then> & ScopeOf<Otherwise>>, Input, Output> {
+  choose<
+    Then extends WorkflowLike,
+    Yes = never,
+    No = never,
+    Otherwise extends WorkflowLike = Workflow<Having<Scope, No>>,
+  >(
+    condition: Selector<Scope, Test<Yes, No>>,
+    then: Block<Having<Scope, Yes>, Then>,
+    otherwise?: Block<Having<Scope, No>, Otherwise>,
+  ): Workflow<
+    Join<ScopeOf<Then>, ScopeOf<Otherwise>>,
+    Input,
+    Completion | CompletionOf<Then> | CompletionOf<Otherwise>
+  > {
     return this.#with({
       kind: 'choose',
       id: 'choose',
@@ -275,7 +286,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
     name: string,
     steps: Block<Scope, Steps>,
     { until, maxRounds }: { until: Selector<ScopeOf<Steps>, Test>; maxRounds: number },
-  ): Workflow<ScopeOf<Steps>, Input, Output> {
+  ): Workflow<ScopeOf<Steps>, Input, Completion | CompletionOf<Steps>> {
     const condition = toCondition(until(scope()))
     return this.#with({ kind: 'repeat', id: name, until: condition, most: maxRounds, steps: this.#block(steps) })
   }
@@ -284,7 +295,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
    * Ends the instance. The output is what a caller gets.
    * @example orders.complete(s => ({ order: s.event.order }))
    */
-  complete<T>(output: Selector<Scope, T>): Workflow<Scope, Input, ValueOf<T>> {
+  complete<T>(output: Selector<Scope, T>): Workflow<never, Input, Completion | ValueOf<T>> {
     return this.#with({ kind: 'complete', id: 'complete', output: toExpression(output(scope())) })
   }
 
@@ -292,7 +303,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
    * Fails the instance, after undoing completed steps that can be undone.
    * @example orders.fail(s => text`Order ${s.event.order} was not paid`)
    */
-  fail(message: Selector<Scope, Template<string>>): Workflow<Scope, Input, Output> {
+  fail(message: Selector<Scope, Template<string>>): Workflow<never, Input, Completion> {
     return this.#with({ kind: 'fail', id: 'fail', message: toExpression(message(scope())) })
   }
 
@@ -354,7 +365,7 @@ export class Workflow<Scope = object, Input = never, Output = null> implements C
   }
 }
 
-type AnyEachOptions = Partial<EachStepOptionsWithInput<never, never, unknown, JoinMode>>
+type AnyEachOptions = Partial<EachStepOptionsWithInput<never, never, unknown, JoinMode, WorkflowLike>>
 
 const scope = () => placeholder([])
 
