@@ -1,6 +1,6 @@
 import { TidingsError } from '../errors.ts'
 import type { Comparison, Condition, Expression } from './definition.ts'
-import type { IsAny, Path } from './scope.ts'
+import type { IsAny, ScopePath } from './scope.ts'
 
 /*
  * A selector such as `s => s.plan.parts` is called once, when the workflow is built, with placeholders that record the path. The result
@@ -21,7 +21,7 @@ interface Located<At> {
 }
 
 /** `Missing`: undefined if the value may be missing, and so its fields. */
-type Fields<T, At extends Path, Missing> = [T] extends [readonly (infer Item)[]]
+type Fields<T, At extends ScopePath, Missing> = [T] extends [readonly (infer Item)[]]
   ? { readonly [n: number]: Ref<Item | Missing>; readonly length: Ref<number | Missing> }
   : [T] extends [object]
     ? { readonly [K in keyof T]-?: Ref<T[K] | Missing, readonly [...At, K]> }
@@ -32,7 +32,7 @@ type MissingIn<T> = T extends null | undefined ? undefined : never
  * A placeholder for a value and its fields. Reading a field that the type does not have is a compile error. A field of a value that may be
  * missing may be missing.
  */
-export type Ref<T, At extends Path = readonly []> =
+export type Ref<T, At extends ScopePath = readonly []> =
   // biome-ignore lint/suspicious/noExplicitAny: untyped values can be read in any way
   IsAny<T> extends true ? any : Placeholder<T> & Located<At> & Fields<NonNullable<T>, At, MissingIn<T>>
 
@@ -202,8 +202,9 @@ export const includes = comparison<unknown>('includes')
  * The value exists and is not null. The compiler knows that in the branch that a `choose()` takes then.
  * @example orders.choose(s => exists(s.payment), done => done.complete(s => s.payment))
  */
-export const exists = <At extends Path = never>(value: Placeholder<unknown> & Located<At>): Test<Known<At>, never> =>
-  new ConditionValue({ exists: toExpression(value) })
+export const exists = <At extends ScopePath = never>(
+  value: Placeholder<unknown> & Located<At>,
+): Test<Known<At>, never> => new ConditionValue({ exists: toExpression(value) })
 /**
  * Inverts a test. JavaScript cannot overload `!`.
  * @example orders.choose(s => not(exists(s.payment)), late => late.emit('payment.chased', s => s.event))

@@ -33,7 +33,7 @@ export type Join<A, B> = [A] extends [never]
         >
 
 /** Path of a value in the scope. */
-export type Path = readonly PropertyKey[]
+export type ScopePath = readonly PropertyKey[]
 
 /** The scope when the values at these paths exist. */
 export type Having<Scope, Paths> = Scope & Intersection<Existing<Scope, Paths>>

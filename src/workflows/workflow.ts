@@ -1,4 +1,3 @@
-import { TidingsError } from '../errors.ts'
 import type { AnyEventType, EventType } from '../event.ts'
 import type { Schema } from '../schema.ts'
 import { sourceLocation } from '../stack.ts'
@@ -6,39 +5,22 @@ import type { ApprovalDecision } from '../tasks/approval.ts'
 import type { Timeout, Duration } from '../tasks/duration.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import type { Callable } from '../tasks/script-context.ts'
+import {
+  approveStep, callStep, eachStep, emitStep, parallelStep, selected, startStep, whenStep,
+} from './build-steps.ts' // biome-ignore format: one list
 import { checkDefinition } from './check.ts'
-import { declaredTypes, withType } from './declared.ts'
-import { checkStep, checkWorkflow } from './option-checks.ts'
-import type { Definition, JoinMode, Step, Target } from './definition.ts'
+import { declaredTypes } from './declared.ts'
+import type { Definition, JoinMode, Step } from './definition.ts'
 import { toGraph, type Graph } from './graph.ts'
 import type { Key } from './key.ts'
-import { any, on, typeName, type DataOf, type TypeOrName, type EventPattern } from './patterns.ts'
-import { workflowProgram } from './program.ts'
-import {
-  toCondition,
-  toExpression,
-  placeholder,
-  type ValueOf,
-  type Ref,
-  type Selector,
-  type Template,
-  type Test,
-} from './refs.ts'
+import { checkWorkflow } from './option-checks.ts'
 import type {
-  CommonWorkflowOptions,
-  InputOptions,
-  OnOptions,
-  Block,
-  ApproveStepOptions,
-  CallStepOptions,
-  EachStepOptions,
-  EachStepOptionsWithInput,
-  JoinedOf,
-  InputsOf,
-  OutputsOf,
-  ParallelStepOptions,
-  WhenStepOptions,
-} from './options.ts'
+  ApproveStepOptions, Block, CallStepOptions, CommonWorkflowOptions, EachStepOptions, EachStepOptionsWithInput, InputOptions, InputsOf,
+  JoinedOf, OnOptions, OutputsOf, ParallelStepOptions, WhenStepOptions,
+} from './options.ts' // biome-ignore format: one list
+import { any, on, type DataOf, type EventPattern, type TypeOrName } from './patterns.ts'
+import { workflowProgram } from './program.ts'
+import { placeholder, toCondition, type Ref, type Selector, type Template, type Test, type ValueOf } from './refs.ts'
 import type { CompletionOf, EndingBlock, Having, Join, OutputOf, ScopeOf, WorkflowLike } from './scope.ts'
 
 type Kept<Name extends string, Value> = { readonly [K in Name]: Value }
@@ -83,9 +65,7 @@ export class Workflow<Scope = object, Input = never, Completion = never>
     watch: EventPattern<Captures> | ((scope: Ref<Scope>) => EventPattern<Captures>),
     options: WhenStepOptions<Scope, NoInfer<Captures>, W>,
   ): Workflow<Stored<Scope, Captures, W>, Input, Completion | CompletionOf<W>> {
-    checkStep('when', this.name, name, options)
-    const { pattern } = typeof watch === 'function' ? watch(scope()) : watch
-    return this.#with({ kind: 'when', id: name, pattern, within: options.within, ...this.#otherwise(options) })
+    return this.#fallible(whenStep(this.name, name, watch, options), options)
   }
 
   /**
@@ -99,18 +79,7 @@ export class Workflow<Scope = object, Input = never, Completion = never>
     input: Selector<Scope, Template<NoInfer<In>>>,
     options: CallStepOptions<Scope, Name, Out, Undo, W> = {},
   ): Workflow<Stored<Scope, Kept<Name, Out>, W>, Input, Completion | CompletionOf<W>> {
-    checkStep('call', this.name, name, options)
-    const { undo, within = '1d' } = options
-    return this.#with({
-      kind: 'call',
-      id: name,
-      as: name,
-      target: targetOf(target),
-      input: toExpression(input(scope())),
-      within,
-      ...(undo && { undo: { target: targetOf(undo.target), input: toExpression(undo.input(scope())) } }),
-      ...this.#otherwise(options),
-    })
+    return this.#fallible(callStep(this.name, name, target, input, options), options)
   }
 
   /**
@@ -130,20 +99,7 @@ export class Workflow<Scope = object, Input = never, Completion = never>
     options: EachStepOptionsWithInput<Scope, Item, In, J, W>,
   ): Workflow<Stored<Scope, Kept<Name, JoinedOf<J, Out>>, W>, Input, Completion | CompletionOf<W>>
   each(name: string, items: Selector<Scope, unknown>, target: Callable<never, unknown>, options: object = {}): never {
-    checkStep('each', this.name, name, options)
-    const { parallel = 8, join = 'all', within = '1d', input = item => item, otherwise } = options as AnyEachOptions
-    return this.#with({
-      kind: 'each',
-      id: name,
-      as: name,
-      items: toExpression(items(scope())),
-      target: targetOf(target),
-      input: toExpression(input(placeholder(['item']), scope())),
-      parallel,
-      join,
-      within,
-      ...this.#otherwise({ otherwise }),
-    })
+    return this.#fallible(eachStep(this.name, name, items, target, options), options)
   }
 
   /**
@@ -160,16 +116,7 @@ export class Workflow<Scope = object, Input = never, Completion = never>
     inputs: Selector<Scope, Template<NoInfer<InputsOf<Targets>>>>,
     options: ParallelStepOptions<Scope, W> = {},
   ): Workflow<Stored<Scope, OutputsOf<Targets>, W>, Input, Completion | CompletionOf<W>> {
-    checkStep('parallel', this.name, name, options)
-    const { within = '1d' } = options
-    return this.#with({
-      kind: 'parallel',
-      id: name,
-      calls: Object.entries(targets).map(([as, target]) => ({ as, target: targetOf(target) })),
-      input: toExpression(inputs(scope())),
-      within,
-      ...this.#otherwise(options),
-    })
+    return this.#fallible(parallelStep(this.name, name, targets, inputs, options), options)
   }
 
   /**
@@ -182,18 +129,7 @@ export class Workflow<Scope = object, Input = never, Completion = never>
     what: Selector<Scope, unknown>,
     options: ApproveStepOptions<Scope, W>,
   ): Workflow<Stored<Scope, Kept<Name, ApprovalDecision>, W>, Input, Completion | CompletionOf<W>> {
-    checkStep('approve', this.name, name, options)
-    const { approvers, within, remind } = options
-    return this.#with({
-      kind: 'approve',
-      id: name,
-      as: name,
-      what: toExpression(what(scope())),
-      within,
-      ...(approvers && { who: approvers }),
-      ...(remind !== undefined && { remind }),
-      ...this.#otherwise(options),
-    })
+    return this.#fallible(approveStep(this.name, name, what, options), options)
   }
 
   /**
@@ -206,8 +142,7 @@ export class Workflow<Scope = object, Input = never, Completion = never>
     data: Selector<Scope, Template<NoInfer<Given>>>,
   ): Workflow<Scope, Input, Completion>
   emit(type: TypeOrName, data: Selector<Scope, unknown>): Workflow<Scope, Input, Completion> {
-    const name = typeName(type)
-    return this.#with(withType({ kind: 'emit', id: name, type: name, data: toExpression(data(scope())) }, type))
+    return this.#with(emitStep(type, data))
   }
 
   /**
@@ -218,14 +153,7 @@ export class Workflow<Scope = object, Input = never, Completion = never>
     target: Callable<In, unknown>,
     input: Selector<Scope, Template<NoInfer<In>>>,
   ): Workflow<Scope, Input, Completion> {
-    const { kind, name } = targetOf(target)
-    if (kind === 'tool')
-      throw new TidingsError(
-        'E_APP_INVALID',
-        `workflow "${this.name}": start() cannot start the tool "${name}"; use call()`,
-      )
-    const data = { fields: { input: toExpression(input(scope())) } }
-    return this.#with({ kind: 'emit', id: `start ${name}`, type: 'agent.invoke', target: name, data })
+    return this.#with(startStep(this.name, target, input))
   }
 
   /**
@@ -241,7 +169,7 @@ export class Workflow<Scope = object, Input = never, Completion = never>
    * @example orders.waitUntil(() => '2027-01-01T00:00:00Z')
    */
   waitUntil(moment: Selector<Scope, Template<string | number>>): Workflow<Scope, Input, Completion> {
-    return this.#with({ kind: 'wait', id: 'wait until', until: { moment: toExpression(moment(scope())) } })
+    return this.#with({ kind: 'wait', id: 'wait until', until: { moment: selected(moment) } })
   }
 
   /**
@@ -268,7 +196,7 @@ export class Workflow<Scope = object, Input = never, Completion = never>
     return this.#with({
       kind: 'choose',
       id: 'choose',
-      condition: toCondition(condition(scope())),
+      condition: toCondition(condition(placeholder([]))),
       steps: this.#block(then),
       otherwise: otherwise ? this.#block(otherwise) : [],
     })
@@ -287,7 +215,7 @@ export class Workflow<Scope = object, Input = never, Completion = never>
     steps: Block<Scope, Steps>,
     { until, maxRounds }: { until: Selector<ScopeOf<Steps>, Test>; maxRounds: number },
   ): Workflow<ScopeOf<Steps>, Input, Completion | CompletionOf<Steps>> {
-    const condition = toCondition(until(scope()))
+    const condition = toCondition(until(placeholder([])))
     return this.#with({ kind: 'repeat', id: name, until: condition, most: maxRounds, steps: this.#block(steps) })
   }
 
@@ -296,7 +224,7 @@ export class Workflow<Scope = object, Input = never, Completion = never>
    * @example orders.complete(s => ({ order: s.event.order }))
    */
   complete<T>(output: Selector<Scope, T>): Workflow<never, Input, Completion | ValueOf<T>> {
-    return this.#with({ kind: 'complete', id: 'complete', output: toExpression(output(scope())) })
+    return this.#with({ kind: 'complete', id: 'complete', output: selected(output) })
   }
 
   /**
@@ -304,7 +232,7 @@ export class Workflow<Scope = object, Input = never, Completion = never>
    * @example orders.fail(s => text`Order ${s.event.order} was not paid`)
    */
   fail(message: Selector<Scope, Template<string>>): Workflow<never, Input, Completion> {
-    return this.#with({ kind: 'fail', id: 'fail', message: toExpression(message(scope())) })
+    return this.#with({ kind: 'fail', id: 'fail', message: selected(message) })
   }
 
   /** Tells models what it does. */
@@ -356,25 +284,13 @@ export class Workflow<Scope = object, Input = never, Completion = never>
     return new Workflow(this.#settings, [...this.#steps, step]) as never
   }
 
-  #otherwise({ otherwise }: { otherwise?: unknown }) {
-    return otherwise ? { otherwise: this.#block(otherwise) } : {}
+  #fallible(step: Step, { otherwise }: { otherwise?: unknown }): never {
+    return this.#with(otherwise ? ({ ...step, otherwise: this.#block(otherwise) } as Step) : step)
   }
 
   #block(block: unknown): readonly Step[] {
     return (block as (steps: Workflow) => Workflow)(new Workflow(this.#settings)).#steps
   }
-}
-
-type AnyEachOptions = Partial<EachStepOptionsWithInput<never, never, unknown, JoinMode, WorkflowLike>>
-
-const scope = () => placeholder([])
-
-function targetOf({ kind, name }: Callable<never, unknown>): Target {
-  if (kind === 'agent' || kind === 'tool' || kind === 'workflow') return { kind, name }
-  throw new TidingsError(
-    'E_APP_INVALID',
-    `a workflow cannot call ${kind} "${name}": expected an agent, a tool or a workflow`,
-  )
 }
 
 /**
