@@ -142,7 +142,10 @@ describe('opening', () => {
     await before.publish([entry({ type: 'job.done' })])
     await before.close()
     const db = new DatabaseSync(join(home, 'log.db'))
-    db.exec('ALTER TABLE claims DROP COLUMN memo; ALTER TABLE aside DROP COLUMN memo; PRAGMA user_version = 1')
+    db.exec(
+      'ALTER TABLE claims DROP COLUMN memo; ALTER TABLE aside DROP COLUMN memo; ' +
+        'DROP INDEX documents_until; ALTER TABLE documents DROP COLUMN until; PRAGMA user_version = 1',
+    )
     db.close()
     const memos: (string | undefined)[] = []
     const after = await start()

@@ -34,9 +34,9 @@ export class Documents {
     return (await this.writeText(key, text, 0)) > 0
   }
 
-  /** The same for a JSON value. */
-  async create(key: string, value: unknown): Promise<boolean> {
-    return (await this.#store.putDocument(key, this.#encode(value), 0)) > 0
+  /** The same for a JSON value. `ttlMs`: after that the document no longer exists; default: it stays. */
+  async create(key: string, value: unknown, ttlMs?: number): Promise<boolean> {
+    return (await this.#store.putDocument(key, this.#encode(value), 0, ttlMs)) > 0
   }
 
   /**

@@ -234,8 +234,11 @@ export class NatsDriver implements Driver {
       return stored && { revision: stored.seq, value: stored.text() }
     })
 
-  readonly putDocument: Driver['putDocument'] = (key, value, expect) =>
-    this.#calls.run(async () => (await this.#log.state.putAfter(expect, this.#log.names.document(key), value)) ?? 0)
+  readonly putDocument: Driver['putDocument'] = (key, value, expect, ttlMs) =>
+    this.#calls.run(async () => {
+      const headers = ttlMs === undefined ? {} : { 'Nats-TTL': `${Math.ceil(ttlMs / 1_000)}s` }
+      return (await this.#log.state.putAfter(expect, this.#log.names.document(key), value, headers)) ?? 0
+    })
 
   readonly sendSignal: Driver['sendSignal'] = event => {
     if (!this.#calls.isClosed) this.#signals.send(event)

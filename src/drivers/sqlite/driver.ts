@@ -143,9 +143,9 @@ export class SqliteDriver implements Driver {
   readonly newestTurns: Driver['newestTurns'] = async correlation => this.#openReader().newestTurns(correlation)
   readonly hasMembers: Driver['hasMembers'] = async group => this.#openReader().hasMembers(group)
   readonly listDeferred: Driver['listDeferred'] = () => this.#calls.list(() => this.#reader.deferred())
-  readonly getDocument: Driver['getDocument'] = async key => this.#openReader().document(key)
-  readonly putDocument: Driver['putDocument'] = async (key, value, expect) =>
-    (await this.#submitter.submit({ kind: 'putDocument', key, value, expect })) ? expect + 1 : 0
+  readonly getDocument: Driver['getDocument'] = async key => this.#openReader().document(key, Date.now())
+  readonly putDocument: Driver['putDocument'] = async (key, value, expect, ttlMs) =>
+    (await this.#submitter.submit({ kind: 'putDocument', key, value, expect, ttlMs: ttlMs ?? null })) ? expect + 1 : 0
   readonly sendSignal: Driver['sendSignal'] = event => this.#signals.send(event)
   readonly onSignal: Driver['onSignal'] = callback => this.#signals.listen(callback)
   readonly discard: Driver['discard'] = id => this.#submitter.submit({ kind: 'drop', id: Number(id) })

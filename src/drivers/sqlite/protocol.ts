@@ -62,7 +62,13 @@ export type WriterOp =
   | { readonly kind: 'unsubscribe'; readonly consumer: number }
   | { readonly kind: 'giveBack'; readonly consumer: number; readonly position: number }
   | { readonly kind: 'restoreWake'; readonly task: string; readonly version: number; readonly wake: number }
-  | { readonly kind: 'putDocument'; readonly key: string; readonly value: string; readonly expect: number }
+  | {
+      readonly kind: 'putDocument'
+      readonly key: string
+      readonly value: string
+      readonly expect: number
+      readonly ttlMs: number | null
+    }
   | { readonly kind: 'release'; readonly id: number }
   | { readonly kind: 'releaseParked'; readonly key: string }
   | { readonly kind: 'drop'; readonly id: number }

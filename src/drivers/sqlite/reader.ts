@@ -52,7 +52,8 @@ function statementsFor(db: DatabaseSync) {
     firstId: sql<{ id: string }>('SELECT id FROM log WHERE id >= ? AND id < ? ORDER BY id LIMIT 1'),
     lastId: sql<{ id: string }>('SELECT id FROM log WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1'),
     snapshot: sql<{ version: number; state: string }>('SELECT version, state FROM snapshots WHERE task = ?'),
-    document: sql<{ revision: number; value: string }>('SELECT revision, value FROM documents WHERE key = ?'),
+    // All columns: a log of an older schema that is only read has no `until`.
+    document: sql<{ revision: number; value: string; until?: number | null }>('SELECT * FROM documents WHERE key = ?'),
   }
 }
 
@@ -129,9 +130,9 @@ export class LogReader {
     return turns
   }
 
-  document(key: string): { revision: number; value: string } | undefined {
+  document(key: string, now: number): { revision: number; value: string } | undefined {
     const row = this.#sql.document.get(key)
-    return row && { revision: row.revision, value: row.value }
+    return row && (row.until ?? Infinity) > now ? { revision: row.revision, value: row.value } : undefined
   }
 
   async *deferred(): AsyncGenerator<DeferredDelivery> {

@@ -19,6 +19,7 @@ import { assertComplete, readMark } from './log-mark.ts'
  * aside      deferred deliveries: delayed (dispatched when due), dead, parked
  * leases     who owns a shard of a sharded group; below `next` everything is settled or deferred; an owner that died
  *            may have delivered events up to `suspect`
+ * documents  small named values; past `until` a document does not exist
  * members    open drivers;  consumers  their subscriptions, each with its filter
  * meta       shards, the newest position of a log that was purged (head), and the random number of this log (log)
  */
@@ -52,12 +53,18 @@ const ddl = `
     id INTEGER PRIMARY KEY AUTOINCREMENT, pid INTEGER NOT NULL, started TEXT NOT NULL, host TEXT NOT NULL,
     until INTEGER NOT NULL);
   CREATE TABLE consumers(owner INTEGER PRIMARY KEY, grp TEXT NOT NULL, filter TEXT NOT NULL);
-  CREATE TABLE documents(key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE documents(
+    key TEXT PRIMARY KEY, revision INTEGER NOT NULL, value TEXT NOT NULL, until INTEGER) WITHOUT ROWID;
+  CREATE INDEX documents_until ON documents(until) WHERE until IS NOT NULL;
 `
 
-const schemaVersion = 2
+const schemaVersion = 3
 /** Statements that upgrade a schema of version n to n + 1, for n from 1. */
-const upgrades = ['ALTER TABLE claims ADD COLUMN memo TEXT; ALTER TABLE aside ADD COLUMN memo TEXT']
+const upgrades = [
+  'ALTER TABLE claims ADD COLUMN memo TEXT; ALTER TABLE aside ADD COLUMN memo TEXT',
+  `ALTER TABLE documents ADD COLUMN until INTEGER;
+   CREATE INDEX documents_until ON documents(until) WHERE until IS NOT NULL`,
+]
 
 /** Number of pages (8 KiB) after which SQLite checkpoints the write-ahead log. */
 export const walPages = 1_000

@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import type { Driver } from '../../bus/driver.ts'
+import { until } from '../wait.ts'
 import type { Cases } from './world.ts'
 
 /** Reads, changes and writes the document, until no other writer was faster. */
@@ -43,6 +44,18 @@ export const documentStore: Cases = {
     const keys = ['a', 'a/b', 'a//b', 'a/', '/a', 'a.b', 'a/*', 'a/>', '*', '>', '-', 'a/-', '%2D', 'ß', 'A/b']
     for (const key of keys) expect(await driver.putDocument(key, `of ${key}`, 0)).toBeGreaterThan(0)
     for (const key of keys) expect((await driver.getDocument(key))?.value).toBe(`of ${key}`)
+  },
+
+  'a document with a time to live is gone after it, and can be created again': async world => {
+    const [driver, other] = [await world.open(), await world.open()]
+    expect(await driver.putDocument('ticket', 'first', 0, 60_000)).toBeGreaterThan(0)
+    expect(await driver.putDocument('ticket/short', 'first', 0, 1_000)).toBeGreaterThan(0)
+    expect((await other.getDocument('ticket/short'))?.value).toBe('first')
+    expect(await other.putDocument('ticket/short', 'second', 0)).toBe(0)
+    await until(async () => !(await other.getDocument('ticket/short')))
+    expect((await other.getDocument('ticket'))?.value).toBe('first')
+    expect(await other.putDocument('ticket/short', 'second', 0)).toBeGreaterThan(0)
+    expect((await driver.getDocument('ticket/short'))?.value).toBe('second')
   },
 
   'of updates of a document that race none is lost': async world => {

@@ -75,11 +75,11 @@ export class MemoryDriver implements Driver {
   readonly discard: Driver['discard'] = id => this.#call(log => log.sortedGroups.some(group => group.discard(id)))
 
   // DocumentStore
-  readonly getDocument: Driver['getDocument'] = key => this.#call(log => log.documents.get(key))
-  readonly putDocument: Driver['putDocument'] = (key, value, expect) =>
-    this.#call(({ documents }) => {
-      if ((documents.get(key)?.revision ?? 0) !== expect) return 0
-      documents.set(key, { revision: expect + 1, value })
+  readonly getDocument: Driver['getDocument'] = key => this.#call(log => log.document(key))
+  readonly putDocument: Driver['putDocument'] = (key, value, expect, ttlMs = Infinity) =>
+    this.#call(log => {
+      if ((log.document(key)?.revision ?? 0) !== expect) return 0
+      log.documents.set(key, { revision: expect + 1, value, until: log.clock.now() + ttlMs })
       return expect + 1
     })
 

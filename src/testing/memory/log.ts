@@ -75,7 +75,7 @@ const stored = ({ position, json }: Row): StoredEvent => ({ position, event: JSO
 export class MemoryLog {
   readonly shards: number
   readonly partitions: number
-  readonly documents = new Map<string, { revision: number; value: string }>()
+  readonly documents = new Map<string, { revision: number; value: string; until: number }>()
   readonly blobs = new Map<string, Uint8Array>()
   readonly byId = new Map<string, Row>()
   readonly groups = new Map<string, MemoryGroup>()
@@ -126,6 +126,11 @@ export class MemoryLog {
     this.publish([entry])
     this.#claims.add(id)
     return true
+  }
+
+  document(key: string): { revision: number; value: string } | undefined {
+    const found = this.documents.get(key)
+    return found && found.until > this.clock.now() ? found : undefined
   }
 
   get(id: string): StoredEvent | undefined {

@@ -12,6 +12,7 @@ import {
   type WriterReply,
 } from '../protocol.ts'
 import { ClaimStore } from './claim-store.ts'
+import { DocumentTable } from './document-table.ts'
 import type { WriterContext } from './group-cursor.ts'
 import { GroupCursors } from './group-cursors.ts'
 import { LogJanitor } from './log-janitor.ts'
@@ -34,7 +35,7 @@ export class LogWriter {
   readonly #clock: ClockWatch
   readonly #wakes: WakeIndex
   readonly #janitor: LogJanitor
-  readonly #putDocument
+  readonly #documents: DocumentTable
   readonly #journalMode
   readonly #synchronous
   /** What each kind of operation does; `index`: its place in the transaction. */
@@ -58,7 +59,7 @@ export class LogWriter {
       if (wasSet) this.#wakes.setWake(task, wake)
       return wasSet
     },
-    putDocument: ({ key, value, expect }) => this.#putDocument.run(key, value, expect).changes !== 0,
+    putDocument: op => this.#documents.put(op, this.#context.now),
     release: ({ id }) => this.groups.release(id),
     releaseParked: ({ key }) => this.groups.releaseParked(key),
     drop: ({ id }) => this.#context.claims.discard(id),
@@ -68,6 +69,7 @@ export class LogWriter {
     },
     horizon: ({ age, maxLag }) => {
       this.groups.persist(true)
+      this.#documents.deleteExpired(this.#context.now)
       return this.#janitor.horizon(this.#context.now - age, maxLag)
     },
     purge: ({ horizon }) => this.#janitor.purge(horizon, this.#context.now),
@@ -94,9 +96,7 @@ export class LogWriter {
     this.store = store
     const sql = sqlFor(store.db)
     this.#context = { store, claims: new ClaimStore(store.db), reply: new ReplyBuffer(), now: this.now() }
-    this.#putDocument = sql(`INSERT INTO documents SELECT ?1, ?3 + 1, ?2
-      WHERE ?3 = ifnull((SELECT revision FROM documents WHERE key = ?1), 0)
-      ON CONFLICT(key) DO UPDATE SET revision = excluded.revision, value = excluded.value`)
+    this.#documents = new DocumentTable(store.db)
     this.#journalMode = sql<{ journal_mode: string }>('PRAGMA journal_mode')
     this.#synchronous = sql<{ synchronous: number }>('PRAGMA synchronous')
     this.#members = new MemberTable(this.#context, options.leaseMs)
