@@ -69,6 +69,8 @@ export const errors = {
   E_REASON_UNKNOWN: 'An older version of Tidings stored this entry without a code. Its message says what happened.',
   E_PAUSED: 'The agent, tool or model is paused. `tidings resume KIND NAME` continues it and delivers what was kept.',
   E_TASK_MOVED: 'Another worker owns the shard of this task now and retries the delivery. No action is needed.',
+  E_TASK_ENDED:
+    'The task ended before it took the message. Ask again with the message; with the same `thread`, the new task continues the conversation.',
   E_TASK_CANCELLED: 'The task was cancelled. `tidings why TASK` shows the event that cancelled it.',
   E_TASK_HOPS:
     'The chain of tasks is longer than the hop limit. Two agents may trigger each other; `tidings trace` shows the loop.',

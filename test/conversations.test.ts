@@ -1,12 +1,16 @@
 import type { LanguageModelV4CallOptions } from '@ai-sdk/provider'
 import { describe, expect, it } from 'vitest'
-import { agent, tool } from '../src/index.ts'
+import { agent, app, handover, model as named, start, tool } from '../src/index.ts'
 import { z } from 'zod'
+import type { CloudEvent } from '../src/event.ts'
+import { MemoryDriver } from '../src/testing/memory/driver.ts'
+import { MemoryLog } from '../src/testing/memory/log.ts'
+import { intercepted } from './lib/disordered.ts'
 import { plainModel, readIn } from './lib/plain-model.ts'
 import { lines } from './lib/reading.ts'
 import { ended, eventsOf, onEveryBus } from './lib/world.ts'
 
-/* Conversations that go on after their first request. */
+/* Conversations that go on after their first request, and what the user says meanwhile. */
 
 onEveryBus(world => {
   describe('a conversation', () => {
@@ -95,5 +99,99 @@ onEveryBus(world => {
       const purged = { role: 'user', event: '01900000-0000-7000-8000-000000000001' }
       expect(await goOn({ prev: purged.event, messages: [answer], first: purged })).toMatchObject({ output: 'Two' })
     })
+  })
+})
+
+/** What a desk that hands its conversation over, and the agent that takes it, are given until the task ends. */
+const stations = [
+  ['agent.invoke', 'desk'],
+  ['model.invoke', 'desk-model'],
+  ['model.result', 'desk'],
+  ['agent.invoke', 'billing'],
+  ['model.invoke', 'billing-model'],
+  ['model.result', 'billing'],
+  ['agent.task.completed', 'desk'],
+] as const
+
+type Arrival = { readonly at: number; readonly before?: boolean }
+
+/** Asks the desk, and says something that reaches each of the two agents at a certain time: with the delivery at that station, or after all. */
+async function sayWhile(desk: Arrival, billing: Arrival) {
+  const held: { to: string; handOn: () => void }[] = []
+  let begin: (() => void) | undefined
+  const release = (agent: string) => {
+    for (const each of held.splice(0))
+      if (each.to === agent) each.handOn()
+      else held.push(each)
+  }
+  const isAt = ({ type, target }: CloudEvent, at: number) => type === stations[at]?.[0] && target === stations[at][1]
+  const passed = { desk: false, billing: false }
+  const driver = intercepted(new MemoryDriver(new MemoryLog()), ({ event }, handOn) => {
+    const { type, target } = event
+    if (type === 'agent.message') {
+      const to = target as 'desk' | 'billing'
+      if (passed[to]) return handOn()
+      held.push({ to, handOn })
+      // The conversation begins when the message waits at its first agent.
+      begin?.()
+      begin = undefined
+      return
+    }
+    const go = () => {
+      const arriving = Object.entries({ desk, billing }).filter(([, { at }]) => isAt(event, at))
+      for (const [agent] of arriving) passed[agent as 'desk'] = true
+      for (const [agent, { before }] of arriving) if (before) release(agent)
+      handOn()
+      for (const [agent, { before }] of arriving) if (!before) release(agent)
+    }
+    if (isAt(event, 0)) begin = go
+    else go()
+  })
+  const transfer = plainModel(() => [{ id: 'c', tool: 'transfer_to_billing', input: {} }]).model
+  const echo = plainModel(prompt => readIn(prompt).join(' | ')).model
+  const second = agent('billing', {
+    model: named(echo, { name: 'billing-model' }),
+    description: 'Knows invoices.',
+    instructions: '',
+  })
+  const first = agent('desk', {
+    model: named(transfer, { name: 'desk-model' }),
+    instructions: '',
+    tools: [handover(second)],
+  })
+  const running = await start(app({ use: [first, second] }), { driver, only: ['agents', 'models'] })
+  const handle = await running.ask(first, 'Hello')
+  const saying = handle.say('Hurry').then(
+    () => 'taken',
+    (error: { code: string }) => error.code,
+  )
+  const result = await handle.result({ within: '10s' })
+  for (const agent of ['desk', 'billing'] as const) {
+    passed[agent] = true
+    release(agent)
+  }
+  const said = await saying
+  await running.stop()
+  return { isRead: result.includes('Hurry'), said }
+}
+
+describe('a message', () => {
+  const over = stations.length
+  const arrivals = Array.from({ length: over + 1 }, (_, at) => [{ at }, { at, before: true }]).flat()
+  // The desk forwards what comes while billing has the conversation.
+  const forwarded = arrivals.filter(({ at }) => at > 3)
+  const cases = [
+    ...arrivals.map(desk => ({ desk, billing: desk })),
+    ...forwarded.map(billing => ({ desk: { at: 3, before: true }, billing })),
+  ]
+
+  it('is read, or its sender learns that the task ended, whenever it comes in a hand-over', async () => {
+    const outcomes = new Set<string>()
+    for (const { desk, billing } of cases) {
+      const { isRead, said } = await sayWhile(desk, billing)
+      expect([desk, billing, said]).toEqual([desk, billing, isRead ? 'taken' : 'E_TASK_ENDED'])
+      outcomes.add(said)
+    }
+    expect(outcomes.size).toBe(2)
   })
 })

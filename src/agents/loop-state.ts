@@ -53,7 +53,7 @@ export interface LoopState {
   guards?: Record<string, Guarded>
   /** Calls of guards that were answered since the last request. */
   judged?: Record<string, Guarded>
-  /** Further messages of the user that were taken: one may be delivered twice. */
+  /** Further messages of the user that were taken, by the id of the first if they were forwarded: one may be delivered twice. */
   said?: string[]
   steps: number
   /** With `maxContextTokens`: the tokens of the last request and answer. */
@@ -142,7 +142,7 @@ export function foldIntoLoop(state: LoopState, event: CloudEvent, options: FoldO
       takeResult(state, event.data as ModelResult, options)
       break
     case messageType:
-      if (state.successor === undefined) takeMessage(state, id, options)
+      if (state.successor === undefined) takeMessage(state, event, options)
       break
     case 'agent.invoke':
       // Without a step it is the start of the task.
@@ -274,12 +274,15 @@ function dequeue(state: LoopState, made: string) {
   else delete state.queued
 }
 
-function takeMessage(state: LoopState, event: string, { guard }: FoldOptions) {
-  if (state.said?.includes(event)) return
-  if (guard.input) state.unguarded = [...(state.unguarded ?? []), event]
-  state.said = [...(state.said ?? []), event].slice(-maxSaid)
-  state.fresh.push({ role: 'user', event })
+function takeMessage(state: LoopState, message: CloudEvent, { guard }: FoldOptions) {
+  if (hasTaken(state, message)) return
+  const { id, call = id } = message
+  if (guard.input) state.unguarded = [...(state.unguarded ?? []), id]
+  state.said = [...(state.said ?? []), call].slice(-maxSaid)
+  state.fresh.push({ role: 'user', event: id })
 }
+
+export const hasTaken = ({ said = [] }: LoopState, { id, call = id }: CloudEvent) => said.includes(call)
 
 /** Adds a message. One of the user may have arrived between a call and its answer, which providers want to see together. */
 export function addMessage(messages: readonly MessageRef[], added: MessageRef): MessageRef[] {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { createEvent } from '../event.ts'
+import { createEvent, type Draft } from '../event.ts'
 import { given, result, type ScenarioStep } from '../testing/given.ts'
 import { callTool, reply } from '../testing/scripted-model.ts'
 import { offlineModel } from '../models/offline/language-model.ts'
@@ -16,9 +16,11 @@ const completes = (output: unknown) => [{ type: 'agent.task.completed', data: { 
 
 /** The user says something while the task runs. */
 const message =
-  (text: string, id: string = text): ScenarioStep =>
-  (_open, { program, task, start: { correlationid } }) =>
-    createEvent({ id, type: 'agent.message', target: program, subject: task, correlationid, data: { message: text } })
+  (text: string, more: Partial<Draft> = {}): ScenarioStep =>
+  (_open, { program, task, start: { correlationid } }) => {
+    const address = { target: program, subject: task, correlationid }
+    return createEvent({ id: text, type: 'agent.message', ...address, data: { message: text }, ...more })
+  }
 
 const rolesOf = (data: unknown) => (data as { messages: { role: string }[] }).messages.map(({ role }) => role)
 
@@ -49,14 +51,40 @@ describe('a further message of the user', () => {
       .when(reply('Once upon ', { finish: 'length' }), message('Stop!'), reply('a time'), reply('As you wish.'))
       .emits(completes('As you wish.')))
 
-  it('goes to the agent that took the conversation over', async () => {
+  it('is answered when the task takes it, under one id', async () => {
+    const chat = given(helper, { input: '?' }).when(message('More.', { replyto: '@ask' }))
+    const [taken] = await chat.emits([{ type: 'agent.message.taken', target: '@ask' }])
+    expect(taken).toMatchObject({ id: 'More.:result', call: 'More.' })
+  })
+
+  it('is answered before the code that waited for it ends the task, and not if no code waits for it', async () => {
+    const waiting = agent('waiting', {
+      waitsFor: ['agent.message'],
+      run: ctx => ctx.waitFor('agent.message'),
+    })
+    const said = message('Go', { replyto: '@ask' })
+    await given(waiting, { input: '?' })
+      .when(said)
+      .emits([{ type: 'agent.message.taken' }, { type: 'agent.task.completed', data: { output: { message: 'Go' } } }])
+    const deaf = agent('deaf', { run: ctx => ctx.sleep('1d') })
+    await given(deaf, { input: '?' }).when(said).emits([])
+  })
+
+  it('that was forwarded is taken once, however often it was forwarded', async () => {
+    const copy = (id: string) => message('More.', { id, call: 'first', replyto: '@ask' })
+    const chat = given(helper, { input: '?' }).when(copy('one'), copy('two'), reply('One.'))
+    const [asked] = await chat.emits(asks)
+    expect(rolesOf(asked!.data)).toEqual(['assistant', 'user'])
+  })
+
+  it('goes to the agent that took the conversation over, which answers it', async () => {
     const desk = agent('desk', { model, instructions: 'Hand over.', tools: [handover(helper)] })
     const chat = given(desk, { input: '?' }).when(callTool('transfer_to_helper', {}))
     await chat.emits([{ type: 'agent.invoke' }])
     const [passed] = await chat
-      .when(message('More.'))
+      .when(message('More.', { replyto: '@ask' }))
       .emits([{ type: 'agent.message', target: 'helper', data: { message: 'More.' } }])
-    expect(passed!.subject).toMatch(/^01900000-/)
+    expect(passed).toMatchObject({ subject: expect.stringMatching(/^01900000-/), call: 'More.', replyto: '@ask' })
     await chat.when(result('helper', 'Done.')).emits(completes('Done.'))
   })
 })

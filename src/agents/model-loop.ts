@@ -17,6 +17,7 @@ import { taskId } from '../bus/ids.ts'
 import { messageType } from '../tasks/asked.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { inputOf, type Program, type TurnContext } from '../tasks/program.ts'
+import type { LoopTurn } from '../tasks/turn.ts'
 import { canContinue, defaultRules, unfinished, type FinishRules, type Unfinished } from './finish.ts'
 import { guardRequest, verdictOf, type GuardOptions } from './guard.ts'
 import { answerTool, modelToolName, type OfferedTool } from './loop-tools.ts'
@@ -26,6 +27,7 @@ import {
   firstOf,
   foldIntoLoop,
   guarding,
+  hasTaken,
   hasUnread,
   isAsking,
   isGuarded,
@@ -213,11 +215,15 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     ctx.fail(failure('E_MODEL_OUTPUT', `the agent that took over gave another output: ${checked.problem}`))
   }
 
-  /** Passes further messages of the user on to the agent that continues the conversation. */
-  const forward = ({ handover, successor }: LoopState, inputs: readonly CloudEvent[], ctx: TurnContext) => {
-    const { target } = tools.get(handover!.toolName)!
-    const subject = taskId(ctx.start.correlationid, target, successor!)
-    for (const { type, data } of inputs) if (type === messageType) ctx.emit({ type, target, subject, data })
+  /** Passes further messages of the user on to the agent that continues the conversation, which answers them. */
+  const forward = (state: LoopState, inputs: readonly CloudEvent[], ctx: LoopTurn) => {
+    const { target } = tools.get(state.handover!.toolName)!
+    const subject = taskId(ctx.start.correlationid, target, state.successor!)
+    for (const message of inputs) {
+      const { id, type, call = id, replyto, data } = message
+      if (type === messageType && !hasTaken(state, message))
+        ctx.emit({ type, target, subject, call, ...(replyto !== undefined && { replyto }), data })
+    }
   }
 
   const note = (state: LoopState, ctx: TurnContext, data: { text: string; code?: ErrorCode }) =>
@@ -261,7 +267,8 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
         guard,
       }),
 
-    decide(state, inputs, ctx) {
+    decide(state, inputs, ctx: LoopTurn) {
+      if (state.successor === undefined) for (const each of inputs) if (each.type === messageType) ctx.confirm(each)
       if (prepare && !state.isPrepared && state.steps === 0) {
         const data = prepare(ctx.start)
         const event = ctx.emit({ type: promptedType, data })

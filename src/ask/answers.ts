@@ -5,22 +5,22 @@ import { keepFollowing } from '../bus/keep-following.ts'
 import { notOnLog, TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { compileFilter, type Filter } from '../pattern.ts'
-import { askTarget } from '../tasks/asked.ts'
+import { askTarget, messageTakenType } from '../tasks/asked.ts'
 import { isInvocation } from '../tasks/fork.ts'
 
 /*
- * The ends of requested tasks. One subscription for each process follows all of them, and each goes to the caller that waits for it:
+ * The ends of requested tasks, and the answers to messages. One subscription for each process follows all of them, and each goes to the
+ * caller that waits for it:
  *
  *     follow from the head of the log ─▶ publish the request ─▶ … ─▶ its end arrives, whichever worker decided it
  *
  * A request that this process did not publish just now may have ended before: its correlation is read once.
  */
 
-const filter: Filter = [
-  { types: ['agent.task.completed', 'agent.task.failed', 'agent.task.cancelled'], targets: [askTarget] },
-]
+const ends = ['agent.task.completed', 'agent.task.failed', 'agent.task.cancelled']
+const filter: Filter = [{ types: [...ends, messageTakenType], targets: [askTarget] }]
 /** Whether an event is the end of a requested task. */
-export const isEnd = compileFilter(filter)
+export const isEnd = compileFilter([{ types: ends, targets: [askTarget] }])
 
 /** A requested task, as far as its correlation shows it. */
 export interface AskedTask {
@@ -51,14 +51,14 @@ export class Answers {
     return this.#started
   }
 
-  /** The end of a task; call it before the task can end, and after `start`. Rejects with E_BUS_CLOSED. */
-  expect(task: string): Promise<CloudEvent> {
-    const known = this.#expected.get(task)
+  /** The end of a task, or the answer to a message; call it before it can happen, and after `start`. Rejects with E_BUS_CLOSED. */
+  expect(id: string): Promise<CloudEvent> {
+    const known = this.#expected.get(id)
     if (known) return known.promise
     const expected = Promise.withResolvers<CloudEvent>()
     expected.promise.catch(() => {})
     if (this.#closed.signal.aborted) expected.reject(closed())
-    else this.#expected.set(task, expected)
+    else this.#expected.set(id, expected)
     return expected.promise
   }
 
@@ -76,15 +76,20 @@ export class Answers {
     return expected
   }
 
+  /** No caller waits for the answer to this message any more. */
+  forget(message: string) {
+    this.#expected.delete(message)
+  }
+
   close() {
     this.#closed.abort()
     for (const { reject } of this.#expected.values()) reject(closed())
     this.#expected.clear()
   }
 
-  #settle(task: string, end: CloudEvent) {
-    this.#expected.get(task)?.resolve(end)
-    this.#expected.delete(task)
+  #settle(id: string, event: CloudEvent) {
+    this.#expected.get(id)?.resolve(event)
+    this.#expected.delete(id)
   }
 
   async #follow(head: Cursor): Promise<void> {
@@ -95,7 +100,8 @@ export class Answers {
       filter,
       signal: this.#closed.signal,
       onEntry: entry => {
-        this.#settle(taskOfEnd(entry.event), entry.event)
+        const { event } = entry
+        this.#settle(event.type === messageTakenType ? event.call! : taskOfEnd(event), event)
         cursor = entry.cursor
       },
     })

@@ -1,8 +1,10 @@
+import { randomUUIDv7 } from 'node:crypto'
 import type { Bus } from '../bus/bus.ts'
 import { maxTimerMs } from '../bus/clock.ts'
-import { correlationOf } from '../bus/ids.ts'
+import { correlationOf, resultId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent, Draft } from '../event.ts'
+import { askTarget, messageTakenType, messageType } from '../tasks/asked.ts'
 import { deadlineFrom, type Timeout } from '../tasks/duration.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { CallError } from '../tasks/script.ts'
@@ -120,12 +122,26 @@ export class TaskHandle<Output = unknown> {
   }
 
   /**
-   * Sends a further message to a running task: a model agent reads it before its next answer, straight-line code with
-   * `ctx.waitFor('agent.message')`. Durable when it resolves.
+   * Sends a further message to a running task: a model agent reads it before it answers, straight-line code with
+   * `ctx.waitFor('agent.message')`. Resolves when the task has taken it. The message is durable before that, so a worker that is down or busy
+   * delays it, but does not lose it.
+   * @throws E_TASK_ENDED if the task ended without it; E_NOT_FOUND, E_BUS_CLOSED
    * @example await handle.say('Only the newest prices, please.')
    */
   async say(message: unknown): Promise<void> {
-    await this.#publish({ type: 'agent.message', data: { message } })
+    const { bus, answers } = this.#options
+    const id = randomUUIDv7()
+    await answers.start()
+    const taken = answers.expect(id)
+    try {
+      await this.#publish({ id, type: messageType, replyto: askTarget, data: { message } })
+      const { type } = await Promise.race([taken, this.#ending()])
+      // The end may be read from the log before the answer arrives.
+      if (type === messageTakenType || (await bus.get(resultId(id), this.correlation))) return
+    } finally {
+      answers.forget(id)
+    }
+    throw new TidingsError('E_TASK_ENDED', `task ${this.id} ended before it took the message`)
   }
 
   /** From the request on: other requests of a thread share its correlation. */
@@ -173,7 +189,7 @@ export class TaskHandle<Output = unknown> {
     return (this.#program ??= (await findTask(this.#options.bus, this.id)).request.target!)
   }
 
-  async #publish(draft: Pick<Draft, 'type' | 'data'>): Promise<void> {
+  async #publish(draft: Pick<Draft, 'id' | 'type' | 'replyto' | 'data'>): Promise<void> {
     const { bus, id } = this.#options
     const target = await this.#programName()
     await bus.publish({ ...draft, source: '/ask', target, subject: id, correlationid: this.correlation })

@@ -128,7 +128,7 @@ export interface Machine {
   readonly isCompensating?: boolean
   /** In straight-line code: the JSON of `ctx.state`, which the turn records. */
   shownState?(): string | undefined
-  /** In straight-line code: whether it takes an event that it may wait for. */
+  /** Whether the code gets an event that it may wait for, or a message. */
   takes?(event: CloudEvent): boolean
   /** In straight-line code: the inline step that an open call asks for. */
   step?(call: string): InlineStep | undefined
@@ -293,6 +293,10 @@ export class ProgramMachine<State> implements Machine {
 
   snapshot() {
     return (this.#json ??= JSON.stringify(this.#state))
+  }
+
+  takes() {
+    return true
   }
 
   get #state(): State {

@@ -1,6 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import { errorData, failure, textOf, TidingsError, type ErrorDetails } from '../errors.ts'
 import { plainRedactor } from '../bus/redact.ts'
+import { messageType } from './asked.ts'
 import { noSpending, addSpending, recordedSpending, type Spending } from './budget.ts'
 import { remainingAfter, type EarlierCall } from './earlier-calls.ts'
 import {
@@ -84,6 +85,7 @@ export class Task {
     // A fork may have no inputs and only repeat calls.
     if (seen.length > 0)
       try {
+        this.#confirmMessages(seen, builder)
         await this.machine.decide(seen, builder)
       } catch (thrown) {
         // A workflow definition without this step needs an operator. Anything else that is thrown fails the task.
@@ -104,6 +106,12 @@ export class Task {
       const { reissue, retries } = data as Fork
       for (const request of reissue) builder.reissue(request, retries?.[request.id])
     }
+  }
+
+  /** Before the program may end the task. The loop of a model agent confirms by itself. */
+  #confirmMessages(inputs: readonly CloudEvent[], builder: TurnBuilder) {
+    if (this.identity.isBuiltIn) return
+    for (const event of inputs) if (event.type === messageType && this.machine.takes?.(event)) builder.confirm(event)
   }
 
   /** Repeats a recorded turn. @throws E_PROGRAM_MISMATCH if the code decides differently */

@@ -3,11 +3,12 @@ import { hash } from 'node:crypto'
 import { createEvent, inheritedAttributes, type CloudEvent } from '../event.ts'
 import { checkedErrorData, type ErrorData, failureData, TidingsError, textOf, withoutStack } from '../errors.ts'
 import { isReservedType } from '../bus/admit.ts'
-import { cancelId, correlationOf, emitId, isTaskId, taskId, turnId } from '../bus/ids.ts'
+import { cancelId, correlationOf, emitId, isTaskId, resultId, taskId, turnId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { copyOf, jsonOf, maxDepth, type Json } from '../json.ts'
 import { findEarlierCall, repeatCall, type EarlierCall } from './earlier-calls.ts'
 import { approvalType, type ApprovalRequest } from './approval.ts'
+import { messageTakenType } from './asked.ts'
 import type { Spending } from './budget.ts'
 import { deadlineFrom, type Timeout, type Duration } from './duration.ts'
 import { formatLocation } from '../stack.ts'
@@ -128,7 +129,7 @@ export class TurnBuilder implements TurnContext {
     return this.calls.map(openCall)
   }
 
-  emit(emission: EmitRequest): string {
+  emit(emission: AddressedRequest): string {
     const { program, isBuiltIn } = this.#identity
     if (!isBuiltIn && isReservedType(emission.type))
       throw new TidingsError(
@@ -136,6 +137,12 @@ export class TurnBuilder implements TurnContext {
         `"${program}" emits "${emission.type}", but types that begin with "${emission.type.split('.')[0]}" are reserved for the runtime: use a type of your own`,
       )
     return this.add(emission)
+  }
+
+  /** Answers a message: the task has it. A forwarded message names the first one as its `call`. */
+  confirm({ id, call = id, replyto }: CloudEvent) {
+    if (replyto !== undefined)
+      this.add({ type: messageTakenType, target: replyto, call, data: {} }, undefined, resultId(call))
   }
 
   call({ within, key, ...request }: CallRequest): string {
@@ -350,6 +357,9 @@ export class TurnBuilder implements TurnContext {
     }
   }
 }
+
+/** What the loop of a model agent may do in a turn besides: pass a message on, and answer one. */
+export type LoopTurn = TurnContext & Pick<TurnBuilder, 'emit' | 'confirm'>
 
 /** A copy of the data as JSON, made at the moment of the call. @throws E_VALUE_INVALID */
 export const emitData = ({ type, data }: { type: string; data: unknown }): Json =>

@@ -137,19 +137,22 @@ export class TestApp {
     options?: AskOptions,
   ): Promise<TaskHandle<Output>> {
     const handle = await this.running.ask(target, input, options)
-    const result = handle.result.bind(handle)
-    handle.result = async waiting => {
-      let outcome: { readonly of: Promise<Output> } | undefined
-      const ending = result()
-      const settled = () => (outcome = { of: ending })
-      ending.then(settled, settled)
+    const { result, say } = handle
+    const name = typeof target === 'string' ? target : target.name
+    handle.result = waiting => {
       const within = waiting?.within ?? 'forever'
-      const skip = within === 'forever' ? defaultSkip : within
-      return (
-        await this.#wait(() => outcome, `the result of "${typeof target === 'string' ? target : target.name}"`, skip)
-      ).of
+      return this.#settled(result.call(handle), `the result of "${name}"`, within === 'forever' ? defaultSkip : within)
     }
+    handle.say = message => this.#settled(say.call(handle, message), `"${name}" to take the message`, defaultSkip)
     return handle
+  }
+
+  /** What a promise becomes; moves the clock until then. */
+  async #settled<T>(settling: Promise<T>, what: string, within: Duration): Promise<T> {
+    let outcome: { readonly of: Promise<T> } | undefined
+    const settled = () => (outcome = { of: settling })
+    settling.then(settled, settled)
+    return (await this.#wait(() => outcome, what, within)).of
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import { callOfApproval, parseId, taskId } from '../bus/ids.ts'
 import { routedType } from '../bus/routed.ts'
+import { messageType } from '../tasks/asked.ts'
 import { isInvocation } from '../tasks/fork.ts'
 import type { Turn } from '../tasks/program.ts'
 import { usageOf } from './outcome.ts'
@@ -99,7 +100,7 @@ function emitterOf({ id }: CloudEvent) {
   return parsed && parsed.ordinal !== undefined && parsed.suffix === undefined ? parsed : undefined
 }
 
-/** The request that an event answers or cancels, if the request is present. A continuation has a `call` but is not an answer. */
+/** The request that an event answers or cancels, if the request is present. A continuation and a forwarded message have a `call` too. */
 function requestId(event: CloudEvent, byId: ReadonlyMap<string, CloudEvent>): string | undefined {
   const id = isAnswer(event)
     ? event.call
@@ -114,7 +115,7 @@ function requestId(event: CloudEvent, byId: ReadonlyMap<string, CloudEvent>): st
 const asks = ({ id }: CloudEvent) => parseId(id)?.suffix === undefined || callOfApproval(id) !== undefined
 
 const isAnswer = ({ type, call }: CloudEvent) =>
-  call !== undefined && type !== 'agent.invoke' && type !== 'agent.cancel'
+  call !== undefined && type !== 'agent.invoke' && type !== 'agent.cancel' && type !== messageType
 
 /** The input that closed each call, by call id. */
 function closedCalls(tasks: ReadonlyMap<string, TraceTask>): Map<string, string> {

@@ -1,6 +1,7 @@
 import type { StoredEvent } from '../../bus/driver.ts'
 import { correlationOf, parseId, turnId } from '../../bus/ids.ts'
 import type { CloudEvent } from '../../event.ts'
+import { messageType } from '../../tasks/asked.ts'
 import { dismissedType, retryType } from '../../tasks/fork.ts'
 import type { Turn } from '../../tasks/program.ts'
 import { turnType } from '../../tasks/turn.ts'
@@ -39,7 +40,7 @@ export interface IdParts {
 export function toIndexEntry({ position, event }: StoredEvent): IndexEntry {
   const { id, correlationid: correlation, type, time, call, replay, data } = event
   const place = splitId(id, correlation)
-  const isRequest = type === 'agent.invoke' || type === 'agent.cancel'
+  const isRequest = type === 'agent.invoke' || type === 'agent.cancel' || type === messageType
   return {
     pos: pack(position),
     id,
