@@ -50,9 +50,8 @@ export async function cursorAt(bus: Bus, ms: number, head: Cursor): Promise<Curs
     // Both ends of a reading cover all other partitions, so that nothing of them is read.
     const upTo = (offset: number) => withOffset(head, partition, offset)
     for (let probe; (probe = search.probe) !== undefined; ) {
-      const [found] = await Array.fromAsync(
-        bus.read({ after: upTo(probe - 1), until: upTo(search.below - 1), limit: 1 }),
-      )
+      let found: StoredEvent | undefined
+      for await (found of bus.read({ after: upTo(probe - 1), until: upTo(search.below - 1) })) break
       search.answer(found && { offset: found.position.offset, time: Date.parse(found.event.time) })
     }
     return search.offset - 1

@@ -215,7 +215,11 @@ async function publishDefinitions(bus: Bus, app: App): Promise<void> {
 }
 
 function startJanitor(bus: Bus, age: number) {
-  const timer = setInterval(() => void bus.purge({ maxAgeMs: age, maxLag }).catch(() => {}), janitorIntervalMs)
+  const purge = async () => {
+    const { events, heldBy } = await bus.purge({ maxAgeMs: age, maxLag })
+    if (events > 0) log.info?.({ events, held_by: heldBy }, 'old events purged')
+  }
+  const timer = setInterval(() => void purge().catch(() => {}), janitorIntervalMs)
   timer.unref()
   return { stop: () => clearInterval(timer) }
 }

@@ -19,12 +19,11 @@ import { milliseconds, type Duration } from '../tasks/duration.ts'
 import type { AnyTool, ToolContext } from '../tools/tool.ts'
 import { offlineProvider } from '../models/offline/language-model.ts'
 import { summarizeEvent } from '../trace/summarize.ts'
-import { VirtualClock } from './memory/clock.ts'
 import { MemoryDriver } from './memory/driver.ts'
 import { MemoryLog } from './memory/log.ts'
 import { answersOf, fail, scriptedModel, type ModelScript } from './scripted-model.ts'
 import { subset } from './subset.ts'
-import { timeText, VirtualTime } from './virtual-time.ts'
+import { timeText, VirtualClock, VirtualTime } from './virtual-time.ts'
 
 /** What is faked around an app, and when its story begins. */
 export interface TestAppOptions {

@@ -1,5 +1,6 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
-import type { VirtualClock } from './memory/clock.ts'
+import type { Now } from '../bus/clock.ts'
+import type { Clock } from './memory/clock.ts'
 import type { MemoryLog } from './memory/log.ts'
 
 /** Rounds of the event loop without any activity, after which nothing more is to happen. */
@@ -131,3 +132,41 @@ export class VirtualTime {
 
 /** A time in UTC, for people: `2026-01-31 00:00:00.000`. */
 export const timeText = (ms: number) => new Date(ms).toISOString().replace('T', ' ').replace('Z', '')
+
+/** A clock that stands still until a test moves it, so that a wait of a month takes no time. */
+export class VirtualClock implements Clock {
+  #now: number
+  readonly #timers = new Set<{ readonly due: number; readonly callback: () => void }>()
+
+  /** `start`: ms since the epoch. */
+  constructor(start: number) {
+    this.#now = start
+  }
+
+  readonly now: Now = () => this.#now
+
+  after(ms: number, callback: () => void): () => void {
+    return this.at(this.#now + ms, callback)
+  }
+
+  at(due: number, callback: () => void): () => void {
+    const timer = { due: Math.ceil(due), callback }
+    this.#timers.add(timer)
+    return () => void this.#timers.delete(timer)
+  }
+
+  /** When the next timer is due, which may be now; undefined if there is none. */
+  get next(): number | undefined {
+    if (this.#timers.size === 0) return undefined
+    let first = Infinity
+    for (const { due } of this.#timers) first = Math.min(first, due)
+    return Math.max(first, this.#now)
+  }
+
+  /** Moves on to this time, never back, and calls what is due then. */
+  moveTo(ms: number): void {
+    this.#now = Math.max(ms, this.#now)
+    const due = [...this.#timers].filter(timer => timer.due <= this.#now).toSorted((a, b) => a.due - b.due)
+    for (const timer of due) if (this.#timers.delete(timer)) timer.callback()
+  }
+}

@@ -158,10 +158,11 @@ describeNats('partitions of unequal length', () => {
     let after = await driver.head()
     await driver.publish(sent)
     const read: string[] = []
-    for (let i = 0; i < 6; i++)
-      for (const each of await Array.fromAsync(driver.read({ after, limit: 2 }))) {
+    while (after !== (await driver.head()))
+      for await (const each of driver.read({ after })) {
         read.push(each.event.id)
         after = each.cursor
+        if (read.length % 2 === 0) break
       }
     expect(read.toSorted()).toEqual(idsOf(sent))
   })
@@ -185,8 +186,7 @@ describeNats('partitions of unequal length', () => {
     await Promise.all(settled.map(each => each.settle({ kind: 'done' })))
     await until(async () => (await driver.listGroups())[0]!.lag === 3)
     await setTimeout(5)
-    const { events, horizon } = await driver.purge({ maxAgeMs: 1, maxLag: 1_000 })
-    expect({ events, horizon }).toEqual({ events: 33, horizon: '30.0.3' })
+    expect(await driver.purge({ maxAgeMs: 1, maxLag: 1_000 })).toMatchObject({ events: 33 })
     const left = await Array.fromAsync(driver.read({}))
     expect(left.map(({ position }) => position.partition)).toEqual([1, 1, 1])
   })

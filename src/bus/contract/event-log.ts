@@ -38,9 +38,9 @@ export interface AppendResult {
   readonly duplicate: boolean
 }
 
-/** Which events to read, from where, and how many. */
+/** Which events to read, and from where. A reader that has enough stops. */
 export type LogQuery =
-  | { readonly after?: Cursor; readonly until?: Cursor; readonly filter?: Filter; readonly limit?: number }
+  | { readonly after?: Cursor; readonly until?: Cursor; readonly filter?: Filter }
   | { readonly correlation: string; readonly after?: Cursor; readonly until?: Cursor }
   | { readonly task: string }
 

@@ -1,5 +1,4 @@
 import type { TidingsError } from '../../errors.ts'
-import type { Cursor } from './event-log.ts'
 
 /** What a publish that resolved survives, as the broker itself reports. */
 export interface Durability {
@@ -19,9 +18,7 @@ export interface Retention {
 /** What a purge removed. */
 export interface PurgeResult {
   readonly events: number
-  /** Covers what was free to go. */
-  readonly horizon: Cursor
-  /** What holds the horizon back, for people: `task …`, `group …`, `age`. */
+  /** What keeps the oldest events that are left, for people: `task …`, `group …`, `age`. */
   readonly heldBy: string
 }
 

@@ -1,4 +1,3 @@
-import { formatCursor } from '../../bus/cursor.ts'
 import type { PurgeResult, Retention } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { hasBlobData } from '../../bus/routed.ts'
@@ -62,7 +61,6 @@ export class Janitor {
     await this.#purgeBlobs(starts, Date.now() - retention.maxAgeMs)
     return {
       events: purged.reduce((sum, events) => sum + events, 0),
-      horizon: formatCursor(starts.map(start => start - 1)),
       heldBy: [...new Set(horizons.map(({ heldBy }) => heldBy))].join('; '),
     }
   }

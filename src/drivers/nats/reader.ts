@@ -67,7 +67,7 @@ export class Reader {
     const { after = beginning, until } = query
     const range = { after, from: this.#offsets(after), ...(until !== undefined && { until: this.#offsets(until) }) }
     if ('correlation' in query) return this.#correlation(query.correlation, range)
-    return this.#scan(range, query.limit ?? Infinity, query.filter)
+    return this.#scan(range, query.filter)
   }
 
   async at(positions: readonly Position[]): Promise<(StoredEvent | undefined)[]> {
@@ -182,11 +182,9 @@ export class Reader {
   }
 
   /** One partition after the other. */
-  async *#scan({ after, from, until }: Range, limit: number, filter?: Filter): AsyncGenerator<LogEntry> {
-    if (limit <= 0) return
+  async *#scan({ after, from, until }: Range, filter?: Filter): AsyncGenerator<LogEntry> {
     const matches = filter && compileFilter(filter)
     const subject = this.#subjectFor(filter)
-    let left = limit
     let cursor = after
     for (const [partition, stream] of this.#log.partitions.entries()) {
       const end = until && { until: until[partition]! }
@@ -195,7 +193,6 @@ export class Reader {
         if (!found || (matches && !matches(found.event))) continue
         cursor = advance(cursor, found.position)
         yield { ...found, cursor }
-        if (--left === 0) return
       }
     }
   }

@@ -9,7 +9,7 @@ export class DeliveryWindow<K, D extends Delivery> {
   /** Nothing more is handed out. */
   isPaused = false
   #waiting: D[] = []
-  readonly #subscription: Subscription
+  readonly subscription: Subscription
   readonly #keyOf: (delivery: D) => K
   readonly #maxInFlight: () => number
 
@@ -18,7 +18,7 @@ export class DeliveryWindow<K, D extends Delivery> {
     keyOf: (delivery: D) => K,
     maxInFlight: () => number = () => subscription.maxInFlight,
   ) {
-    this.#subscription = subscription
+    this.subscription = subscription
     this.#keyOf = keyOf
     this.#maxInFlight = maxInFlight
   }
@@ -67,7 +67,7 @@ export class DeliveryWindow<K, D extends Delivery> {
     while (this.#waiting.length > 0 && !this.isPaused && this.inFlight.size < this.#maxInFlight()) {
       const delivery = this.#waiting.shift()!
       this.hold(delivery)
-      this.#subscription.onDelivery(delivery)
+      this.subscription.onDelivery(delivery)
     }
   }
 }

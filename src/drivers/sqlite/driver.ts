@@ -190,7 +190,7 @@ export class SqliteDriver implements Driver {
       events += purged
     }
     await this.#purgeBlobs(Date.now() - age)
-    return { events, horizon: String(horizon - 1), heldBy }
+    return { events, heldBy }
   }
 
   readonly durability: Driver['durability'] = async () => {

@@ -102,7 +102,7 @@ export class LogReader {
     const after = query.after === undefined ? 0 : toPos(query.after)
     const until = query.until === undefined ? Number.MAX_SAFE_INTEGER : toPos(query.until)
     if ('correlation' in query) return this.#readAt(() => this.#positionsOf(query.correlation, after, until))
-    return this.#scan(after, until, query.limit ?? Infinity, query.filter)
+    return this.#scan(after, until, query.filter)
   }
 
   journal(task: string): TaskJournal {
@@ -256,23 +256,17 @@ export class LogReader {
     return this.#prepare<{ n: number }>(sql).get(group)!.n
   }
 
-  async *#scan(after: number, until: number, limit: number, filter?: Filter): AsyncGenerator<LogEntry> {
+  async *#scan(after: number, until: number, filter?: Filter): AsyncGenerator<LogEntry> {
     const matches = filter && compileFilter(filter)
-    let left = limit
-    let from = after
-    while (left > 0) {
-      const size = matches ? pageSize : Math.min(pageSize, left)
-      const rows = this.#sql.range.all(from, until, size)
+    for (let from = after; ; await yieldToEventLoop()) {
+      const rows = this.#sql.range.all(from, until, pageSize)
       for (const row of rows) {
         if (matches && !matches(row)) continue
         const found = toEntry(this.#sql.byPosition.get(row.pos))
-        if (!found) continue
-        yield found
-        if (--left === 0) return
+        if (found) yield found
       }
-      if (rows.length < size) return
+      if (rows.length < pageSize) return
       from = rows.at(-1)!.pos
-      await yieldToEventLoop()
     }
   }
 

@@ -1,6 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { expect } from 'vitest'
-import { isCovered } from '../../bus/cursor.ts'
 import type { Driver } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { collect, until } from '../wait.ts'
@@ -21,10 +20,9 @@ export const janitor: Cases = {
     const driver = await world.open()
     const young = entries(5)
     const gone = old(20)
-    const at = positions(await driver.publish([...gone, ...young]))
+    await driver.publish([...gone, ...young])
     const purged = await driver.purge(retention)
     expect(purged.events).toBe(20)
-    expect(at.map(position => isCovered(purged.horizon, position))).toEqual(at.map((_, n) => n < 20))
     expect(purged.heldBy).toContain('age')
     expect((await left(driver)).toSorted()).toEqual(ids(young).toSorted())
     expect(await driver.get(gone[0]!.event.id, gone[0]!.event.correlationid)).toBeUndefined()
@@ -88,7 +86,7 @@ export const janitor: Cases = {
     expect(await (await world.reopenOwner(driver)).journal(task)).toEqual(journal)
   },
 
-  'what a live task needs stays with all after it in its partition; what the horizon covers is gone': async world => {
+  'what a live task needs stays with all after it in its partition': async world => {
     const driver = await world.owner()
     const task = newTask()
     await driver.publish(old(20))
@@ -99,9 +97,8 @@ export const janitor: Cases = {
     expect((await driver.journal(task)).records).toHaveLength(1)
     const [first] = (await collect(driver.read({ task }))).map(({ position }) => position)
     const needed = [first!, ...later.filter(({ partition }) => partition === first!.partition)]
-    expect(needed.filter(position => isCovered(purged.horizon, position))).toEqual([])
     const stored = (await collect(driver.read({}))).map(({ position }) => position)
-    expect(stored.filter(position => isCovered(purged.horizon, position))).toEqual([])
+    expect(stored).toEqual(expect.arrayContaining(needed))
     expect(stored).toHaveLength(41 - purged.events)
   },
 

@@ -1,13 +1,5 @@
 import { hash } from 'node:crypto'
-import {
-  followByReading,
-  OpenCalls,
-  registerDriver,
-  type CloudEvent,
-  type Consumer,
-  type Driver,
-  type Now,
-} from '../../driver.ts'
+import { cancelId, followByReading, OpenCalls, registerDriver, resultId, type Driver } from '../../driver.ts'
 import { MemoryLog } from './log.ts'
 
 /**
@@ -20,11 +12,10 @@ export class MemoryDriver implements Driver {
   readonly name = 'memory'
   readonly shards: number
   readonly partitions: number
-  readonly now: Now
+  readonly now: Required<Driver>['now']
   readonly #log: MemoryLog
   readonly #calls = new OpenCalls()
-  readonly #consumers = new Set<Consumer>()
-  readonly #stopListening = new Set<() => void>()
+  readonly #onClose: (() => unknown)[] = []
 
   constructor(log: MemoryLog) {
     this.#log = log
@@ -39,20 +30,18 @@ export class MemoryDriver implements Driver {
   readonly read: Driver['read'] = query => this.#list(log => log.read(query))
   readonly readAt: Driver['readAt'] = positions => this.#call(log => positions.map(position => log.at(position)))
   readonly head: Driver['head'] = () => this.#call(log => log.head)
-  readonly follow: Driver['follow'] = (after, filter, signal) => {
-    const { appendListeners } = this.#log
-    const onAppend = (callback: () => void) => {
-      appendListeners.add(callback)
-      return () => void appendListeners.delete(callback)
-    }
-    return followByReading({ head: this.head, read: this.read, onAppend }, after, filter, signal)
+  readonly follow: Driver['follow'] = (after, filter, signal) => followByReading(this, after, filter, signal)
+  onAppend(callback: () => void): () => void {
+    this.#log.appendListeners.add(callback)
+    return () => void this.#log.appendListeners.delete(callback)
   }
 
   // TaskStore
   readonly commit: Driver['commit'] = commit => this.#call(log => log.commit(commit))
   readonly journal: Driver['journal'] = task => this.#call(log => log.journal(task))
   readonly newestTurns: Driver['newestTurns'] = correlation => this.#call(log => log.newestTurns(correlation))
-  readonly isCallSettled: Driver['isCallSettled'] = call => this.#call(log => log.isCallSettled(call))
+  readonly isCallSettled: Driver['isCallSettled'] = call =>
+    this.#call(({ byId }) => byId.has(resultId(call)) || byId.has(cancelId(call)))
   readonly claim: Driver['claim'] = (_, entry) => this.#call(log => log.claim(entry))
   readonly missedWakes: Driver['missedWakes'] = before => this.#list(log => log.missedWakes(before))
 
@@ -60,7 +49,7 @@ export class MemoryDriver implements Driver {
   readonly subscribe: Driver['subscribe'] = subscription =>
     this.#call(log => {
       const consumer = log.group(subscription).join(subscription)
-      this.#consumers.add(consumer)
+      this.#onClose.push(consumer.close)
       return consumer
     })
   readonly createGroup: Driver['createGroup'] = group => this.#call(log => void log.group(group))
@@ -103,24 +92,20 @@ export class MemoryDriver implements Driver {
     if (this.#calls.isClosed) return () => {}
     const { signalListeners } = this.#log
     // The same callback may listen twice.
-    const listener = (event: CloudEvent) => callback(event)
+    const listener: typeof callback = event => callback(event)
     const stop = () => void signalListeners.delete(listener)
     signalListeners.add(listener)
-    this.#stopListening.add(stop)
+    this.#onClose.push(stop)
     return stop
   }
 
   // LogAdmin
   readonly purge: Driver['purge'] = retention => this.#call(log => log.purge(retention))
-  readonly durability: Driver['durability'] = async () => ({
-    survives: 'nothing',
-    detail: 'kept in the memory of this process',
-  })
+  readonly durability: Driver['durability'] = async () => ({ survives: 'nothing', detail: 'kept in memory' })
   readonly close: Driver['close'] = () =>
     this.#calls.close(async () => {
       await this.#calls.settled()
-      for (const stop of this.#stopListening) stop()
-      for (const consumer of this.#consumers) await consumer.close()
+      for (const close of this.#onClose) await close()
       // Followers of this member look at the log and find it closed.
       for (const listener of this.#log.appendListeners) listener()
     })
@@ -136,10 +121,9 @@ export class MemoryDriver implements Driver {
   }
 }
 
-const logs = new Map<string, MemoryLog>()
-
 /** `TIDINGS_BUS=memory:NAME`: the members of one process that name the same log share it. */
 export function registerMemoryDriver(): void {
+  const logs = new Map<string, MemoryLog>()
   registerDriver('memory', ({ bus }) => {
     const log = logs.get(bus) ?? new MemoryLog()
     logs.set(bus, log)

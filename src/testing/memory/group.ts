@@ -2,6 +2,7 @@ import {
   balanceShards,
   compileFilter,
   deferralOf,
+  DeliveryWindow,
   shardOf,
   type CloudEvent,
   type Consumer,
@@ -10,9 +11,8 @@ import {
   type DeferredDelivery,
   type Delivery,
   type DeliveryOutcome,
-  type EncodedEvent,
-  type Filter,
   type GroupState,
+  type LogHolder,
   type Subscription,
 } from '../../driver.ts'
 import type { MemoryLog, Row } from './log.ts'
@@ -24,18 +24,21 @@ interface Pending {
   readonly memo?: string | undefined
 }
 
+type MemoryDelivery = Delivery & Pending
+type Member = DeliveryWindow<Delivery, MemoryDelivery>
+
 interface Deferred {
   readonly entry: Omit<DeferredDelivery, 'event'>
   readonly pending: Pending
   /** Ends the wait of a delayed one. */
-  readonly cancel?: () => void
+  readonly cancel: (() => void) | undefined
 }
 
 /** Pending events that are handed out in order: all of a shared group, or those of one shard. */
 interface Lane {
-  queue: Pending[]
+  readonly queue: Pending[]
   /** Sharded groups: the member that gets them. */
-  owner: MemoryMember | null
+  owner: Member | null
 }
 
 let lastDeferredId = 0
@@ -43,16 +46,15 @@ let lastDeferredId = 0
 export class MemoryGroup {
   readonly group: string
   readonly mode: ConsumerGroup['mode']
-  limit = Infinity
-  readonly #deferred = new Map<string, Deferred>()
+  readonly members: Member[] = []
   readonly #log: MemoryLog
   readonly #lanes: Lane[]
-  readonly members: MemoryMember[] = []
-  readonly #inFlight = new Set<MemoryDelivery>()
+  readonly #deferred = new Map<string, Deferred>()
   #matches: (event: Row['event']) => boolean
+  #limit = Infinity
   #isScheduled = false
 
-  constructor({ log, group, mode, filter }: Pick<ConsumerGroup, 'group' | 'mode' | 'filter'> & { log: MemoryLog }) {
+  constructor(log: MemoryLog, { group, mode, filter }: ConsumerGroup) {
     this.#log = log
     this.group = group
     this.mode = mode
@@ -62,30 +64,28 @@ export class MemoryGroup {
 
   get state(): GroupState {
     const delayed = [...this.#deferred.values()].filter(({ entry }) => entry.state === 'delayed').length
-    const queued = this.#lanes.reduce((sum, { queue }) => sum + queue.length, 0)
-    const inFlight = this.#inFlight.size
-    return { group: this.group, mode: this.mode, lag: queued + inFlight + delayed, inFlight }
+    const { group, mode } = this
+    return { group, mode, lag: this.#unsettled.length + delayed, inFlight: this.#inFlight.length }
   }
 
   /** Whether deliveries are handed out soon, or are in flight. What remains in the queue waits for something else. */
   get isBusy(): boolean {
-    return this.#isScheduled || this.#inFlight.size > 0
+    return this.#isScheduled || this.#inFlight.length > 0
   }
 
   get deferredDeliveries(): DeferredDelivery[] {
     return [...this.#deferred.values()].map(({ entry, pending }) => ({ ...entry, event: JSON.parse(pending.row.json) }))
   }
 
-  /** The first offset of a partition that is not settled; Infinity if all are. */
-  firstUnsettled(partition: number): number {
-    const queued = this.#lanes.flatMap(({ queue }) => queue)
-    return [...queued, ...[...this.#inFlight].map(({ pending }) => pending)]
-      .filter(({ row }) => row.position.partition === partition)
-      .reduce((first, { row }) => Math.min(first, row.position.offset), Infinity)
+  /** Holds a partition back from the first event on that is not settled. */
+  holdOn(partition: number): LogHolder {
+    const positions = this.#unsettled.map(({ row }) => row.position).filter(each => each.partition === partition)
+    const offset = positions.reduce((first, each) => Math.min(first, each.offset), Infinity)
+    return { offset, heldBy: `group ${this.group}` }
   }
 
-  ownerOf(shard: number): MemoryMember | null | undefined {
-    return this.#lanes[shard]?.owner
+  ownerOf(shard: number): Subscription | undefined {
+    return this.#lanes[shard]?.owner?.subscription
   }
 
   offer(row: Row): void {
@@ -94,36 +94,29 @@ export class MemoryGroup {
     this.#schedule()
   }
 
-  join(subscription: Subscription): MemoryMember {
-    const member = new MemoryMember(this, subscription)
+  join(subscription: Subscription): Consumer {
+    const member: Member = new DeliveryWindow(subscription, delivery => delivery)
     this.members.push(member)
-    this.limit = subscription.limit ?? Infinity
+    this.#limit = subscription.limit ?? Infinity
     this.#rebalance()
-    return member
-  }
-
-  leave(member: MemoryMember): void {
-    if (!this.members.includes(member)) return
-    this.members.splice(this.members.indexOf(member), 1)
-    for (const lane of this.#lanes) if (lane.owner === member) lane.owner = null
-    this.#takeBack(delivery => delivery.member === member)
-    this.#rebalance()
+    return {
+      pause() {
+        member.isPaused = true
+      },
+      close: async () => this.#leave(member),
+    }
   }
 
   holds(delivery: Delivery): boolean {
-    return this.#inFlight.has(delivery as MemoryDelivery)
+    return this.#inFlight.some(each => each === delivery)
   }
 
-  publishAndSettle(delivery: MemoryDelivery, outcome: DeliveryOutcome, events: readonly EncodedEvent[]): void {
-    this.#log.publish(events)
-    if (this.holds(delivery)) this.settle(delivery, outcome)
-  }
-
+  /** Has no effect if another member has the event now. */
   settle(delivery: Delivery, outcome: DeliveryOutcome): void {
-    const own = delivery as MemoryDelivery
-    this.#inFlight.delete(own)
-    own.member.inFlight--
-    if (outcome.kind !== 'done') this.#defer(own.pending, deferralOf(outcome))
+    const own = this.#inFlight.find(each => each === delivery)
+    if (!own) return
+    for (const member of this.members) member.remove(own)
+    if (outcome.kind !== 'done') this.#defer(own, deferralOf(outcome))
     this.#schedule()
   }
 
@@ -143,6 +136,14 @@ export class MemoryGroup {
     return this.#deferred.delete(id)
   }
 
+  get #inFlight(): MemoryDelivery[] {
+    return this.members.flatMap(({ inFlight }) => [...inFlight.values()])
+  }
+
+  get #unsettled(): Pending[] {
+    return [...this.#inFlight, ...this.#lanes.flatMap(({ queue }) => queue)]
+  }
+
   /** Hands out soon, once for many changes. */
   #schedule(): void {
     if (this.#isScheduled) return
@@ -154,47 +155,63 @@ export class MemoryGroup {
     })
   }
 
-  #handOut(lane: Lane): void {
+  #handOut({ queue, owner }: Lane): void {
     let handedOut = 0
-    for (; handedOut < lane.queue.length && this.#inFlight.size < this.limit; handedOut++) {
-      const member = this.mode === 'sharded' ? lane.owner : this.#leastBusy
-      if (!member?.hasRoom) break
-      const delivery = new MemoryDelivery(this, member, lane.queue[handedOut]!)
-      this.#inFlight.add(delivery)
-      member.inFlight++
-      member.subscription.onDelivery(delivery)
+    for (; handedOut < queue.length && this.#inFlight.length < this.#limit; handedOut++) {
+      const member = this.mode === 'sharded' ? owner : this.#leastBusy
+      if (!member || member.room <= 0) break
+      member.admit(this.#deliveryOf(queue[handedOut]!))
     }
-    lane.queue.splice(0, handedOut)
+    queue.splice(0, handedOut)
   }
 
-  get #leastBusy(): MemoryMember | undefined {
-    return this.members.filter(({ hasRoom }) => hasRoom).toSorted((a, b) => a.inFlight - b.inFlight)[0]
+  #deliveryOf(pending: Pending): MemoryDelivery {
+    const delivery: MemoryDelivery = {
+      ...pending,
+      group: this.group,
+      event: JSON.parse(pending.row.json) as CloudEvent,
+      since: pending.row.at,
+      settle: async (outcome, events = []) => {
+        this.#log.publish(events)
+        this.settle(delivery, outcome)
+      },
+    }
+    return delivery
+  }
+
+  get #leastBusy(): Member | undefined {
+    return this.members.filter(({ room }) => room > 0).toSorted((a, b) => a.inFlight.size - b.inFlight.size)[0]
   }
 
   #laneOf({ event }: Row): Lane {
     return this.#lanes[this.mode === 'shared' ? 0 : shardOf(event.correlationid, this.#log.shards)]!
   }
 
-  /** In the order of the log, before what was not handed out yet. */
+  /** Before what comes later on the log. */
   #requeue(pending: Pending): void {
     const { queue } = this.#laneOf(pending.row)
-    const at = queue.findIndex(({ row }) => row.order > pending.row.order)
+    const at = queue.findIndex(({ row }) => row.position.offset > pending.row.position.offset)
     queue.splice(at < 0 ? queue.length : at, 0, pending)
     this.#schedule()
   }
 
-  #takeBack(isTaken: (delivery: MemoryDelivery) => boolean): void {
-    for (const delivery of this.#inFlight) {
-      if (!isTaken(delivery)) continue
-      this.#inFlight.delete(delivery)
-      delivery.member.inFlight--
-      this.#requeue({ ...delivery.pending, attempt: delivery.pending.attempt + 1 })
-    }
+  /** Others get these deliveries of a member. */
+  #takeBack(member: Member, isMeant: (delivery: MemoryDelivery) => boolean): void {
+    const taken = [...member.inFlight.values()].filter(isMeant)
+    member.forget(isMeant)
+    for (const { row, attempt, memo } of taken) this.#requeue({ row, attempt: attempt + 1, memo })
+  }
+
+  #leave(member: Member): void {
+    if (!this.members.includes(member)) return
+    this.members.splice(this.members.indexOf(member), 1)
+    for (const lane of this.#lanes) if (lane.owner === member) lane.owner = null
+    this.#takeBack(member, () => true)
+    this.#rebalance()
   }
 
   #rebalance(): void {
-    if (this.members.length > 0)
-      this.#matches = compileFilter(this.members.flatMap(({ subscription }): Filter => subscription.filter))
+    if (this.members.length > 0) this.#matches = compileFilter(this.members.flatMap(each => each.subscription.filter))
     if (this.mode === 'shared') return this.#schedule()
     const before = this.#lanes.map(({ owner }) => owner)
     let owners = before
@@ -205,71 +222,22 @@ export class MemoryGroup {
       lane.owner = owners[shard]!
       const loser = before[shard]
       if (!loser || loser === lane.owner) return
-      this.#takeBack(delivery => delivery.member === loser && this.#laneOf(delivery.pending.row) === lane)
+      this.#takeBack(loser, ({ row }) => this.#laneOf(row) === lane)
       loser.subscription.onLost?.(shard)
     })
     this.#log.ownersChanged(this.group)
     this.#schedule()
   }
 
-  #defer(pending: Pending, { delayMs, memo, ...rest }: Deferral): void {
-    const next = delayMs === undefined ? pending : { ...pending, attempt: pending.attempt + 1, memo }
+  #defer({ row, attempt, memo: before }: Pending, { delayMs, memo, ...rest }: Deferral): void {
+    const next = delayMs === undefined ? { row, attempt, memo: before } : { row, attempt: attempt + 1, memo }
     if (delayMs === 0) return this.#requeue(next)
     const id = String(++lastDeferredId)
-    const entry = { id, group: this.group, attempts: pending.attempt, ...rest }
-    const redeliver = () => void (this.#deferred.delete(id) && this.#requeue(next))
+    const redeliver = () => {
+      this.#deferred.delete(id)
+      this.#requeue(next)
+    }
     const cancel = delayMs === undefined ? undefined : this.#log.clock.after(delayMs, redeliver)
-    this.#deferred.set(id, { entry, pending: next, ...(cancel && { cancel }) })
-  }
-}
-
-export class MemoryMember implements Consumer {
-  readonly subscription: Subscription
-  inFlight = 0
-  readonly #group: MemoryGroup
-  #isPaused = false
-
-  constructor(group: MemoryGroup, subscription: Subscription) {
-    this.#group = group
-    this.subscription = subscription
-  }
-
-  get hasRoom(): boolean {
-    return !this.#isPaused && this.inFlight < this.subscription.maxInFlight
-  }
-
-  pause(): void {
-    this.#isPaused = true
-  }
-
-  async close(): Promise<void> {
-    this.pause()
-    this.#group.leave(this)
-  }
-}
-
-class MemoryDelivery implements Delivery {
-  readonly group: string
-  readonly event: CloudEvent
-  readonly attempt: number
-  readonly since: number
-  readonly memo: string | undefined
-  readonly member: MemoryMember
-  readonly pending: Pending
-  readonly #group: MemoryGroup
-
-  constructor(group: MemoryGroup, member: MemoryMember, pending: Pending) {
-    this.#group = group
-    this.member = member
-    this.pending = pending
-    this.group = group.group
-    this.event = JSON.parse(pending.row.json) as CloudEvent
-    this.attempt = pending.attempt
-    this.since = pending.row.at
-    this.memo = pending.memo
-  }
-
-  async settle(outcome: DeliveryOutcome, events: readonly EncodedEvent[] = []): Promise<void> {
-    this.#group.publishAndSettle(this, outcome, events)
+    this.#deferred.set(id, { entry: { id, group: this.group, attempts: attempt, ...rest }, pending: next, cancel })
   }
 }

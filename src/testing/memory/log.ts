@@ -1,15 +1,14 @@
 import {
   advance,
   beginning,
-  cancelId,
   compileFilter,
   correlationOf,
   formatCursor,
   offsetsOf,
   partitionOf,
-  resultId,
   retentionHorizon,
   shardOf,
+  turnId,
   type CloudEvent,
   type Commit,
   type CommitResult,
@@ -29,10 +28,9 @@ import {
 import { SystemClock, type Clock } from './clock.ts'
 import { MemoryGroup } from './group.ts'
 
-/** An event on the log, with what queries ask for. `order` counts the events of all partitions. */
+/** An event on the log, with what queries ask for. */
 export interface Row {
   readonly position: Position
-  readonly order: number
   readonly json: string
   readonly event: Omit<CloudEvent, 'data'>
   /** Ms since the epoch at which it was stored. */
@@ -42,12 +40,12 @@ export interface Row {
 interface Task {
   readonly id: string
   readonly group: string
-  version: number
+  /** Of each version: its turn and the events that the turn emitted, as far as they are on the log. */
+  turns: Row[][]
   ended: boolean
   snapshot?: { readonly version: number; readonly state: string }
   /** Position of the oldest turn that the task needs. */
   origin: Position
-  records: { readonly version: number; readonly row: Row; readonly isTurn: boolean }[]
   wake: number | null
   /** Cancels the timer of its next wake-up. */
   cancelWake: () => void
@@ -87,11 +85,10 @@ export class MemoryLog {
   /** Of each partition: its rows, and the offset of the newest event that it ever had. */
   readonly #rows: Row[][]
   readonly #heads: number[]
-  #appended = 0
   readonly #tasks = new Map<string, Task>()
-  readonly #tasksOf = new Map<string, Set<string>>()
+  /** Those of each correlation. */
+  readonly #tasksOf = new Map<string, Set<Task>>()
   readonly #claims = new Set<string>()
-  readonly #waiting = new Set<Task>()
 
   constructor({ shards = 8, partitions = 1, clock = new SystemClock() }: MemoryLogOptions = {}) {
     this.shards = shards
@@ -138,46 +135,31 @@ export class MemoryLog {
     return row && stored(row)
   }
 
-  isCallSettled(call: string): boolean {
-    return this.byId.has(resultId(call)) || this.byId.has(cancelId(call))
-  }
-
   at({ partition, offset }: Position): StoredEvent | undefined {
-    const rows = this.#rows[partition] ?? []
-    const row = rows[indexAfter(rows, offset - 1)]
-    return row?.position.offset === offset ? stored(row) : undefined
+    const row = this.#rows[partition]?.findLast(({ position }) => position.offset === offset)
+    return row && stored(row)
   }
 
-  /** The rows of a query as the log is now, one partition after the other. */
+  /** As the log is now, one partition after the other. */
   *read(query: LogQuery): Generator<LogEntry> {
-    if ('task' in query) {
-      const rows = this.#tasks.get(query.task)?.records.map(({ row }) => row) ?? []
-      return yield* entries(beginning, rows.toSorted(byOrder))
+    let cursor = ('after' in query && query.after) || beginning
+    for (const row of this.#find(query)) {
+      cursor = advance(cursor, row.position)
+      yield { cursor, ...stored(row) }
     }
-    const { after = beginning, until = this.head } = query
-    const [starts, ends] = [offsetsOf(after, this.partitions), offsetsOf(until, this.partitions)]
-    const rows = this.#rows.flatMap((rows, n) => rows.slice(indexAfter(rows, starts[n]!), indexAfter(rows, ends[n]!)))
-    if ('correlation' in query)
-      return yield* entries(after, rows.filter(({ event }) => event.correlationid === query.correlation)) // biome-ignore format: one line
-    const matches = query.filter && compileFilter(query.filter)
-    yield* entries(after, (matches ? rows.filter(({ event }) => matches(event)) : rows).slice(0, query.limit))
   }
 
   commit({ group, task: id, expect, turn, events, settle, wake, snapshot, end = false }: Commit): CommitResult {
     const known = this.#tasks.get(id)
-    if ((known?.version ?? 0) !== expect || known?.ended) return 'conflict'
+    if ((known?.turns.length ?? 0) !== expect || known?.ended) return 'conflict'
     const own = this.groups.get(group)
     if (settle.some(({ delivery }) => !own?.holds(delivery))) return 'conflict'
     const entries = [turn, ...events]
     const [{ position }] = this.publish(entries) as [AppendResult]
     const task = known ?? this.#begin(group, id, position)
-    task.version = expect + 1
-    entries.forEach(({ event }, i) => {
-      const row = this.byId.get(event.id)
-      if (row) task.records.push({ version: task.version, row, isTurn: i === 0 })
-    })
-    if (snapshot !== undefined) task.snapshot = { version: task.version, state: snapshot }
-    if (snapshot !== undefined) task.origin = position
+    task.turns.push(entries.map(({ event }) => this.byId.get(event.id)!))
+    if (snapshot !== undefined)
+      Object.assign(task, { snapshot: { version: expect + 1, state: snapshot }, origin: position })
     task.ended = end
     for (const { delivery, outcome } of settle) own!.settle(delivery, outcome)
     this.#setWake(task, end ? null : wake)
@@ -185,37 +167,36 @@ export class MemoryLog {
   }
 
   journal(id: string): TaskJournal {
-    const task = this.#tasks.get(id)
-    if (!task) return { records: [] }
-    const { snapshot } = task
-    const later = task.records.filter(({ version }) => version > (snapshot?.version ?? 0))
-    return { ...(snapshot && { snapshot }), records: later.map(({ row }) => stored(row).event) }
+    const { snapshot, turns = [] } = this.#tasks.get(id) ?? {}
+    const rows = turns.slice(snapshot?.version ?? 0).flat()
+    return { ...(snapshot && { snapshot }), records: rows.map(row => stored(row).event) }
   }
 
   newestTurns(correlation: string): CloudEvent[] {
-    return [...(this.#tasksOf.get(correlation) ?? [])].flatMap(id => {
-      const newest = this.#tasks.get(id)!.records.findLast(({ isTurn }) => isTurn)
-      return newest ? [stored(newest.row).event] : []
-    })
+    const newest = [...(this.#tasksOf.get(correlation) ?? [])].flatMap(({ id, turns }) =>
+      turns.at(-1)!.filter(({ event }) => event.id === turnId(id, turns.length)),
+    )
+    return newest.map(row => stored(row).event)
   }
 
   *missedWakes(before: number): Generator<MissedWake> {
-    for (const { id, group, wake } of this.#waiting)
-      if (wake! < before) yield { kind: 'overdue', group, task: id, due: wake! }
+    for (const { id, group, wake } of this.#tasks.values())
+      if (wake !== null && wake < before) yield { kind: 'overdue', group, task: id, due: wake }
   }
 
-  group({ group, mode, filter, from }: ConsumerGroup): MemoryGroup {
+  group(subscribed: ConsumerGroup): MemoryGroup {
+    const { group, from } = subscribed
     const known = this.groups.get(group)
     if (known) return known
-    const created = new MemoryGroup({ log: this, group, mode, filter })
+    const created = new MemoryGroup(this, subscribed)
     this.groups.set(group, created)
-    if (from === 'beginning') for (const row of this.#rows.flat().toSorted(byOrder)) created.offer(row)
+    if (from === 'beginning') for (const row of this.#rows.flat()) created.offer(row)
     return created
   }
 
   /** The shards of a group have other owners: their tasks are woken at once where that is due. */
   ownersChanged(group: string): void {
-    for (const task of this.#waiting) if (task.group === group) this.#setWake(task, task.wake)
+    for (const task of this.#tasks.values()) if (task.group === group) this.#setWake(task, task.wake)
   }
 
   purge({ maxAgeMs, maxLag }: Retention): PurgeResult {
@@ -224,20 +205,16 @@ export class MemoryLog {
       const tasks = [...this.#tasks]
         .filter(([, { ended, origin }]) => !ended && origin.partition === partition)
         .map(([id, { origin }]) => ({ offset: origin.offset, heldBy: `task ${id}` }))
-      const groups = Array.from(this.groups.values(), each => ({ offset: each.firstUnsettled(partition), heldBy: `group ${each.group}` })) // biome-ignore format: one line
+      const groups = Array.from(this.groups.values(), group => group.holdOn(partition))
       const head = this.#heads[partition]!
       const young = rows.find(({ event }) => Date.parse(event.time) >= cutoff)?.position.offset ?? head + 1
       return retentionHorizon({ head, young, maxLag, tasks, groups })
     })
     const purged = this.#rows.flatMap((rows, n) => rows.splice(0, indexAfter(rows, horizons[n]!.horizon - 1)))
     for (const { event } of purged) this.byId.delete(event.id)
-    for (const task of this.#tasks.values())
-      task.records = task.records.filter(({ row }) => this.byId.get(row.event.id) === row)
-    return {
-      events: purged.length,
-      horizon: formatCursor(horizons.map(({ horizon }) => horizon - 1)),
-      heldBy: [...new Set(horizons.map(({ heldBy }) => heldBy))].join('; '),
-    }
+    const isLeft = ({ position }: Row) => position.offset >= horizons[position.partition]!.horizon
+    for (const task of this.#tasks.values()) task.turns = task.turns.map(rows => rows.filter(isLeft))
+    return { events: purged.length, heldBy: [...new Set(horizons.map(({ heldBy }) => heldBy))].join('; ') }
   }
 
   #append(event: CloudEvent, json: string): AppendResult {
@@ -246,54 +223,56 @@ export class MemoryLog {
     const { data: _, ...envelope } = event
     const partition = partitionOf(shardOf(event.correlationid, this.shards), this.partitions)
     const position = { partition, offset: ++this.#heads[partition]! }
-    const row = { position, order: ++this.#appended, json, event: envelope, at: this.clock.now() }
+    const row = { position, json, event: envelope, at: this.clock.now() }
     this.#rows[partition]!.push(row)
     this.byId.set(event.id, row)
     for (const group of this.groups.values()) group.offer(row)
     for (const listener of this.appendListeners) listener()
-    return { position: row.position, duplicate: false }
+    return { position, duplicate: false }
+  }
+
+  #find(query: LogQuery): Row[] {
+    if ('task' in query) return (this.#tasks.get(query.task)?.turns ?? []).flat().toSorted(byOffset)
+    const { after = beginning, until = this.head } = query
+    const [starts, ends] = [offsetsOf(after, this.partitions), offsetsOf(until, this.partitions)]
+    const rows = this.#rows.flatMap((rows, n) => rows.slice(indexAfter(rows, starts[n]!), indexAfter(rows, ends[n]!)))
+    if ('correlation' in query) return rows.filter(({ event }) => event.correlationid === query.correlation)
+    const matches = query.filter && compileFilter(query.filter)
+    return matches ? rows.filter(({ event }) => matches(event)) : rows
   }
 
   #begin(group: string, id: string, origin: Position): Task {
-    const task: Task = {
-      id, group, version: 0, ended: false, origin, records: [], wake: null, cancelWake() {}, wakeDelayMs: minWakeDelayMs,
-    } // biome-ignore format: one object
+    const times = { wake: null, cancelWake() {}, wakeDelayMs: minWakeDelayMs }
+    const task: Task = { id, group, turns: [], ended: false, origin, ...times }
     this.#tasks.set(id, task)
     const correlation = correlationOf(id)
-    this.#tasksOf.set(correlation, (this.#tasksOf.get(correlation) ?? new Set()).add(id))
+    this.#tasksOf.set(correlation, (this.#tasksOf.get(correlation) ?? new Set()).add(task))
     return task
   }
 
   #setWake(task: Task, wake: number | null): void {
     task.cancelWake()
     Object.assign(task, { wake, wakeDelayMs: minWakeDelayMs })
-    if (wake === null) this.#waiting.delete(task)
-    else {
-      this.#waiting.add(task)
-      task.cancelWake = this.clock.at(wake, () => this.#wake(task))
-    }
+    if (wake !== null) this.#wakeAt(task, wake)
+  }
+
+  #wakeAt(task: Task, wake: number): void {
+    task.cancelWake = this.clock.at(wake, () => this.#wake(task, wake))
   }
 
   /** A task is due by the wall clock. The delay before it is woken another time is measured by the monotonic clock. */
-  #wake(task: Task): void {
-    const { id, group, wake, wakeDelayMs } = task
+  #wake(task: Task, wake: number): void {
+    const { id, group, wakeDelayMs } = task
     const owner = this.groups.get(group)?.ownerOf(shardOf(correlationOf(id), this.shards))
     // The next owner wakes it: `ownersChanged`.
     if (!owner) return
-    task.cancelWake = this.clock.after(wakeDelayMs, () => {
-      task.cancelWake = this.clock.at(wake!, () => this.#wake(task))
-    })
+    task.cancelWake = this.clock.after(wakeDelayMs, () => this.#wakeAt(task, wake))
     task.wakeDelayMs = Math.min(wakeDelayMs * 2, maxWakeDelayMs)
-    owner.subscription.onWake?.(id, wake!)
+    owner.onWake?.(id, wake)
   }
 }
 
-const byOrder = (a: Row, b: Row) => a.order - b.order
-
-function* entries(after: Cursor, rows: readonly Row[]): Generator<LogEntry> {
-  let cursor = after
-  for (const row of rows) yield { cursor: (cursor = advance(cursor, row.position)), ...stored(row) }
-}
+const byOffset = (a: Row, b: Row) => a.position.offset - b.position.offset
 
 /** Index of the first row after an offset. */
 const indexAfter = (rows: readonly Row[], offset: number): number =>
