@@ -234,6 +234,8 @@ export interface InstanceSubscription {
   readonly key?: Readonly<Record<string, readonly string[]>>
   /** Types that only instances of older definitions wait for. They start no instance. */
   readonly older?: readonly string[]
+  /** @throws E_EVENT_INVALID if the data does not match the schema of its type */
+  check?(event: CloudEvent): void
 }
 
 /** The input of a task: the `input` of an `agent.invoke`, the data of any other event. */

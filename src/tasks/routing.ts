@@ -5,7 +5,7 @@ import { log } from '../bus/telemetry/log.ts'
 import type { SharedDelivery } from './inbox.ts'
 import { routedDraft } from './instances.ts'
 import type { ProgramDefinition } from './program.ts'
-import { outcomeForError } from './rules.ts'
+import { outcomeForError, refusal } from './rules.ts'
 
 /** The name under which forwarding an event acknowledges its delivery. */
 export const routeRecipient = ({ name }: ProgramDefinition) => `route/${name}`
@@ -21,8 +21,10 @@ export async function forwardToInstances(
   for (const program of programs) {
     let outcome: DeliveryOutcome = { kind: 'done' }
     try {
-      const draft = routedDraft(program, await whole)
-      if (draft) await bus.publish(draft)
+      const refused = refusal(program, await whole)
+      const draft = refused ? undefined : routedDraft(program, await whole)
+      if (refused) outcome = refused
+      else if (draft) await bus.publish(draft)
       else
         log.warn?.(
           { event: event.id, workflow: program.name },

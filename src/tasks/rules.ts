@@ -189,6 +189,16 @@ export function discardMisrouted({ id }: CloudEvent): DeliveryOutcome {
   return { kind: 'discard', reason: { ...reason('E_EVENT_INVALID', what), next } }
 }
 
+/** Refuses an event that no instance of this workflow may take. It is kept until somebody redelivers it, perhaps to another version. */
+export function refusal({ instances }: ProgramDefinition, event: CloudEvent): DeliveryOutcome | undefined {
+  try {
+    instances?.check?.(event)
+    return undefined
+  } catch (error) {
+    return { kind: 'discard', reason: reasonOf(errorData(error, 'E_EVENT_INVALID')) }
+  }
+}
+
 export const isAnsweredBy = (inputs: readonly TaskInput[], { event }: TaskInput) =>
   event.call !== undefined && inputs.some(accepted => accepted.event.call === event.call)
 

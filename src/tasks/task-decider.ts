@@ -21,6 +21,7 @@ import {
   isFirstOfCorrelation,
   isFirstStart,
   lateDraft,
+  refusal,
   retryLater,
 } from './rules.ts'
 import { endWithoutJournal, shouldStart } from './should-start.ts'
@@ -133,6 +134,16 @@ export class TaskDecider {
       return false
     }
     const kind = this.#classifyInput(task, input)
+    const workflow = input.joins && this.#programs.newest.get(program ?? task?.identity.program ?? '')
+    // The data of a routed event was checked where it came from.
+    const refused =
+      kind === 'accept' && workflow && event.type !== routedType
+        ? refusal(workflow, await this.#bus.resolve(event))
+        : undefined
+    if (refused) {
+      shared.acknowledge(id, refused)
+      return false
+    }
     if (kind === 'run') {
       this.#steps.run(task!, event, shared)
       return false

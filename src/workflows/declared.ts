@@ -1,5 +1,6 @@
-import { checkedData, type AnyEventType } from '../event.ts'
+import { checkedData, parsedData, type AnyEventType, type CloudEvent } from '../event.ts'
 import { errorData, failure, type ErrorData } from '../errors.ts'
+import { copyOf } from '../json.ts'
 import type { TypeOrName } from './patterns.ts'
 import type { Command } from './state.ts'
 
@@ -19,6 +20,11 @@ export function declaredTypes(part: unknown): AnyEventType[] {
   if (typeof part !== 'object' || part === null) return []
   const own = (part as { [declaredType]?: AnyEventType })[declaredType]
   return [...(own ? [own] : []), ...Object.values(part).flatMap(declaredTypes)]
+}
+
+/** @throws E_EVENT_INVALID if the data of an event from outside does not match its declared type */
+export function checkReceived(types: readonly AnyEventType[], { type, data }: CloudEvent): void {
+  for (const declared of types) if (declared.type === type) parsedData(declared, copyOf(data))
 }
 
 /** Why the first event that does not match its declared type cannot be emitted. */

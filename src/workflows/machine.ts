@@ -19,7 +19,7 @@ import type { Command, InstanceState } from './state.ts'
 export interface WorkflowMachineOptions {
   readonly code: CompiledWorkflow
   readonly input: Schema | undefined
-  readonly events?: readonly AnyEventType[] | undefined
+  readonly events: readonly AnyEventType[]
   readonly redactor: Redactor
   /** As {@link WorkflowMachine.snapshot} returned it. */
   readonly snapshot: string | undefined
@@ -35,7 +35,7 @@ export class WorkflowMachine implements Machine {
   #instance: Instance
   #json: string | undefined
 
-  constructor({ code, input, events = [], redactor, snapshot }: WorkflowMachineOptions) {
+  constructor({ code, input, events, redactor, snapshot }: WorkflowMachineOptions) {
     this.#input = input
     this.#events = events
     this.#redactor = redactor

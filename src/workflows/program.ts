@@ -7,6 +7,7 @@ import { TaskLoader } from '../tasks/load.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import { Programs } from '../tasks/programs.ts'
 import { CompiledWorkflow } from './compile.ts'
+import { checkReceived } from './declared.ts'
 import type { Definition } from './definition.ts'
 import { toGraph, type Graph } from './graph.ts'
 import { WorkflowMachine } from './machine.ts'
@@ -16,7 +17,7 @@ interface WorkflowProgramOptions {
   /** Source location of the definition, as `path:line:column`. */
   readonly at?: string
   readonly input?: Schema
-  /** Event types whose data is checked before an event is emitted. */
+  /** Event types whose data is checked before an event is emitted, and before an instance takes one. */
   readonly events?: readonly AnyEventType[]
   /** The hash under which the definition was read from the log. */
   readonly hash?: string
@@ -28,6 +29,7 @@ export function workflowProgram(definition: Definition, options: WorkflowProgram
   const { name, version, key } = definition
   const known = new Map<string, ProgramDefinition>()
   const { types } = code
+  const { events = [] } = options
   const program: ProgramDefinition = {
     name,
     version,
@@ -35,10 +37,11 @@ export function workflowProgram(definition: Definition, options: WorkflowProgram
     on: [],
     isBuiltIn: true,
     ...(options.at !== undefined && { at: options.at }),
-    ...(types.length > 0 && { instances: { types, ...(key && { key }) } }),
+    ...(types.length > 0 && {
+      instances: { types, ...(key && { key }), check: event => checkReceived(events, event) },
+    }),
     document: { key: definitionDocument(name, code.hash), text: JSON.stringify(definition) },
-    machine: (_, redactor, snapshot) =>
-      new WorkflowMachine({ code, input: options.input, events: options.events, redactor, snapshot }),
+    machine: (_, redactor, snapshot) => new WorkflowMachine({ code, input: options.input, events, redactor, snapshot }),
     async pinned(hash, read) {
       const cached = known.get(hash)
       if (cached) return cached

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { event } from '../../src/event.ts'
-import { until } from '../../src/testing/wait.ts'
+import { collect, until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
+import { by } from '../../src/workflows/key.ts'
 import { all, on } from '../../src/workflows/patterns.ts'
 import { is } from '../../src/workflows/refs.ts'
 import { workflow } from '../../src/workflows/workflow.ts'
@@ -66,4 +67,57 @@ onEveryBus(world => {
     expect(runs).toEqual(['reserve', 'release'])
     expect((await eventsOf(second, correlationid)).filter(({ type }) => type === 'order.booked')).toEqual([])
   })
+
+  test.each([{ keyed: false }, { keyed: true }])(
+    'an event from another app that does not match its type is dead-lettered, the instance waits on (keyed: $keyed)',
+    async ({ keyed }) => {
+      const log = await world()
+      const flowOn = (cents: z.ZodType<number, number>) => {
+        const [begun, ended] = ['order.begun', 'order.ended'].map(type =>
+          event(type, z.object({ id: z.string(), cents })),
+        )
+        const key = keyed && { key: [by(begun!, e => e.id), by(ended!, e => e.id)] }
+        return workflow('pair', { within: '1h', ...key })
+          .when('begun', on(begun!).as('begun'), { within: '1h' })
+          .when('ended', on(ended!).as('ended'), { within: '1h' })
+          .complete(s => [s.begun.cents, s.ended.cents])
+      }
+      const first = await log.worker({ use: [flowOn(z.number().positive())] })
+      const other = await log.worker({ name: 'other', use: [] })
+      const correlationid = crypto.randomUUID()
+      const publish = (type: string, cents: unknown) =>
+        other.bus.publish({ type, correlationid, data: { id: 'o-1', cents } })
+      const dead = (count: number) =>
+        until(async () => {
+          const found = await collect(other.bus.driver.listDeferred())
+          return found.length === count && found
+        })
+      await publish('order.begun', 'much')
+      await publish('order.ended', -2)
+      const refused = (await dead(2))
+        .map(({ state, reason }) => `${state} ${reason.code}: ${reason.message}`)
+        .toSorted()
+      expect(refused).toEqual([
+        expect.stringMatching(/^dead E_EVENT_INVALID: the data of "order.begun" does not match its schema: cents: /),
+        expect.stringMatching(/^dead E_EVENT_INVALID: the data of "order.ended" does not match its schema: cents: /),
+      ])
+      const endOf = () =>
+        until(
+          async () =>
+            (await collect(other.bus.read({ filter: [{ types: ['agent.task.completed'] }] }))).map(
+              ({ event: e }) => e.data,
+            )[0],
+        )
+      // No instance has begun, and the correct event begins one.
+      expect(await collect(other.bus.read({ filter: [{ types: ['task.turn'] }] }))).toEqual([])
+      await publish('order.begun', 1)
+      await until(async () => (await collect(other.bus.read({ filter: [{ types: ['task.turn'] }] }))).length === 1)
+      await first.stop()
+      // A version whose schema accepts it takes it when it is redelivered.
+      await log.worker({ use: [flowOn(z.number())] })
+      const late = (await dead(2)).find(({ reason }) => reason.message.includes('order.ended'))!
+      await other.bus.driver.redeliver({ id: late.id })
+      expect(await endOf()).toMatchObject({ output: [1, -2] })
+    },
+  )
 })
