@@ -9,7 +9,7 @@ import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
 import { plainModel } from './lib/plain-model.ts'
 import { launch, tidings } from './lib/cli.ts'
-import { onEveryBus, type World } from './lib/world.ts'
+import { eventsOf, onEveryBus, typesOf, type World } from './lib/world.ts'
 
 const double = agent('double', { run: (_, input: number) => input * 2 })
 const broken = agent('broken', {
@@ -69,6 +69,23 @@ onEveryBus(world => {
     await Promise.all([other.close(), third.close()])
   })
 
+  it('cancels a task at its deadline, also one that has not begun, and gives it no message after its end', async () => {
+    const { use, slow } = gated()
+    const created = await world()
+    const worker = await created.worker({ use })
+    const handle = await worker.ask(slow, null, { deadline: 300 })
+    await expect(handle.result({ within: '10s' })).rejects.toThrow('E_TASK_CANCELLED: its deadline passed')
+    await expect(handle.say('too late')).rejects.toMatchObject({ code: 'E_TASK_ENDED' })
+    expect(typesOf(await eventsOf(worker, handle.correlation))).toContain('call.cancelled')
+    await created.stop()
+    const outside = await connected(created)
+    const unbegun = await outside.ask(slow, null, { deadline: 1 })
+    await created.worker({ use })
+    const notBegun = 'E_TASK_CANCELLED: its deadline passed before it started'
+    await expect(unbegun.result({ within: '20s' })).rejects.toThrow(notBegun)
+    await outside.close()
+  })
+
   it('asks once for each idempotency key', async () => {
     const { use, slow, open, runs } = gated()
     const worker = await (await world()).worker({ use })
@@ -85,7 +102,10 @@ onEveryBus(world => {
   it('refuses an unknown target and an unknown id', async () => {
     const worker = await (await world()).worker({ use: [double] })
     await expect(worker.ask('dubble', 1)).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
-    expect(() => worker.handle('17')).toThrow('"17" is not the id of a task')
+    const malformed = worker.handle('17')
+    const refused = [malformed.result(), malformed.say('?'), malformed.cancel(), malformed.state()]
+    for (const { reason } of (await Promise.allSettled(refused)) as PromiseRejectedResult[])
+      expect(String(reason)).toContain('"17" is not the id of a task')
     const missing = '0199a5ff-0000-7000-8000-000000000000.0123456789'
     await expect(worker.handle(missing).result()).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
     await expect(worker.ask(double, 1, { deadline: 'soon' as '1s' })).rejects.toThrow(

@@ -1,6 +1,20 @@
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { agent, app, files, model, mqtt, offlineModel, schedule, smtp, tool, webhook, workflow } from '../src/index.ts'
+import {
+  agent,
+  app,
+  files,
+  model,
+  type Model,
+  mqtt,
+  offlineModel,
+  schedule,
+  smtp,
+  tool,
+  webhook,
+  workflow,
+} from '../src/index.ts'
 
 /* Definitions are checked when the app is loaded: what is wrong is named, with its place. */
 
@@ -54,6 +68,22 @@ describe('is refused with its name and place:', () => {
       }),
     )
   })
+})
+
+test('two models of an app share a name only if either may answer', () => {
+  const provider = (baseURL: string) => createOpenAICompatible({ baseURL, name: 'local' })('qwen3')
+  const asking = (name: string, by: Parameters<typeof model>[0] | Model) => agent(name, { ...helper, model: by })
+  const used = (...models: Parameters<typeof asking>[1][]) =>
+    app({ use: models.map((by, i) => asking(`helper-${i}`, by)) }).models.map(({ options }) => options.limit)
+  const [here, again, there] = [provider('http://a/v1'), provider('http://a/v1'), provider('http://b/v1')]
+  expect(used(here, here, again)).toEqual([undefined])
+  expect(used(offlineModel(), offlineModel())).toEqual([undefined])
+  expect(used(here, model(again, { limit: 2 }), again)).toEqual([2])
+  expect(used(here, model(there, { name: 'there' }))).toEqual([undefined, undefined])
+  const taken = (problem: string) =>
+    expect.objectContaining({ code: 'E_APP_NAME_TAKEN', message: expect.stringContaining(problem) })
+  expect(() => used(here, there)).toThrow(taken('the model "local.chat/qwen3" are two models'))
+  expect(() => used(model(here, { limit: 1 }), model(here, { limit: 2 }))).toThrow(taken('have different options'))
 })
 
 test('accepts a date that is parsed from text, an alternative to a date, and undefined options', () => {

@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { admit } from '../bus/admit.ts'
 import type { Bus, PublishedEvent } from '../bus/bus.ts'
-import { correlationFrom, isTaskId, taskId } from '../bus/ids.ts'
+import { correlationFrom, taskId } from '../bus/ids.ts'
 import { publishFromOutside } from '../bus/ingress.ts'
 import { TidingsError } from '../errors.ts'
 import { checkedData, defaultTenant, type CloudEvent, type Draft, type EventType } from '../event.ts'
@@ -28,7 +28,10 @@ export interface AskOptions {
   idempotencyKey?: string
   /** For whom, as a name that events carry. */
   user?: string
-  /** If the task has not begun by then, counted from now, it does not begin. Default: no limit. */
+  /**
+   * How long the task may take, counted from now. Then it is cancelled with all that it called, and a workflow undoes its steps; a task that has
+   * not begun does not begin. `result` rejects with E_TASK_CANCELLED. Default: no limit.
+   */
   deadline?: Duration
 }
 
@@ -121,15 +124,12 @@ export class Client {
 
   /**
    * The handle of a requested task by its id, from whichever process asked. With `of`, the agent or workflow that was asked, the result has
-   * its type, and tasks of others are not found. `result` throws E_NOT_FOUND if the log has no such task.
-   * @throws E_REQUEST_INVALID if it is not the id of a task
+   * its type, and tasks of others are not found. What you call on the handle rejects with E_NOT_FOUND if the log has no such task, and with
+   * E_REQUEST_INVALID if this is not the id of a task.
    * @example const answer = await running.handle(handle.id, helper).result()
    */
-  readonly handle = <Output = unknown>(id: string, of?: Askable<never, Output>): TaskHandle<Output> => {
-    if (!isTaskId(id))
-      throw new TidingsError('E_REQUEST_INVALID', `"${id}" is not the id of a task: pass the id of a handle`)
-    return this.#handle(id, of && { program: of.name })
-  }
+  readonly handle = <Output = unknown>(id: string, of?: Askable<never, Output>): TaskHandle<Output> =>
+    this.#handle(id, of && { program: of.name })
 
   /**
    * Ends the subscription. Results that are still awaited reject with E_BUS_CLOSED; their tasks go on.

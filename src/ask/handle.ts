@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { Bus } from '../bus/bus.ts'
 import { maxTimerMs } from '../bus/clock.ts'
-import { correlationOf, resultId } from '../bus/ids.ts'
+import { correlationOf, isTaskId, resultId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent, Draft } from '../event.ts'
 import { askTarget, messageTakenType, messageType } from '../tasks/asked.ts'
@@ -103,7 +103,8 @@ export class TaskHandle<Output = unknown> {
   }
 
   /**
-   * Cancels the task: its code sees no further answers, and what it called is cancelled too. Durable when it resolves.
+   * Cancels the task: its code sees no further answers, and what it called is cancelled too. Durable when it resolves. A task that has ended
+   * stays as it is.
    * @example await handle.cancel('the customer left')
    */
   async cancel(reason = 'cancelled by its caller'): Promise<void> {
@@ -118,6 +119,7 @@ export class TaskHandle<Output = unknown> {
    * show(await handle.state())                 // { phase: 'paying' }
    */
   async state(): Promise<unknown> {
+    this.#assertId()
     return (await readTaskState(this.#options.bus, this.id))?.state
   }
 
@@ -146,6 +148,7 @@ export class TaskHandle<Output = unknown> {
 
   /** From the request on: other requests of a thread share its correlation. */
   async *#items(): AsyncGenerator<FeedItem> {
+    this.#assertId()
     let isBegun = false
     for await (const item of this.#options.feed.read(this.correlation)) {
       if (!isBegun) {
@@ -158,7 +161,8 @@ export class TaskHandle<Output = unknown> {
     }
   }
 
-  #ending(): Promise<CloudEvent> {
+  async #ending(): Promise<CloudEvent> {
+    this.#assertId()
     this.#end ??= this.#options.answers.find(this.id).catch(error => {
       this.#end = undefined
       throw error
@@ -185,7 +189,13 @@ export class TaskHandle<Output = unknown> {
       })
   }
 
+  #assertId() {
+    if (!isTaskId(this.id))
+      throw new TidingsError('E_REQUEST_INVALID', `"${this.id}" is not the id of a task: pass the id of a handle`)
+  }
+
   async #programName(): Promise<string> {
+    this.#assertId()
     return (this.#program ??= (await findTask(this.#options.bus, this.id)).request.target!)
   }
 

@@ -38,7 +38,7 @@ export function program(): Command {
     .description('ask an agent or workflow, and show its answer as it comes')
     .option('--thread <name>', 'continue the conversation of this name')
     .option('--key <key>', 'idempotency key: a second request with this key is the same request')
-    .option('--deadline <duration>', 'do not begin later than this from now')
+    .option('--deadline <duration>', 'cancel the task if it has not ended by then, from now')
     .addHelpText('after', askHelp)
   add(root, 'publish <type> [json]', async () => (await import('./publish.ts')).publishCommand)
     .description('publish an event')

@@ -1,8 +1,10 @@
+import type { LanguageModelV4 } from '@ai-sdk/provider'
 import { TidingsError } from '../errors.ts'
 import type { AnyEventType } from '../event.ts'
 import type { Agent } from '../agents/agent.ts'
 import { redactor, type Redaction, type Redactor } from '../bus/redact.ts'
-import { model as modelOf, type Model } from '../models/model.ts'
+import type { Model } from '../models/model.ts'
+import { oneForEachName } from '../models/shared-names.ts'
 import { defaultBudget, type Budget } from '../tasks/budget.ts'
 import { aDuration, aFlag, aList, aNumber, aText, checkOptions, optionsOf, type Check } from '../options.ts'
 import type { Duration } from '../tasks/duration.ts'
@@ -121,7 +123,7 @@ export function app(options: AppOptions): App {
     // Tasks redact their events and state by the rules of the app.
     programs: [...agents, ...workflows].map(({ definition }) => ({ ...definition, redactor: rules })),
     tools: use.filter(member => member.kind === 'tool'),
-    models: modelsOf(use),
+    models: modelsOf(name, use),
     triggers: use.filter(member => member.kind === 'trigger'),
     events: [
       ...new Set([
@@ -137,9 +139,8 @@ export function app(options: AppOptions): App {
 }
 
 /** The models in `use`, and those of the agents. */
-function modelsOf(use: readonly AppMember[]): Model[] {
+function modelsOf(name: string, use: readonly AppMember[]): Model[] {
   const declared = use.filter(member => member.kind === 'model')
   const needed = use.flatMap(member => (member.kind === 'agent' && member.needs ? [member.needs.model] : []))
-  const models = needed.map(model => ('kind' in model ? (model as Model) : modelOf(model)))
-  return [...Map.groupBy([...declared, ...models], ({ name }) => name).values()].map(([first]) => first!)
+  return oneForEachName(name, [...declared, ...(needed as (Model | LanguageModelV4)[])])
 }

@@ -82,7 +82,7 @@ async function decideUndo(decided: DecidedTurn, fault: ErrorData): Promise<Decid
 async function encodeTurn(bus: Bus, decided: DecidedTurn, builder: TurnBuilder, applyPolicy: ApplyPolicy) {
   const { task, embedded, expired, engineAnswers, recordSpending } = decided
   const stillOpen = task.cancelCalls(embedded, expired, builder)
-  const wake = wakeFor(stillOpen, builder)
+  const wake = wakeFor(task, stillOpen, builder)
   const open = stillOpen.length + builder.calls.length
   if (!builder.end && open > maxOpenCalls)
     throw new TidingsError('E_TURN_TOO_LARGE', `the task would have ${open} open calls; the limit is ${maxOpenCalls}`)

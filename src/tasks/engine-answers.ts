@@ -16,6 +16,15 @@ export function expiredAnswer({ id, type, target, until }: OpenCall, task: TaskI
   return engineEvent(task, now, draft)
 }
 
+/** Cancels a task that was asked from outside when its deadline passes. No task receives it as a delivery: it has no target. */
+export function deadlineCancellation(task: TaskIdentity, version: number, now: number): CloudEvent {
+  const id = `${turnId(task.task, version)}:deadline`
+  const data = { reason: deadlinePassed }
+  return engineEvent(task, now, { id, type: 'agent.cancel', subject: task.task, causationid: task.start.id, data })
+}
+
+export const deadlinePassed = 'its deadline passed'
+
 export const refusedType = 'task.refused'
 
 /** Tells a task that can compensate that its turn was refused. The task then undoes its earlier steps and fails. */

@@ -132,12 +132,12 @@ const second = 1_000
 const hour = 3_600_000
 
 /**
- * When to wake the task after this turn: when its first wait times out, null if no wait has a timeout. A time that is more than an
+ * When to wake the task after this turn: when its first wait times out or its deadline passes, null for never. A time that is more than an
  * hour away is rounded up to a second, so that calls in quick succession keep the same wake-up and need no new index entry.
  */
-export function wakeFor(stillOpen: readonly OpenCall[], builder: TurnBuilder): number | null {
+export function wakeFor(task: Task, stillOpen: readonly OpenCall[], builder: TurnBuilder): number | null {
   if (builder.end) return null
-  let next: number | null = null
+  let next: number | null = task.deadline
   const consider = (until: number | null) => {
     if (until !== null && (next === null || until < next)) next = until
   }
@@ -165,8 +165,8 @@ export function lateDraft(task: string, delivered: CloudEvent): Draft {
   }
 }
 
-/** The answer to a start whose task was cancelled before it arrived; undefined if no caller waits. */
-export function cancelledDraft(program: ProgramDefinition, start: CloudEvent): Draft | undefined {
+/** The answer to a start whose task does not begin; undefined if no caller waits. */
+export function cancelledDraft(program: ProgramDefinition, start: CloudEvent, why: string): Draft | undefined {
   if (start.replyto === undefined) return undefined
   return {
     id: resultId(start.id),
@@ -177,7 +177,7 @@ export function cancelledDraft(program: ProgramDefinition, start: CloudEvent): D
     target: start.replyto,
     call: start.call ?? start.id,
     hops: start.hops + 1,
-    data: { program: program.name, reason: 'the task was cancelled before it started' },
+    data: { program: program.name, reason: why },
   }
 }
 

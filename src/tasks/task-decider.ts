@@ -8,7 +8,8 @@ import { TidingsError } from '../errors.ts'
 import { messageType } from './asked.ts'
 import { composeTurn } from './compose.ts'
 import { EffectPolicies } from './effects.ts'
-import { expiredAnswer } from './engine-answers.ts'
+import { deadlineOfAsk } from './asked.ts'
+import { deadlineCancellation, deadlinePassed, expiredAnswer } from './engine-answers.ts'
 import type { EngineOptions } from './engine.ts'
 import type { TaskInbox, TaskInput } from './inbox.ts'
 import { TaskLoader, tombstone } from './load.ts'
@@ -92,8 +93,7 @@ export class TaskDecider {
     let task = this.#cachedTasks.get(inbox.task)
     // An answer to a turn after the cached one, or a wake-up that the cached task does not expect: another worker decided a turn.
     const isStale = task
-      ? batch.some(input => this.#classifyInput(task, input) === 'early') ||
-        (woken && task.expired(now, () => false).length === 0)
+      ? batch.some(input => this.#classifyInput(task, input) === 'early') || (woken && !isDue(task, now))
       : woken || inbox.conflicts > 0 || !batch.every(isFirstStart)
     if (isStale) {
       const isCancelled = batch.some(({ event }) => event.type === 'agent.cancel')
@@ -110,8 +110,9 @@ export class TaskDecider {
       for (const { shared } of inputs) shared.acknowledge(inbox.task, outcome)
       return
     }
-    const expired = woken && task && !task.end ? task.expired(now, id => inbox.hasAnswer(id)) : []
-    if (inputs.length === 0 && expired.length === 0) {
+    const dueTask = woken && !task?.end ? task : undefined
+    const expired = dueTask?.expired(now, id => inbox.hasAnswer(id)) ?? []
+    if (inputs.length === 0 && expired.length === 0 && !(dueTask && isOverdue(dueTask, now))) {
       if (task) this.#cachedTasks.add(task)
       return
     }
@@ -157,10 +158,17 @@ export class TaskDecider {
     if (kind === 'accept' && !isAnsweredBy(accepted, input) && (task || (await shouldStart(this.#bus, id, input))))
       return true
     if (kind === 'late') await this.#bus.publish(lateDraft(id, await this.#bus.resolve(event)))
-    const cancelled = kind === 'reject' && cancelledDraft(this.#programs.newest.get(program!)!, event)
+    const why = kind === 'reject' ? 'the task was cancelled before it started' : this.#expiry(task, input)
+    const cancelled = why !== undefined && cancelledDraft(this.#programs.newest.get(program!)!, event, why)
     if (cancelled) await this.#bus.publish(cancelled)
     if (kind !== 'forward' || !(await this.#forwardToSuccessor(id, [input]))) shared.acknowledge(id)
     return false
+  }
+
+  /** Why a request from outside does not begin its task; undefined if its deadline has not passed. */
+  #expiry(task: Task | undefined, { event, program }: TaskInput): string | undefined {
+    const deadline = task || program === undefined ? null : deadlineOfAsk(event)
+    return deadline === null || deadline > this.#now() ? undefined : `${deadlinePassed} before it started`
   }
 
   /** The task that these inputs start. Undefined, with the inputs acknowledged, if none may start. */
@@ -206,9 +214,11 @@ export class TaskDecider {
     const expiries = expired
       .filter(call => !inputs.some(({ event }) => event.call === call.id))
       .map(call => expiredAnswer(call, identity, now))
+    const version = deciding.head + 1
+    if (deciding.head > 0 && isOverdue(deciding, now)) expiries.push(deadlineCancellation(identity, version, now))
     const embedded = [...inputs.map(({ event }) => event), ...expiries]
     const seen = await Promise.all(embedded.map(event => this.#bus.resolve(event)))
-    const decided = new TurnBuilder({ identity, version: deciding.head + 1, inputs: embedded, now })
+    const decided = new TurnBuilder({ identity, version, inputs: embedded, now })
     using trace = new TurnTrace({
       system: this.#bus.name,
       traced: identity,
@@ -273,3 +283,6 @@ export class TaskDecider {
     this.#cachedTasks.add(task)
   }
 }
+
+const isOverdue = (task: Task, now: number) => task.deadline !== null && task.deadline <= now
+const isDue = (task: Task, now: number) => isOverdue(task, now) || task.expired(now, () => false).length > 0

@@ -25,6 +25,7 @@ import {
   type Turn,
 } from './program.ts'
 import { openCall, type OpenCall, type TaskIdentity, type TurnBuilder } from './turn.ts'
+import { deadlineOfAsk } from './asked.ts'
 
 const snapshotTurns = 64
 
@@ -173,6 +174,11 @@ export class Task {
   /** Calls that timed out, except those whose answer is in the inbox. */
   expired(now: number, isAtHand: (call: string) => boolean): OpenCall[] {
     return [...this.open.values()].filter(({ id, until }) => until !== null && until <= now && !isAtHand(id))
+  }
+
+  /** When the runtime cancels the task, in ms since the epoch; null for never, and while it undoes its steps. */
+  get deadline(): number | null {
+    return this.machine.isCompensating ? null : deadlineOfAsk(this.identity.start)
   }
 
   /** Whether to store a snapshot after the next turn: often enough to bound the fold, never more bytes than the turns. */

@@ -71,6 +71,27 @@ describe('time', () => {
     expect(world.now.toISOString()).toBe('2026-01-01T00:00:00.000Z')
   })
 
+  it('ends what was asked at its deadline, and a workflow undoes its steps', async () => {
+    const undone: unknown[] = []
+    const book = tool('book', { description: 'Books.', input: z.object({ order: z.string() }), run: () => 'booked' })
+    const unbook = tool('unbook', {
+      description: 'Undoes.',
+      input: z.object({ order: z.string() }),
+      run: input => undone.push(input),
+    })
+    const trip = workflow('trip', { input: z.object({ order: z.string() }), within: '90d' })
+      .call('booked', book, s => ({ order: s.event.order }), {
+        undo: { target: unbook, input: s => ({ order: s.event.order }) },
+      })
+      .wait('30d')
+      .complete(() => null)
+    await using world = await testApp(app({ use: [book, unbook, trip] }))
+    const handle = await world.ask(trip, { order: 'A1' }, { deadline: '10d' })
+    await expect(handle.result()).rejects.toThrow('E_TASK_CANCELLED: its deadline passed')
+    expect(world.now.toISOString()).toBe('2026-01-11T00:00:00.000Z')
+    expect(undone).toEqual([{ order: 'A1' }])
+  })
+
   it('lets a test go on before it passes', async () => {
     await using world = await testApp(shop)
     await world.publish(placed, { order: 'A1', total: 12 })
@@ -156,6 +177,15 @@ describe('steps', () => {
     await world.publish(placed, { order: 'A1', total: 12 })
     await world.expect('agent.task.completed', { output: { euros: 24 } })
     expect(world.now.toISOString()).toBe('2026-01-01T03:00:00.000Z')
+  })
+
+  it('are named if a stub replaced nothing and the real step ran', async () => {
+    const world = await testApp(app({ use: [clerk] }), { steps: { 'fetch rates': () => 2 } })
+    await world.publish(placed, { order: 'A1', total: 12 })
+    await world.expect('agent.task.failed')
+    await expect(world.stop()).rejects.toThrow(
+      'no step "fetch rates" ran, so `steps` replaced nothing by it, and these steps ran as they are: "fetch rate"; did you mean "fetch rate"?',
+    )
   })
 
   it('are answered by name in a scenario', async () => {

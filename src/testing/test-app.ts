@@ -13,8 +13,6 @@ import { start, type RunningApp } from '../runtime/start.ts'
 import { didYouMean } from '../suggest.ts'
 import { answerApproval } from '../tasks/approval-answer.ts'
 import { PendingApprovals } from '../tasks/approval-list.ts'
-import type { Machine } from '../tasks/program.ts'
-import type { StepContext } from '../tasks/steps.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import type { AnyTool, ToolContext } from '../tools/tool.ts'
 import { offlineProvider } from '../models/offline/language-model.ts'
@@ -22,6 +20,7 @@ import { summarizeEvent } from '../trace/summarize.ts'
 import { MemoryDriver } from './memory/driver.ts'
 import { MemoryLog } from './memory/log.ts'
 import { answersOf, fail, scriptedModel, type ModelScript } from './scripted-model.ts'
+import { StepStubs, type Steps } from './step-stubs.ts'
 import { subset } from './subset.ts'
 import { timeText, VirtualClock, VirtualTime } from './virtual-time.ts'
 
@@ -32,7 +31,7 @@ export interface TestAppOptions {
   /** Functions that run instead of tools, by name. Checks, approval and retries of the tool stay. Other tools run as they are. */
   tools?: Readonly<Record<string, ToolStub>>
   /** Functions that run instead of inline steps (`ctx.step`), by the name of the step. Other steps run as they are. */
-  steps?: Readonly<Record<string, (context: StepContext) => unknown>>
+  steps?: Steps
   /** The time at which the app starts. Default: the beginning of 2026, UTC. */
   now?: Date | string | number
   /** How long a tool may run in real time before a wait fails. Default: four seconds. */
@@ -83,11 +82,20 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
   process.env.TIDINGS_LOG_LEVEL ??= 'silent'
   const clock = new VirtualClock(new Date(options.now ?? defaultNow).getTime())
   const log = new MemoryLog({ clock })
-  const running = await start(withFakes(app, options), {
+  const steps = new StepStubs(options.steps ?? {})
+  const running = await start(withFakes(app, options, steps), {
     driver: new MemoryDriver(log),
     only: ['agents', 'tools', 'models'],
   })
-  return new TestApp(running, clock, new VirtualTime(log, clock, options.stallTimeoutMs ?? defaultStallTimeoutMs))
+  const time = new VirtualTime(log, clock, options.stallTimeoutMs ?? defaultStallTimeoutMs)
+  return new TestApp({ running, clock, time, steps })
+}
+
+interface TestAppParts {
+  readonly running: RunningApp
+  readonly clock: VirtualClock
+  readonly time: VirtualTime
+  readonly steps: StepStubs
 }
 
 /** An app under test, and what may happen to it. `testApp` starts one. */
@@ -98,13 +106,16 @@ export class TestApp {
   readonly #time: VirtualTime
   readonly #events: CloudEvent[] = []
   readonly #expected = new Set<string>()
+  readonly #steps: StepStubs
   readonly #approvals = new PendingApprovals()
   #cursor = beginning
+  #hasFailed = false
 
-  constructor(running: RunningApp, clock: VirtualClock, time: VirtualTime) {
+  constructor({ running, clock, time, steps }: TestAppParts) {
     this.running = running
     this.#clock = clock
     this.#time = time
+    this.#steps = steps
   }
 
   /** The time in the app. */
@@ -237,10 +248,13 @@ export class TestApp {
 
   /**
    * Stops the app. `await using` does it at the end of the test.
+   * @throws AssertionError for a stub in `steps` that replaced nothing while other steps ran as they are, such as a misspelt one
    * @example await world.stop()
    */
   async stop(): Promise<void> {
     await this.running.stop()
+    const { problem } = this.#steps
+    if (problem !== undefined && !this.#hasFailed) throw new AssertionError({ message: problem })
   }
 
   /**
@@ -274,10 +288,12 @@ export class TestApp {
       skipMs: milliseconds(within),
       fail: async why => {
         await this.#read()
+        this.#hasFailed = true
         const waited =
           this.#clock.now() > started ? ` between ${timeText(started)} and ${timeText(this.#clock.now())}` : ''
         const lines = [`${what} did not come${waited}: ${why}`, 'What happened:', ...this.#newest()]
-        return new AssertionError({ message: [...lines, ...(await this.#deferred())].join('\n') })
+        const notes = [...(await this.#deferred()), ...(this.#steps.problem === undefined ? [] : [this.#steps.problem])]
+        return new AssertionError({ message: [...lines, ...notes].join('\n') })
       },
     })
   }
@@ -316,20 +332,8 @@ const nameOf = (type: string | AnyEventType) => (typeof type === 'string' ? type
 const hasFields = (data: unknown, wanted: unknown) =>
   wanted === undefined || isDeepStrictEqual(subset(data, wanted), wanted)
 
-/** The same machine, which finds the functions of the test in place of its own steps. */
-function withSteps(machine: Machine, stubs: Required<TestAppOptions>['steps']): Machine {
-  const own = machine.step?.bind(machine)
-  if (own)
-    machine.step = call => {
-      const step = own(call)
-      const run = step && Object.hasOwn(stubs, step.name) ? stubs[step.name] : undefined
-      return run ? { ...step!, run } : step
-    }
-  return machine
-}
-
 /** The app with fake models, tools and steps. Rates are by the clock of the machine, so they do not apply. */
-function withFakes(app: App, { model, tools: stubs = {}, steps = {} }: TestAppOptions): App {
+function withFakes(app: App, { model, tools: stubs = {} }: TestAppOptions, steps: StepStubs): App {
   const answer = model && answersOf(model)
   const hosted = new Map<string, AnyTool>(app.tools.map(tool => [tool.name, tool]))
   for (const { needs } of app.agents)
@@ -349,7 +353,7 @@ function withFakes(app: App, { model, tools: stubs = {}, steps = {} }: TestAppOp
     ...app,
     programs: app.programs.map(program => ({
       ...program,
-      machine: (...args) => withSteps(program.machine(...args), steps),
+      machine: (...args) => steps.applyTo(program.machine(...args)),
     })),
     tools: [...hosted.values()].map(tool => {
       const { rate: _, blocking: __, ...kept } = tool.options

@@ -57,7 +57,7 @@ onEveryBus(world => {
   it('a chain ends when the call that began it expires', async () => {
     const caller = agent('caller', {
       on: 'go',
-      run: ctx => ctx.call(relay, { left: 1_000 }, { within: 300 }).catch(error => error.code),
+      run: ctx => ctx.call(relay, { left: 1_000 }, { within: 1_000 }).catch(error => error.code),
     })
     const { bus } = await (await world()).worker({ use: [caller, relay] })
     const { correlationid } = await bus.publish({ type: 'go', data: null })
