@@ -78,7 +78,7 @@ onEveryBus(world => {
       expect((await call('/approvals', 'b-token')).body).toEqual({ approvals: [] })
     })
 
-    it('an answer is refused with the status that says why', async () => {
+    it('an answer is refused with the status of its reason', async () => {
       const { call, post, begin } = await open(await world())
       const { request } = await begin('sale.wanted')
       const { hash } = request.data

@@ -76,7 +76,7 @@ onEveryBus(world => {
       expect(output(await end())).toEqual({ decision: { approved: false, by: 'ann', at: data.at } })
     })
 
-    it('gets an expiry if nobody answers in time, after which answers are refused', async () => {
+    it('expires if there is no answer in time, and later answers are refused', async () => {
       const { bus, request, end } = await begin('draft.urgent')
       expect(output(await end())).toBe('E_CALL_EXPIRED')
       expect(await codeOf(answerRequest(bus, 'grant', request))).toBe('E_APPROVAL_OVER')

@@ -53,7 +53,7 @@ onEveryBus(world => {
     await expect(cancelled.result({ within: '10s' })).rejects.toThrow('E_TASK_CANCELLED: changed my mind')
   })
 
-  it('says that a task has not ended, and gives the result later, to another process too', async () => {
+  it('reports that a task has not ended, and gives the result later, to another process too', async () => {
     const { use, slow, open } = gated()
     const created = await world()
     const worker = await created.worker({ use })

@@ -294,7 +294,7 @@ onEveryBus(world => {
   })
 
   describe('a parked task, whose code no longer fits its journal', () => {
-    it('continues from before the mismatch, and the parked one is cancelled by hand', async () => {
+    it('continues from before the mismatch, and the parked one is cancelled with a command', async () => {
       const hold = held('hold')
       const note = tool('note', { description: '', input: any, run: text => `noted ${text}` })
       const version = (second: string) =>

@@ -320,7 +320,7 @@ onEveryBus(world => {
       expect(await collect(worker.bus.driver.listDeferred())).toEqual([])
     })
 
-    it('two that subscribe to the ends of tasks do not start each other without end', async () => {
+    it('two that subscribe to the ends of tasks do not start each other forever', async () => {
       const log = await world()
       const watch = (name: string) => agent(name, { on: 'agent.task.*', run: () => null })
       const worker = await log.worker({

@@ -30,7 +30,7 @@ async function running(place: World['place'], roles: string) {
   let printed = ''
   child.stdout.setEncoding('utf8').on('data', text => (printed += text))
   child.stderr.setEncoding('utf8').on('data', text => (printed += text))
-  await until(() => printed.includes('"ready"'), { within: 20_000, what: `${roles} to run` })
+  await until(() => printed.includes('"ready"'), { within: 60_000, what: `${roles} to run` })
   const { addresses } = JSON.parse(printed.split('\n')[0]!) as { addresses: string[] }
   const stop = async () => {
     child.kill('SIGTERM')
@@ -73,7 +73,7 @@ interface TraceRecord {
 
 onEveryBus(world => {
   test('a mail through twelve agents and fifteen model calls is one tree, in the exported trace too, and replays turn for turn', {
-    timeout: 60_000,
+    timeout: 150_000,
   }, async () => {
     vi.stubEnv('TIDINGS_PORT', '0')
     vi.stubEnv('TIDINGS_SMTP_PORT', '0')

@@ -26,7 +26,7 @@ const order = workflow('order', { key: [by(placed, o => o.order), by(paid, p => 
   })
   .complete(() => 'paid')
 
-test('an order that nobody pays expires after a month', async () => {
+test('an unpaid order expires after a month', async () => {
   await using world = await testApp(app({ use: [order] }))
   await world.publish(placed, { order: 'A1' })
   await world.expect('order.expired', { order: 'A1' })

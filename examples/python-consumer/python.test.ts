@@ -74,7 +74,7 @@ await describePython('a Python worker', () =>
       await worker.ended
     })
 
-    it('reads and writes what lies in blobs', async () => {
+    it('reads and writes data in blobs', async () => {
       const bus = fresh()
       const { held, url } = await hook()
       const running = await agents(bus)
@@ -174,7 +174,7 @@ await describePython('a Python worker', () =>
       expect(started).toEqual([])
     })
 
-    it('passes over what is no event, once', async () => {
+    it('skips messages that are not events, and reports each once', async () => {
       const bus = fresh()
       const running = await agents(bus)
       const request = createEvent({ type: 'tool.invoke', target: 'table.sum', data: { input: {} } })
@@ -212,7 +212,7 @@ await describePython('a Python worker', () =>
       expect(worker.running()).toBe(true)
     })
 
-    it('drops what nobody waits for any more', async () => {
+    it('drops requests that no caller is waiting for', async () => {
       const bus = fresh()
       const running = await agents(bus)
       const expired = await asked(running, 'hasty', { csv: 'n\n1\n', column: 'n' })
@@ -279,7 +279,7 @@ await describePython('a Python worker', () =>
       expect((await task).data).toMatchObject({ output: { sum: 1 } })
     })
 
-    it('shares a group with workers in TypeScript, whoever made it', async () => {
+    it('shares a group with workers in TypeScript, whichever created it', async () => {
       const input = z.object({ csv: z.string(), column: z.string() })
       const twin = app({
         name: 'twin',

@@ -90,7 +90,7 @@ test('more than a dozen calls go to five agents, two workflows and their tools',
   expect(types).toEqual(expect.arrayContaining(['tool.invoke library.search', 'tool.invoke library.read']))
 })
 
-test('a person is asked about the very draft that goes out, and is named in it', async () => {
+test('a person approves the exact draft that is published, and the report names them', async () => {
   const { asked, report } = await ask(offlineModel(), question)
   expect(asked).toEqual([{ question, draft: expect.stringContaining(truth), unanswered: [] }])
   expect(report.markdown).toContain('The lamp of the lighthouse turns once in thirty seconds. [1]')
@@ -98,13 +98,13 @@ test('a person is asked about the very draft that goes out, and is named in it',
   expect(report.markdown).not.toContain('not certain')
 })
 
-test('what the person does not want goes nowhere', async () => {
+test('a rejected draft is not published', async () => {
   const { types, report } = await ask(offlineModel(), question, 'deny')
   expect(report).toEqual({ question, error: { code: 'E_APPROVAL_DENIED', message: 'denied by ann' } })
   expect(types.filter(type => type.startsWith('report.'))).toEqual(['report.withheld'])
 })
 
-test('nobody is asked about a report that claims nothing', async () => {
+test('a report without claims needs no approval', async () => {
   const { types, asked, report } = await ask(offlineModel(), 'What is the airspeed velocity of an unladen swallow?')
   expect(asked).toEqual([])
   expect(types).not.toContain('agent.invoke writer')
@@ -120,7 +120,7 @@ test('a report that holds only some words of the question says that it may be ab
   expect(report.markdown).toContain('turns once in thirty seconds. [1]')
 })
 
-test('a model that invents is told so, and does not get through', async () => {
+test('an invented claim is returned to the model and not published', async () => {
   const writer = withText(/You write a report/, () => `## Short answer\n\n${truth}\n\n${invented}`)
   const { report } = await ask(writer, question)
   expect(report.markdown).toContain('turns once in thirty seconds. [1]')
@@ -129,14 +129,14 @@ test('a model that invents is told so, and does not get through', async () => {
   expect(writer.asked[1]).toContain('Removed, since it does not stand in lamp.md#1')
 })
 
-test('a writer who mends a draft to nothing loses nothing of it', async () => {
+test('a writer that fixes a draft down to nothing keeps the earlier text', async () => {
   const writer = withText(/You write a report/, times => (times === 1 ? `${truth}\n\n${invented}` : invented))
   const { asked, report } = await ask(writer, question)
   expect(asked).toMatchObject([{ draft: truth }])
   expect(report.markdown).toContain('turns once in thirty seconds. [1]')
 })
 
-test('of a draft of which nothing stands nobody is asked', async () => {
+test('a draft without any supported sentence is not sent for approval', async () => {
   const { asked, report } = await ask(
     withText(/You write a report/, () => invented),
     question,
@@ -145,7 +145,7 @@ test('of a draft of which nothing stands nobody is asked', async () => {
   expect(report.answered).toBe(false)
 })
 
-test('a reviewer who is never content sends it back twice', async () => {
+test('a reviewer that is never satisfied returns the draft twice', async () => {
   const reviewer = withText(/You review a draft/, () => '{"approved":false,"remarks":["Say more."]}')
   const { types, report } = await ask(reviewer, question)
   expect(report.answered).toBe(true)
@@ -153,7 +153,7 @@ test('a reviewer who is never content sends it back twice', async () => {
   expect(types.filter(type => type === 'agent.invoke writer')).toHaveLength(3)
 })
 
-test('a researcher who invents everything leaves the question unanswered', async () => {
+test('a researcher that invents everything leaves the question unanswered', async () => {
   const { report } = await ask(
     withText(/You look up one part/, () => invented),
     question,

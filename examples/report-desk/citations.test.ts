@@ -11,13 +11,13 @@ const read = (id: string) => passages.get(id)
 const check = (draft: string) => checkCitations(draft, read)
 const kept = (draft: string) => check(draft).sections.flatMap(({ statements }) => statements)
 
-test('a sentence stays that stands in the passage, white space and emphasis apart', () => {
+test('a sentence that is in the passage stays, apart from white space and emphasis', () => {
   expect(kept('Clocks go forward in *spring*, at two in the morning. [a.md#1]')).toEqual([
     { text: 'Clocks go forward in *spring*, at two in the morning.', citations: ['a.md#1'] },
   ])
 })
 
-test('a sentence goes that was changed, cites the wrong passage, an unknown one, or nothing', () => {
+test('a sentence is removed if it was changed, or cites a wrong or unknown passage or none', () => {
   const { sections, dropped } = check(`
 Clocks go backward in spring, at two in the morning. [a.md#1]
 
@@ -34,7 +34,7 @@ Clocks go forward in spring, at two in the morning. [b c/d.md#2]
   ])
 })
 
-test('of several sentences and several citations those stay that hold', () => {
+test('of several sentences and citations, the supported ones stay', () => {
   expect(
     kept(
       '1. It is magic. Nights get shorter then. [a.md#1] [b c/d.md#2]. "Birds fly south before the winter" [b c/d.md#2]',
@@ -51,7 +51,7 @@ test('a few words, or a piece of a word, prove nothing', () => {
   expect(stands('Nights get shorter the', passages.get('a.md#1')!)).toBe(false)
 })
 
-test('headings stay only over what stays; to find nothing is no claim', () => {
+test('a heading stays only with its text; finding nothing is not a claim', () => {
   const { sections, dropped } = check(
     `# Title\n\n## Clocks\nNights get shorter then. [a.md#1]\n\n## Birds\n\n${notFound}`,
   )
@@ -59,14 +59,14 @@ test('headings stay only over what stays; to find nothing is no claim', () => {
   expect(dropped).toEqual([])
 })
 
-test('that the writer is not sure is a mark of the draft, and no statement', () => {
+test('the uncertainty of the writer is a flag of the draft, not a sentence', () => {
   const { sections, dropped, unsure: isUnsure } = check(`# Title\n\n${unsure}\n\nNights get shorter then. [a.md#1]`)
   expect([sections.length, dropped, isUnsure]).toEqual([1, [], true])
   expect(check(draftOf(sections, true))).toEqual({ sections, dropped: [], unsure: true })
   expect(draftOf([], true)).toBe('')
 })
 
-test('whatever is written, only what stands in a passage comes through, and it comes through again', () => {
+test('only sentences of a passage pass the check, and they pass it a second time', () => {
   const truths = ['Clocks go forward in spring, at two in the morning. [a.md#1]', 'Nights get shorter then. [a.md#1]']
   const draft = fc
     .array(fc.oneof(fc.constantFrom(...truths, '## Part', '', '- ', '[a.md#1]', '[x#1]', '['), fc.string(), fc.lorem()))
@@ -82,7 +82,7 @@ test('whatever is written, only what stands in a passage comes through, and it c
   )
 })
 
-test('what is true comes through, whatever stands around it', () => {
+test('a true sentence passes, whatever is around it', () => {
   const noise = fc.lorem({ mode: 'sentences', maxCount: 3 })
   fc.assert(
     fc.property(noise, noise, (before, after) => {

@@ -35,7 +35,7 @@ async function office() {
   return { bus, editor, screen, eventsOf, asked, write }
 }
 
-test('drafts come one after the other, also those from before; an answer is about the one that is shown', async () => {
+test('drafts are shown one at a time, earlier ones too; an answer applies to the one that is shown', async () => {
   const { bus, editor, screen, eventsOf, asked, write } = await office()
   await write('First?', Array.from({ length: 15 }, (_, i) => `line ${i}`).join('\n'))
   const [first] = await asked(1)
@@ -64,7 +64,7 @@ test('drafts come one after the other, also those from before; an answer is abou
   expect(screen.at(-1)).toBe('nothing waits for your approval')
 })
 
-test('what was answered elsewhere goes from the screen, or is refused with a reason', async () => {
+test('a request that was answered elsewhere leaves the screen, or the answer is refused with a reason', async () => {
   const { bus, editor, screen, eventsOf, asked, write } = await office()
   for (const question of ['First?', 'Second?', 'Third?']) await write(question, 'A draft.')
   const [first, second, third] = (await asked(3)).map(({ id, data }) => [id, data.hash] as const)
@@ -83,7 +83,7 @@ test('what was answered elsewhere goes from the screen, or is refused with a rea
   expect(await eventsOf('approval.granted')).toHaveLength(2)
 })
 
-test('what nobody waits for any more is not shown', async () => {
+test('a request that no task is waiting for is not shown', async () => {
   const { bus, editor, screen, asked, write, eventsOf } = await office()
   const { correlationid } = await write('First?', 'A draft.')
   const [{ id }] = (await asked(1)) as [Asked]

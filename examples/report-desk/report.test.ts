@@ -37,7 +37,7 @@ test('passages are numbered as they are cited, and what a sentence announces fol
   expect(readFileSync(files.markdown, 'utf8')).toBe(markdown)
 })
 
-test('the page holds no markup of others', () => {
+test('the page contains no markup from sources', () => {
   const text = 'See [more](javascript:alert(1)) <img src=x onerror=alert(1)> here.'
   const { files } = write([{ text, citations: ['a.md#1'] }], '<script>alert(1)</script>')
   const html = readFileSync(files.html, 'utf8')
@@ -45,7 +45,7 @@ test('the page holds no markup of others', () => {
   expect(html).toContain('&lt;script&gt;')
 })
 
-test('without sources it says so', () => {
+test('a report without sources says so', () => {
   const { answered, markdown } = writeReport(
     { question: 'Why?', sections: [], unanswered: ['Why?', 'because'], model: 'test' },
     read,

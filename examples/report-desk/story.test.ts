@@ -85,7 +85,7 @@ async function reportOf(question: string) {
   }
 }
 
-test('a question becomes a report whose every sentence stands in the file it names', { timeout }, async () => {
+test('every sentence of the report is in the file that it names', { timeout }, async () => {
   const { report, page, output } = await reportOf('How often does the lamp of the lighthouse turn?')
   expect(report).toContain('The lamp of the lighthouse turns once in thirty seconds.')
   expectQuoted(report, docs)
@@ -94,13 +94,13 @@ test('a question becomes a report whose every sentence stands in the file it nam
     expect(output).toContain(agent)
 })
 
-test('what the documents do not answer is said, not invented', { timeout }, async () => {
+test('a question that the documents do not answer is reported, not invented', { timeout }, async () => {
   const { report } = await reportOf('What is the airspeed velocity of an unladen swallow?')
   expect(report).toContain('The documents do not answer this question.')
   expect(quotationsIn(report)).toEqual([])
 })
 
-test('a folder of a user is read whatever its files are called, and what is not read is named', {
+test('a folder of the user is read whatever its files are called, and skipped files are reported', {
   timeout,
 }, async () => {
   writeFileSync(join(docs, 'history.md'), 'The harbour was built by fishermen in 1820.\n')
@@ -130,7 +130,7 @@ test('a desk that was killed goes on with the question when it starts again', { 
   expect(report).toMatch(/horn of the lighthouse every two minutes: \[1\]\n\n- one long blast\n- two/)
 })
 
-test('an auditor in another process sees what happens; nobody else is told of it', { timeout }, async () => {
+test('an auditor in another process sees all events; other processes do not', { timeout }, async () => {
   const first = desk()
   await first.said(/reports/)
   // Of documents of one's own nothing is known that could be suggested.
@@ -166,7 +166,7 @@ testOnTerminal('whoever sits at the terminal is shown the draft, and says whethe
   expect(await story.ended).toBe(0)
 })
 
-test('what it cannot do is refused with a reason', { timeout }, async () => {
+test('an impossible request is refused with a reason', { timeout }, async () => {
   const refusals = [
     [['--once'], '--once needs --ask'],
     [['--ask', ' '], '--ask needs a question'],

@@ -8,7 +8,7 @@ import { members } from './members.ts'
 import { answerAll, quotationsIn } from './sample.ts'
 import { suggestion } from './suggestion.ts'
 
-test('the question that the desk suggests is answered as a whole, out of the document that it is about', async () => {
+test('the suggested question is fully answered from its own document', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'report-desk-'))
   const library = new Library(join(folder, 'library.sqlite'))
   onTestFinished(() => {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { createEvent, type Draft } from '../../src/event.ts'
 import { Live } from './terminal.ts'
 
-test('what a person is asked, is reminded of and says has a line, which steers no terminal', () => {
+test('requests, reminders and answers are printed as one line each, without control characters', () => {
   const live = new Live(200)
   const call = 'c.desk:0000009:0'
   const line = (draft: Omit<Draft, 'source'>) =>

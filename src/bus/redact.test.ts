@@ -141,14 +141,14 @@ test('any text takes linear time, the worst that can be thought of too', () => {
   for (const text of texts) runInContext('redact.text(text)', Object.assign(context, { text }), { timeout: 10_000 })
 }, 60_000)
 
-test('a text that comes in pieces is said as it comes, a word later', () => {
+test('streamed text is passed on one word late', () => {
   const said: string[] = []
   const stream = new StreamRedactor(plain, text => said.push(text))
   for (const word of ['Hel', 'lo wor', 'ld, go', 'od mor', 'ning 世', '界']) stream.push(word)
   expect(said.join('')).toBe('Hello world, good morning 世界')
 })
 
-test('a word without an end is not kept for ever, and a secret without an end is not said', () => {
+test('a word without an end is not kept forever, and a secret without an end is not printed', () => {
   let said = ''
   const stream = new StreamRedactor(plain, text => (said += text))
   const blob = 'QUJD'.repeat(64 * 1024)

@@ -112,7 +112,7 @@ test('CloudEvents are taken in parseStructured, batch and binary mode', async ()
   expect(events[2]).toMatchObject({ subject: 'café', data: [1, 2] })
 })
 
-test('what only the runtime may say is refused', async () => {
+test('event types of the runtime are refused', async () => {
   const { post, stored } = await openGateway()
   const types = [
     'task.turn',
@@ -237,7 +237,7 @@ test('a page of another origin, and a name that is pointed at this machine, get 
   expect(await send({ host: 'localhost' })).toBe(202)
 })
 
-test('health tells of the log and its groups', async () => {
+test('health reports the log and its groups', async () => {
   const { url, bus } = await openGateway()
   const nothing = async () => ({ outcome: { kind: 'done' } as const })
   const filter = [{ types: ['job.made'] }]
@@ -289,7 +289,7 @@ test('while the log cannot be written a publish is 503, to be tried again, and n
   expect((await post({ type: 'a.b' })).status).toBe(202)
 })
 
-test('a port in use is an error that says which', async () => {
+test('a port in use is an error that names the port', async () => {
   const { bus, url } = await openGateway()
   const port = Number(new URL(url).port)
   await expect(start({ bus, port })).rejects.toMatchObject({

@@ -34,7 +34,7 @@ describe('time', () => {
     expect(world.now.toISOString()).toBe(expired.time)
   })
 
-  it('stands still while the app works, and as long as nobody waits', async () => {
+  it('does not move while the app works, or while no test waits', async () => {
     await using world = await testApp(shop, { now: '2030-05-01T12:00:00Z' })
     await world.publish(placed, { order: 'A1', total: 12 })
     await world.idle()
@@ -308,7 +308,7 @@ describe('what did not come', () => {
     expect(error).toMatch(/agent\.task\.failed  .*too much/)
   })
 
-  it('is not awaited without end, and the report is short', async () => {
+  it('is awaited for a bounded time, and the report is short', async () => {
     const ticker = agent('ticker', {
       on: 'go',
       async run(ctx) {

@@ -31,7 +31,7 @@ const whole: TaskDetails = {
   ],
 }
 
-test('a task is shown with whatever else its turns say of it, and with what is missing', () => {
+test('a task is shown with all other fields of its turns, and with what is missing', () => {
   const lines = renderTask(whole).map(stripVTControlCharacters)
   expect(lines).toEqual(
     expect.arrayContaining([

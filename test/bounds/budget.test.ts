@@ -135,7 +135,7 @@ onEveryBus(world => {
     expect(looks).not.toHaveBeenCalled()
   })
 
-  it('an agent that continues as itself without end is stopped', async () => {
+  it('an agent that continues as itself forever is stopped', async () => {
     const log = await world()
     const endless = agent('endless', { on: 'go', run: ctx => ctx.continueAs(null) })
     const worker = await log.worker({ use: [endless], budget: { calls: 10 } })

@@ -6,5 +6,5 @@ export default {
   find: 'return inPackage && (packageNames.test(name)',
   replace: 'return (packageNames.test(name)',
   test: 'examples/report-desk/library/library.test.ts',
-  name: 'what lies in a folder of a user',
+  name: 'every file in a folder of the user is read, or reported as skipped',
 } satisfies Control

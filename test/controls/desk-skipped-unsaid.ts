@@ -6,5 +6,5 @@ export default {
   find: 'for (const line of notRead(skipped))',
   replace: 'for (const line of notRead([]))',
   test: 'examples/report-desk/story.test.ts',
-  name: 'what is not read is named',
+  name: 'a folder of the user is read whatever its files are called, and skipped files are reported',
 } satisfies Control

@@ -6,5 +6,5 @@ export default {
   find: "'How does croner treat daylight saving time?'",
   replace: "'How does hono stream server-sent events?'",
   test: 'examples/report-desk/suggestion.test.ts',
-  name: 'the question that the desk suggests',
+  name: 'the suggested question is fully answered from its own document',
 } satisfies Control

@@ -6,5 +6,5 @@ export default {
   find: "return has('format', 'flowed') ?",
   replace: "return has('format', 'never') ?",
   test: 'src/triggers/email/flowed.test.ts',
-  name: 'a mail says whether its text flows',
+  name: 'a header marks a text as flowed',
 } satisfies Control

@@ -6,5 +6,5 @@ export default {
   find: 'const maxTags = 20_000',
   replace: 'const maxTags = 60_000',
   test: 'src/triggers/email/html.test.ts',
-  name: 'what costs more than it says is cut',
+  name: 'HTML that costs more than its size suggests is cut, and the text says so',
 } satisfies Control

@@ -6,5 +6,5 @@ export default {
   find: 'withoutEncodedSecrets(bus.redactor, { ...whole, headers })',
   replace: '{ ...whole, headers, ...(withoutEncodedSecrets.length > 9 && {}) }',
   test: 'test/redaction/holes.test.ts',
-  name: 'a mail does not say',
+  name: 'a value redacted in one part of a mail is redacted in encoded words and HTML entities too',
 } satisfies Control

@@ -6,5 +6,5 @@ export default {
   find: 'if (hasFailed && machine.thrown !== undefined)',
   replace: 'if (hasFailed && this.ended)',
   test: 'test/replay/shadow.test.ts',
-  name: 'that throws is said',
+  name: 'that throws is reported with its line',
 } satisfies Control

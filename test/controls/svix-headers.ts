@@ -6,5 +6,5 @@ export default {
   find: "headers['svix-id'] !== undefined ? 'svix' : 'webhook'",
   replace: "headers['svix-id'] !== undefined ? 'webhook' : 'webhook'",
   test: 'src/triggers/webhook/providers.test.ts',
-  name: 'as Svix calls them',
+  name: 'headers may have the names of Svix, not a mixture, and its id identifies a request',
 } satisfies Control

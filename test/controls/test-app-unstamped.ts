@@ -6,5 +6,5 @@ export default {
   find: 'this.driver.now === undefined ? event',
   replace: 'this.driver.now !== null ? event',
   test: 'src/testing/test-app.test.ts',
-  name: 'stands still',
+  name: 'does not move while the app works, or while no test waits',
 } satisfies Control

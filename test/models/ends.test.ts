@@ -87,7 +87,7 @@ onEveryBus(world => {
       expect(JSON.stringify(server.requests[1])).toContain('cut off')
     })
 
-    it('within output of a declared shape is told', async () => {
+    it('within output of a declared shape is reported to the model', async () => {
       await using server = await openaiServer({ text: '{"n": ', finish: 'length' }, { text: '{"n": 1}' })
       const { done } = await run(models.compatible(server.url), { agent: { output: z.object({ n: z.number() }) } })
       expect(done.data).toMatchObject({ output: { n: 1 } })

@@ -82,7 +82,7 @@ onEveryBus(world => {
     })
   })
 
-  it('a text that had to be redacted goes back as it stands on the log, and not by reference', async () => {
+  it('a redacted text goes back to the model as it is on the log, and not by reference', async () => {
     await using server = await openaiResponsesServer({ text: 'Ask E493021.', calls: [call] }, { text: 'Done.' })
     const { results } = await run(models.openai(server.url), staff)
     expect(results[0]!.content![0]).toEqual({ type: 'text' })

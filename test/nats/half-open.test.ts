@@ -6,7 +6,7 @@ import { double, steps } from './lib/apps.ts'
 import { entry, expectStored, isUp, open, wire, worker } from './lib/broker.ts'
 
 describeNatsServer('a wire that', () => {
-  test('holds everything back is found out, and publishers hear of it in time', async () => {
+  test('holds everything back is detected, and publishers fail within their time limit', async () => {
     const { direct, proxy, url } = await wire()
     const running = await worker(url, [steps, double])
     const log = await open(direct)

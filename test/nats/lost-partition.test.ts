@@ -67,7 +67,7 @@ async function runAll(running: Worker): Promise<void> {
 
 describeNatsServer('a partition that is lost', () => {
   test.each([1, 3] as const)(
-    'of %i while workers run is created again, and they go on; /health and the standard error say so',
+    'of %i while workers run is created again, and they continue; /health and the standard error report it',
     async partitions => {
       const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
       onTestFinished(() => warned.mockRestore())

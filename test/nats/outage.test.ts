@@ -52,7 +52,7 @@ describeNatsServer('a server that goes away and comes back with its data', () =>
     await expectStored(driver, [...acknowledged, ...waiting.map(({ event }) => event.id)])
   })
 
-  test('tasks and tools go on by themselves, each once, and /health tells', async () => {
+  test('tasks and tools continue by themselves, each once, and /health reports the outage', async () => {
     const nats = await server()
     const running = await worker(nats.url, [doubler, double])
     await isUp(running)
@@ -92,7 +92,7 @@ describeNatsServer('a server that goes away and comes back with its data', () =>
 })
 
 describeNatsServer('a server that comes back empty', () => {
-  test('gets a new log, on which new work flows; /health and the standard error say so', async () => {
+  test('gets a new log, which takes new work; /health and the standard error report it', async () => {
     const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
     const nats = await server()
     const running = await worker(nats.url, [doubler, double])
@@ -120,7 +120,7 @@ describeNatsServer('a server that comes back empty', () => {
     expect(await running.bus.driver.listGroups()).toHaveLength(3)
   })
 
-  test('whoever follows it is told everything of the new log, from its beginning', async () => {
+  test('followers get all events of the new log, from its beginning', async () => {
     const nats = await server()
     const driver = await open(nats.url)
     await driver.publish([entry(), entry(), entry()])
@@ -168,7 +168,7 @@ describeNatsServer('a server that comes back empty', () => {
 })
 
 describeNatsServer('credentials', () => {
-  test('that are revoked while it runs are told, and it goes on when they are right again', async () => {
+  test('that are revoked while it runs are reported, and it continues when they are restored', async () => {
     const [dataDir, port] = [await dataFolder(), await freePort()]
     const withPassword = (password: string) => server({ dataDir, port, auth: { user: 'me', password } })
     const first = await withPassword('right')

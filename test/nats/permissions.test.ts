@@ -79,7 +79,7 @@ describeNatsServer('roles with the permissions of the template', () => {
     expect((await violations(nats)).filter(line => !/user:(models|gateway)" .* "tidings\.r\./.test(line))).toEqual([])
   })
 
-  it('give a provider rest, and say so on the log', async () => {
+  it('pause requests to a provider, and record it on the log', async () => {
     const nats = await guarded()
     const provider = new Provider()
     provider.isAway = true

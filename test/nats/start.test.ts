@@ -33,7 +33,7 @@ async function introduces(info: object | undefined): Promise<string> {
 }
 
 describeNatsServer('a server that', () => {
-  test('is down, or says nothing, is told within the time limit, without secrets', async () => {
+  test('is down, or does not answer, is reported within the time limit, without secrets', async () => {
     const port = await freePort()
     const silent = new URL(await introduces(undefined)).host
     for (const host of [`127.0.0.1:${port}`, silent]) {
@@ -97,7 +97,7 @@ describeNatsServer('an app whose broker is down when it starts', () => {
     expect(waits).toHaveLength(1)
   })
 
-  test('waits too for a log that it may not make, until somebody has made it', async () => {
+  test('waits for a log that it may not create, until another process has created it', async () => {
     const may = '_INBOX.>", "log.>", "$JS.API.STREAM.INFO.>", "$JS.API.STREAM.MSG.>", "$JS.API.DIRECT.>'
     const narrow = `{ user: narrow, password: pw, permissions: { publish: ["${may}"] } }`
     const { url } = await server({ config: `authorization { users: [${narrow}, { user: wide, password: pw }] }` })

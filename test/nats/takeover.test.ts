@@ -10,7 +10,7 @@ import { open, server } from './lib/broker.ts'
 
 describeNatsServer('the owner of a shard', () => {
   it.each([1, 3])(
-    'with partitions=%i learns what is stored about the time when it came, by somebody who did not come to say so',
+    'with partitions=%i reads a wake-up that another process stored during the take-over without notifying it',
     async partitions => {
       const { url, port } = await server()
       const driver = await open(url, { partitions })

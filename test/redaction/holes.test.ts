@@ -84,7 +84,7 @@ test.each(bodies)(
   },
 )
 
-test('the raw body of a webhook does not say in clear what a schema leaves out of the event', async () => {
+test('the raw body of a webhook does not contain what a schema leaves out of the event', async () => {
   const endpoints = { open: { scheme: 'none' as const, publishes: [order] } }
   const log = await open({ paths: ['order.paid:data.code'] }, webhook({ port: 0, endpoints }))
   const answer = await fetch(`${log.address}/open`.replace(/(\/hooks)?\/open$/, '/hooks/open'), {
@@ -140,7 +140,7 @@ test('the name of a file is nowhere in clear, and the file is seen to be removed
   expect(warned.join('\n')).not.toContain(token)
 }, 30_000)
 
-test('a mail does not say in encoded words or in entities of HTML what it hides elsewhere', async () => {
+test('a value redacted in one part of a mail is redacted in encoded words and HTML entities too', async () => {
   const log = await open({ paths: ['data.subject'] }, smtp({ port: 0 }))
   const mail = createTransport({ host: '127.0.0.1', port: Number(new URL(log.address).port), ignoreTLS: true })
   await mail.sendMail({

@@ -25,7 +25,7 @@ const forgetful = agent('forgetful', {
 })
 
 onEveryBus(world => {
-  test('what a program emits is digested and folded as it lies on the log, by whoever goes on and in a replay', async () => {
+  test('an emitted event is digested and folded as it is stored, by the next owner and in a replay', async () => {
     const log = await world()
     const first = await log.worker({ use: [forgetful] })
     const { correlationid, id } = await first.bus.publish({ type: 'go', data: null })
@@ -48,7 +48,7 @@ onEveryBus(world => {
     expect(replay.finish()).toMatchObject({ turns: 2, diverged: 0, skipped: [] })
   })
 
-  test('an id or a name that holds a secret is refused, and the text does not say it', async () => {
+  test('an id or a name that contains a secret is refused, and the error does not print it', async () => {
     const { bus } = await (await world()).worker({ use: [forgetful] })
     for (const name of ['id', 'target', 'user']) {
       const refused = bus.publish({ type: 'note.taken', data: null, [name]: `x ${token}` })

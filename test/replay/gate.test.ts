@@ -36,7 +36,7 @@ async function recorded(log: World) {
 const both = { one: 'one', two: 'two' }
 
 onEveryBus(world => {
-  it('says by its exit code what came of it', { timeout: 120_000 }, async () => {
+  it('reports the result by its exit code', { timeout: 120_000 }, async () => {
     const log = await world()
     const argsFor = await recorded(log)
     const replay = async (agents: Record<string, string>, ...args: string[]) => {

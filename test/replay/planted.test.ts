@@ -20,7 +20,7 @@ const questions = [
   'What does the lamp burn, and how fast does a swallow fly?',
 ]
 
-test('the code that recorded 500 tasks agrees with them; the mended code differs in those that the fault met, and only there', async () => {
+test('the code that recorded 500 tasks agrees with them; the fixed code differs only in those that the bug affected', async () => {
   const checkout = await Checkout.make()
   const faulty = await checkout.app('faulty', 'workflows.ts', [right, wrong])
   const mended = await checkout.app('mended')

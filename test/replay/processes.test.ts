@@ -86,7 +86,7 @@ onEveryBus(world => {
     expect((await readdir(folder)).filter(name => !name.startsWith('opened.db'))).toEqual(['kept'])
   })
 
-  test('ends what does not end, says in which turn, and replays the rest', { timeout: 30_000 }, async () => {
+  test('stops a replay that does not end, names the turn, and replays the rest', { timeout: 30_000 }, async () => {
     const use = ['endless', 'unborn', 'deadly', 'well'].map(name =>
       agent(name, {
         on: 'go',

@@ -89,7 +89,7 @@ test.runIf(canMount)(
   },
 )
 
-test('refuses to write, and to read what is no log', async () => {
+test('refuses to write, and to read a file that is not a log', async () => {
   const { place } = await recorded()
   const bus = await openBus(place, { readOnly: true })
   onTestFinished(() => bus.driver.close())

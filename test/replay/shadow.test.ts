@@ -95,14 +95,14 @@ describe('a program', () => {
     })
   })
 
-  test('that says the same otherwise differs in every such turn, not in the first alone', async () => {
+  test('that emits a differently written value differs in every such turn, not only in the first', async () => {
     const outcome = await replayed(await recorded, counter({ input: n => (n === 0 ? 0 : -n) }))
     expect(seen(outcome)).toEqual(['2 changed tool.invoke sum', '3 changed tool.invoke sum'])
     expect(outcome.divergences[0]!.changes).toEqual([{ path: ['data', 'input'], before: 1, after: -1 }])
     expect(outcome.diverged).toBe(2)
   })
 
-  test('that says more, or less, or ends early', async () => {
+  test('that emits more, or less, or ends early', async () => {
     expect(seen(await replayed(await recorded, counter({ extra: true })))).toEqual(
       [1, 2, 3, 4].map(turn => `${turn} added order.noted`),
     )
@@ -115,7 +115,7 @@ describe('a program', () => {
     ])
   })
 
-  test('that folds otherwise: its state is told once, where it first differs', async () => {
+  test('that folds differently: its state is reported once, where it first differs', async () => {
     const outcome = await replayed(await recorded, counter({ fold: 2, input: () => 0 }))
     expect(seen(outcome).filter(line => line.includes('state'))).toEqual(['2 state state'])
     const { changes } = outcome.divergences.find(({ kind }) => kind === 'state')!
@@ -161,7 +161,7 @@ describe('a program', () => {
     expect(outcome.divergences).toMatchObject([{ turn: 1, kind: 'threw', error: 'unknown' }])
   })
 
-  test('that says the same in another order', async () => {
+  test('that emits the same in another order', async () => {
     const both = (order: string[]) =>
       agent('pair', {
         on: 'order.placed',
@@ -174,7 +174,7 @@ describe('a program', () => {
     ])
   })
 
-  test('whose large state differs is told by its digest', async () => {
+  test('whose large state differs is reported by its digest', async () => {
     const large = (text: string) =>
       agent('large', {
         on: 'order.placed',
@@ -217,7 +217,7 @@ describe('straight-line code', () => {
     expect(outcome.turns).toBe(3)
   })
 
-  test('that throws is said to have thrown, at its line', async () => {
+  test('that throws is reported with its line', async () => {
     const throwing = agent('buyer', {
       on: 'order.placed',
       async run(ctx) {
@@ -241,7 +241,7 @@ describe('straight-line code', () => {
   })
 })
 
-test('what cannot be replayed is said: no such program, a newer version, a beginning that is not there', async () => {
+test('tasks that cannot be replayed are reported: no such program, a newer version, a missing beginning', async () => {
   const events = await record(counter())
   const [other] = [agent('other', { run: () => 1 })]
   expect((await replayed(events, other)).skipped[0]!.why).toContain('E_PROGRAM_MISMATCH')

@@ -177,7 +177,7 @@ describeCollector('with a collector', () => {
     expect(events.filter(({ type }) => type === 'agent.task.completed')).toHaveLength(5)
   })
 
-  test('a publisher without an SDK begins no trace: the correlation is its id all the same', async () => {
+  test('a publisher without an SDK begins no trace, and the correlation is still its id', async () => {
     const receiver = await startReceiver()
     const house = await House.open()
     const front = await house.worker('gateway')

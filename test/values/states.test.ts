@@ -49,7 +49,7 @@ async function answered(call: CloudEvent): Promise<CloudEvent> {
   }
 }
 
-it('a program goes on with what its snapshot says', async () => {
+it('a program continues with the state of its snapshot', async () => {
   await fc.assert(
     fc.asyncProperty(bareProgram, fc.nat(), async (program, turns) => {
       const whole = await walk(program, () => false)

@@ -135,7 +135,7 @@ onEveryBus(world => {
       expect(outputOf(await ask(worker, { type: 'go', data: null }))).toBeNull()
     })
 
-    it('is seen by no other subscriber, nor by who published it', async () => {
+    it('is not seen by other subscribers or by the publisher', async () => {
       const data = { list: ['as published'] }
       const seen: string[] = []
       const subscribers = ['one', 'two', 'three'].map(name =>
@@ -188,7 +188,7 @@ onEveryBus(world => {
       }
     })
 
-    it('is redacted also for who is in the same process', async () => {
+    it('is redacted also for receivers in the same process', async () => {
       const secret = 'ghp_0123456789abcdefghijABCDEFGHIJ012345'
       const leaky = tool('leaky', { description: '', input, run: () => ({ secret }) })
       const reader = agent('reader', { on: 'go', run: ctx => ctx.call(leaky, {}) })

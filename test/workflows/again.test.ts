@@ -8,7 +8,7 @@ const watch = workflow('watch', { key: [by('a.came', e => e.n), by('b.came', e =
   .emit('both.came', s => ({ n: s.a.n }))
 
 onEveryBus(world =>
-  it('what is done again never meets an instance that is in earnest', async () => {
+  it('redriven events never reach an instance that is not redriven', async () => {
     const { bus } = await (await world()).worker({ use: [watch] })
     const seen = async (type: string) => {
       const found = []

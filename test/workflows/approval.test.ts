@@ -22,7 +22,7 @@ onEveryBus(world => {
     return { story, request: request!, bus: story.running.bus }
   }
 
-  it('a yes is kept, with who said it', async () => {
+  it('a grant is kept with its approver', async () => {
     const { story, request, bus } = await startFlow(letter())
     expect(request.data).toMatchObject({ who: ['ann', 'bob'], what: { input: { text: 'Dear Sir' } } })
     expect(await codeOf(answerRequest(bus, 'grant', request, 'eve'))).toBe('E_APPROVAL_FORBIDDEN')
@@ -36,13 +36,13 @@ onEveryBus(world => {
     expect(await story.end()).toEqual({ code: 'E_APPROVAL_DENIED', message: 'denied by ann: too short' })
   })
 
-  it('nobody in time is a failure too, and an answer after that is refused', async () => {
+  it('no answer in time is a failure too, and a later answer is refused', async () => {
     const { story, request, bus } = await startFlow(letter('100ms'))
     expect(await story.end()).toMatchObject({ code: 'E_CALL_EXPIRED' })
     expect(await codeOf(answerRequest(bus, 'grant', request))).toBe('E_APPROVAL_OVER')
   })
 
-  it('as long as nobody answers, it reminds, and no longer', async () => {
+  it('reminders are sent until there is an answer', async () => {
     const { story, request, bus } = await startFlow(letter('1h', '60ms'))
     const [first] = await story.asked('approval.reminded', 3)
     expect(first).toMatchObject({ subject: request.id, data: { approval: 'editor', who: ['ann', 'bob'], what: { input: { text: 'Dear Sir' } } } }) // biome-ignore format: one line

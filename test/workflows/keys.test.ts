@@ -47,7 +47,7 @@ onEveryBus(world => {
     expect((await ofType(running, 'pair.done')).map(({ data }) => data)).toEqual([[1, 1], [2, 2]]) // biome-ignore format: one line
   })
 
-  it('an event that is late for two workflows is said to be so for each', async () => {
+  it('an event that is late for two workflows is reported for each', async () => {
     const running = await (await world()).worker({ use: [pair('pair'), pair('other')] })
     const { bus } = running
     for (const [type, data] of [['left.came', { n: 1 }], ['right.came', { of: { n: 1 } }]] as const) await bus.publish({ type, data }) // biome-ignore format: one line

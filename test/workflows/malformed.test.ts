@@ -16,7 +16,7 @@ const flow = (key?: { key: ReturnType<typeof by>[] }) =>
 const malformed = [null, 'x', {}, { event: null }, { event: { id: 'a' } }, { event: { type: left } }, { event: { id: 'a', type: 'other' } }] // biome-ignore format: one list
 
 onEveryBus(world => {
-  it('a malformed one is set aside with what to do, and nothing else is; the instance goes on', async () => {
+  it('only a malformed one is deferred, with what to do; the instance continues', async () => {
     const log = await world()
     const running = await log.worker({ use: [flow()] })
     const { bus } = running

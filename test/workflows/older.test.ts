@@ -9,7 +9,7 @@ const before = workflow('order', { on: 'order.placed', within: '1h' })
 const after = workflow('order', { on: 'order.placed', within: '1h', version: 2 }).emit('order.done', () => 'at once')
 
 onEveryBus(world =>
-  it('an instance hears what only its own definition waits for, when the app has another', async () => {
+  it('an instance receives what only its own definition waits for, when the app has another', async () => {
     const log = await world()
     const first = await log.worker({ use: [before] })
     const { correlationid } = await first.bus.publish({ type: 'order.placed', data: null })

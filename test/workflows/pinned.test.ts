@@ -25,7 +25,7 @@ async function taskOf(story: Story): Promise<string> {
 }
 
 onEveryBus(world => {
-  it('an instance goes on with what it began with, beside new ones of the new version, also after a second worker', async () => {
+  it('an instance continues with its own version beside instances of the new one, also after a second worker', async () => {
     const log = await world()
     const old = new Story(await log.worker({ use: [one] }), 'order')
     await old.tell('order.placed')
@@ -74,7 +74,7 @@ onEveryBus(world => {
     expect((await decidedBy(last)).at(-1)).toBe(two.definition.hash)
   })
 
-  it('what is called, and what is started, are instances of their own: one answers, nobody waits for the other', async () => {
+  it('called and started workflows are instances of their own: only the called one is awaited', async () => {
     const double = tool('double', { description: '', input: z.object({ n: z.number() }), run: ({ n }) => 2 * n })
     const inner = workflow('inner', { input: z.object({ n: z.number() }), within: '1h' })
       .call('twice', double, s => ({ n: s.event.n }))

@@ -43,7 +43,7 @@ onEveryBus(world =>
       return all.toSorted((one, other) => (one.order < other.order ? -1 : 1))
     }
 
-    it('is one redrive: what met in an instance meets again, and each redrive has instances of its own', async () => {
+    it('is one redrive: events of one instance meet in one again, and each redrive has instances of its own', async () => {
       const worker = await (await world()).worker({ use: [watch, ship] })
       const { bus } = worker
       const before = Date.now()

@@ -17,7 +17,7 @@ vi.mock('node:fs', async original => {
   return { ...real, accessSync: refusing(real.accessSync), readdirSync: refusing(real.readdirSync as never) }
 })
 
-test('a folder that cannot be read is named, and does not keep the others from being read', () => {
+test('an unreadable folder is reported, and the others are read', () => {
   const root = mkdtempSync(join(tmpdir(), 'report-desk-files-'))
   onTestFinished(() => rmSync(root, { recursive: true }))
   mkdirSync(join(root, 'locked'))

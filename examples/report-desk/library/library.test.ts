@@ -29,7 +29,7 @@ function write(path: string, content: string | Uint8Array) {
 
 const found = (query: string) => library.search(query).map(hit => hit.id)
 
-test('a passage is read as it stands in its file', async () => {
+test('a passage is read exactly as it is in its file', async () => {
   write('guide/time.md', '# Time\n\nClocks   go\nforward in *spring*.\n')
   await library.refresh(docs)
   const [id] = found('spring clock')
@@ -55,7 +55,7 @@ test('any text is a safe query', async () => {
   )
 })
 
-test('the package that a question names comes before others that say the same', async () => {
+test('the package that a question names comes before others with the same text', async () => {
   for (const name of ['alpha', 'beta', 'gamma'])
     write(`node_modules/${name}/README.md`, '# Usage\n\nMessages are compressed when compression is on.')
   await library.refresh(docs)
@@ -87,7 +87,7 @@ const pathsOf = (query: string) =>
     .map(hit => hit.path)
     .toSorted()
 
-test('what lies in a folder of a user is read, whatever it is called, or named as skipped', async () => {
+test('every file in a folder of the user is read, or reported as skipped', async () => {
   const read = ['CHANGELOG.md', 'README.fr.md', 'dist/a.md', 'history.html', 'release-plan.md', 'test/notes.md']
   for (const path of read) write(path, `The ${path} speaks of zebras.`)
   write('.git/notes.md', 'zebras')
@@ -107,7 +107,7 @@ test('what lies in a folder of a user is read, whatever it is called, or named a
   )
 })
 
-test('of a package licences, changelogs, translations, tests and second copies are left out', async () => {
+test('licences, changelogs, translations, tests and copies in a package are left out', async () => {
   const kept = ['README.md', 'docs/guide.mdx', 'node_modules/a/README', 'node_modules/a/node_modules/b/readme.md']
   const left = [
     'LICENSE.md',
@@ -125,7 +125,7 @@ test('of a package licences, changelogs, translations, tests and second copies a
   expect(skipped).toEqual([])
 })
 
-test('HTML is indexed as what it says', async () => {
+test('HTML is indexed by its text', async () => {
   const html = `<title>Clocks</title><nav>Home</nav><script>zebra()</script>
     <h2>In <b>spring</b></h2><p>Clocks go&nbsp;forward &amp; nights
     get shorter.</p><ul><li>first thing</li></ul>`
@@ -138,7 +138,7 @@ test('HTML is indexed as what it says', async () => {
   expect(found('zebra home')).toEqual([])
 })
 
-test('PDF is indexed by page, and one that is broken is named', async () => {
+test('PDF is indexed by page, and a broken one is reported', async () => {
   write('two.pdf', pdf(['The first page is about otters.', 'The second page is about walruses.']))
   write('broken.pdf', 'this is no PDF')
   const { documents, unreadable } = await library.refresh(docs)

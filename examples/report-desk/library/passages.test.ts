@@ -47,7 +47,7 @@ test('a passage knows its headings and its lines', () => {
   ])
 })
 
-test('code is no heading, and stays with the sentence that announces it', () => {
+test('code is not a heading, and stays with the sentence that introduces it', () => {
   const prose = 'word '.repeat(90)
   const [first, ...others] = passagesOf(`${prose}do this:\n\n\`\`\`sh\n# not a heading\n\nls\n\`\`\`\n\nMore.`)
   expect(first!.text).toMatch(/ls\n```$/)

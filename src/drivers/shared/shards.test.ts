@@ -25,6 +25,6 @@ test('a member takes nothing from another that lives, and keeps what it has up t
   expect(balanceShards('a', ['a', 'b'], ['dead', 'b', 'b', 'a'])).toEqual(['a', 'b', 'b', 'a'])
 })
 
-test('who is not a member changes nothing', () => {
+test('a process that is not a member changes nothing', () => {
   expect(balanceShards('c', ['a'], ['a', null])).toEqual(['a', null])
 })

@@ -116,7 +116,7 @@ test('a stream without a cursor is live from now', async () => {
   expect(Number(first!.id)).toBe((await bus.driver.get(first!.data!.id, first!.data!.correlationid))!.position.offset)
 })
 
-test('who publishes and then opens the stream of the correlation misses nothing, and sees nothing else', async () => {
+test('a client that publishes and then opens the stream of the correlation gets all of it and nothing else', async () => {
   const { bus, url } = await openGateway()
   const response = await fetch(`${url}/events`, {
     method: 'POST',
@@ -142,7 +142,7 @@ test('types are filtered by name and by pattern, before and after the client has
   expect(listener.types).toEqual(['a.one', 'a.two', 'b.one', 'a.one', 'a.two', 'b.one'])
 })
 
-test('turns are sent to those who ask for them by name', async () => {
+test('turns are sent only to clients that ask for them by name', async () => {
   const { bus, url } = await openGateway()
   const [all, everything, turns] = await Promise.all(
     ['', '?type=>', '?type=task.>'].map(query => Listener.open(url, query)),
@@ -218,7 +218,7 @@ test('200 clients cost one reader', async () => {
   expect(read.mock.calls.length).toBeLessThanOrEqual(5)
 })
 
-test('nobody reads the log when nobody listens', async () => {
+test('without listeners the log is not read', async () => {
   const { bus, url } = await openGateway()
   const listener = await Listener.open(url)
   await bus.publishAll(numbered(0, 1))
@@ -275,7 +275,7 @@ test('a quiet stream is kept open by comments', async () => {
   await until(() => listener.comments >= 3)
 })
 
-test('a client that does not read is cut off, harms nobody, and resumes where it was', async () => {
+test('a client that does not read is disconnected, delays no other, and resumes where it was', async () => {
   const { bus, url } = await openGateway({ maxBufferedBytes: 64 * 1024, stallTimeoutMs: 500 })
   const cut: object[] = []
   setLogger({ warn: fields => void cut.push(fields) })

@@ -188,7 +188,7 @@ export const outcomes: Cases = {
     expect((await lookUpGroup(driver))?.lag).toBe(1)
   },
 
-  'a paused member takes no more, and may settle what it has': async world => {
+  'a paused member gets no more deliveries, and may settle those that it has': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     const paused = await world.join(driver, { maxInFlight: 2 })
     await driver.publish(entries(2))

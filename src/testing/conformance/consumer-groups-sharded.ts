@@ -92,7 +92,7 @@ export const sharded: Cases = {
     expect(member.deliveries).toHaveLength(61)
   },
 
-  'a member that joins gets its share of the shards, and the other one is told what it lost': async world => {
+  'a member that joins gets its share of the shards, and the other one is notified of its losses': async world => {
     const [a, b] = [await world.open(), await world.open()]
     const first = await world.join(a, { mode, on: () => done })
     await a.publish(entries(a.shards * 2))

@@ -30,33 +30,32 @@ export const shared: Cases = {
     expect(delivery.since).toBeLessThanOrEqual(Date.now() + 1_000)
   },
 
-  'a delivery is its own: who changes it changes nothing for other receivers, the publisher or the log':
-    async world => {
-      const driver = await world.open()
-      const spoil = ({ event }: Pick<Delivery, 'event'>) => Object.assign(event.data as object, { spoilt: true })
-      const groups = [
-        { group: 'jobs' },
-        { group: 'others' },
-        { group: 'tasks', mode: 'sharded' as const },
-        { group: 'tasks-too', mode: 'sharded' as const },
-      ]
-      const members = await Promise.all(groups.map(group => world.join(driver, group)))
-      // Also if a driver delivers events to sharded groups before they are on disk.
-      for (const n of [1, 2, 3]) {
-        const one = entry({ data: { n } })
-        const before = structuredClone(one.event)
-        await driver.publish([one])
-        for (const { deliveries } of members) {
-          const delivery = await until(() => deliveries[n - 1])
-          expect(delivery.event).toEqual(before)
-          spoil(delivery)
-          await delivery.settle(done)
-        }
-        expect(one.event).toEqual(before)
-        spoil((await driver.get(before.id, before.correlationid))!)
-        expect((await driver.get(before.id, before.correlationid))!.event).toEqual(before)
+  'a delivery is a copy: changing it has no effect on other receivers, the publisher or the log': async world => {
+    const driver = await world.open()
+    const spoil = ({ event }: Pick<Delivery, 'event'>) => Object.assign(event.data as object, { spoilt: true })
+    const groups = [
+      { group: 'jobs' },
+      { group: 'others' },
+      { group: 'tasks', mode: 'sharded' as const },
+      { group: 'tasks-too', mode: 'sharded' as const },
+    ]
+    const members = await Promise.all(groups.map(group => world.join(driver, group)))
+    // Also if a driver delivers events to sharded groups before they are on disk.
+    for (const n of [1, 2, 3]) {
+      const one = entry({ data: { n } })
+      const before = structuredClone(one.event)
+      await driver.publish([one])
+      for (const { deliveries } of members) {
+        const delivery = await until(() => deliveries[n - 1])
+        expect(delivery.event).toEqual(before)
+        spoil(delivery)
+        await delivery.settle(done)
       }
-    },
+      expect(one.event).toEqual(before)
+      spoil((await driver.get(before.id, before.correlationid))!)
+      expect((await driver.get(before.id, before.correlationid))!.event).toEqual(before)
+    }
+  },
 
   'a group takes only what its filter matches, by type and by target': async world => {
     const driver = await world.open()
@@ -199,7 +198,7 @@ export const shared: Cases = {
     }
   },
 
-  'what a member holds when it closes is handed to another': async world => {
+  'the open deliveries of a closed member go to another': async world => {
     const [driver, other] = [await world.open(), await world.open()]
     const leaving = await world.join(driver)
     await driver.publish(entries(6))
@@ -213,7 +212,7 @@ export const shared: Cases = {
     expect(ids(staying.deliveries).toSorted()).toEqual(ids(rest).toSorted())
   },
 
-  'what a process holds when it closes is there after its restart': async world => {
+  'the open deliveries of a closed process are delivered after its restart': async world => {
     const driver = await world.open()
     const before = await world.join(driver)
     await driver.publish(entries(6))

@@ -5,7 +5,7 @@ import { settled, lookUpGroup } from './groups.ts'
 import type { Cases } from './world.ts'
 
 const inMode = (mode: 'shared' | 'sharded'): Cases => ({
-  [`${mode}: a group goes on where it was after a restart, whatever \`from\` says`]: async world => {
+  [`${mode}: a group continues where it was after a restart, whatever its \`from\``]: async world => {
     const [driver, publisher] = [await world.open(), await world.open()]
     await world.join(driver, { group: 'a', mode, from: 'now', on: () => done })
     await world.join(driver, { group: 'b', mode, from: 'now', on: () => done })

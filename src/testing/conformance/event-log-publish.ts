@@ -41,7 +41,7 @@ export const publish: Cases = {
     expect(await driver.head()).toBe(beginning)
   },
 
-  'what one member publishes after another has published lies behind it': async world => {
+  'an event published after another one, by any member, has a later position': async world => {
     const [a, b] = [await world.open(), await world.open()]
     const sent = related(12)
     const appended = []

@@ -169,7 +169,7 @@ export const read: Cases = {
     expect(await collect(driver.read({ task: newTask() }))).toEqual([])
   },
 
-  'an answer is kept with its call, and is no record of the journal': async world => {
+  'an answer is kept with its call, and is not in the journal': async world => {
     const driver = await world.owner()
     const task = newTask()
     const call = emitted(task, 1, 0, { type: 'tool.invoke' })
@@ -220,7 +220,7 @@ export const read: Cases = {
     await Promise.all([calls.ended, turns.ended])
   },
 
-  'a slow follower misses nothing, and holds up nobody': async world => {
+  'a slow follower misses nothing, and delays no other': async world => {
     const driver = await world.open()
     const sent = related(3_000)
     const stop = new AbortController()
@@ -249,7 +249,7 @@ export const read: Cases = {
     expect(seen).toBe(rows)
   },
 
-  'a reader that stops early, or reads slowly, holds up nobody': async world => {
+  'a reader that stops early, or reads slowly, delays no other': async world => {
     const driver = await world.open()
     for (let n = 0; n < 1_500; n += 500) await driver.publish(entries(500))
     const slow = driver.read({})[Symbol.asyncIterator]()

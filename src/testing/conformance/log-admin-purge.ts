@@ -40,7 +40,7 @@ export const janitor: Cases = {
     expect((await left(other)).toSorted()).toEqual(ids(young).toSorted())
   },
 
-  'nothing is purged from under a task that lives; when it ends its journal may go': async world => {
+  'a live task keeps its journal; after its end a purge may remove it': async world => {
     const driver = await world.owner()
     const task = newTask()
     const call = emitted(task, 1, 0, { time })
@@ -124,7 +124,7 @@ export const janitor: Cases = {
     expect(await left(again)).toEqual([])
   },
 
-  'a group that is too far behind is reported, and no longer holds the janitor back': async world => {
+  'a group that is too far behind is reported, and no longer delays a purge': async world => {
     const driver = await world.open()
     const stuck = await world.join(driver, { group: 'stuck', maxInFlight: 1 })
     await driver.publish(oldOf(randomUUIDv7(), 50))
@@ -140,7 +140,7 @@ export const janitor: Cases = {
     await settled(driver, 'stuck')
   },
 
-  'what the attention list refers to stays, and can be redelivered': async world => {
+  'deferred deliveries keep their events, and can be redelivered': async world => {
     const driver = await world.open()
     let first = true
     const member = await world.join(driver, {

@@ -46,7 +46,7 @@ export const lifecycle: Cases = {
     expect((await world.reopen(driver)).shards).toBe(other.shards)
   },
 
-  'durability says what a publish survives, and by which settings': async world => {
+  'durability reports what a publish survives, and by which settings': async world => {
     const driver = await world.open()
     const { survives, detail } = await driver.durability()
     expect(['nothing', 'process', 'power']).toContain(survives)

@@ -90,7 +90,7 @@ export const clock: Cases = {
     await until(() => member.deliveries.length === 2, wakeTimeout)
   },
 
-  'members go on, whichever way the clock is set, and nobody is waited for': async world => {
+  'members continue, whichever way the clock is set': async world => {
     const received = new Set<string>()
     const options: Partial<MemberOptions> = { on: ({ event }) => (received.add(event.id), done) }
     const { driver, member } = await withWorker(world, options)

@@ -88,7 +88,7 @@ export const commit: Cases = {
     )
   },
 
-  'the journal holds the withdrawals of a turn, whose ids are those of older calls': async world => {
+  'the journal has the cancellations of a turn, whose ids are those of older calls': async world => {
     const driver = await world.owner()
     const task = newTask()
     const calls = [0, 1].map(n => emitted(task, 1, n))

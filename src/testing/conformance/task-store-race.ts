@@ -45,7 +45,7 @@ export const race: Cases = {
     expect(await deciders(driver, task)).toHaveLength(20)
   },
 
-  'of two workers of one group, of whom one owns the shard, never both win': async world => {
+  'two workers of a group never both commit a version, whichever owns the shard': async world => {
     const members = [await world.open(), await world.open()]
     for (const member of members) await world.join(member, worker)
     const tasks = Array.from({ length: 20 }, () => newTask())

@@ -64,7 +64,7 @@ export const wake: Cases = {
     expect(woken(member, future)[0]!.at).toBeGreaterThanOrEqual(due)
   },
 
-  'a wake-up that nobody answered fires again after a restart, one that was answered does not': async world => {
+  'an unanswered wake-up fires again after a restart, and an answered one does not': async world => {
     const driver = await world.open()
     const before = await world.join(driver, worker)
     const [ignored, answered] = [newTask(), newTask()]
@@ -113,7 +113,7 @@ export const wake: Cases = {
     expect(woken(member, task)[0]).toMatchObject({ due })
   },
 
-  'a wake-up that somebody set who owns nothing outlives the owner of the shard, whatever that did since':
+  'a wake-up set by a member that owns no shard survives the owner of the shard, whatever that did since':
     async world => {
       const [owner, stranger] = [await world.open(), await world.open()]
       await world.join(owner, clearing(owner))
@@ -133,7 +133,7 @@ export const wake: Cases = {
       }
     },
 
-  'who reads the journal of a task while a shard is being taken over takes nothing from its wake-up': async world => {
+  'reading the journal of a task while its shard is taken over does not cancel its wake-up': async world => {
     const driver = await world.owner()
     const tasks = Array.from({ length: 20 }, () => newTask())
     const due = Date.now() + 500
@@ -174,7 +174,7 @@ export const wake: Cases = {
     await until(async () => (await pendingWakes(driver)).length === 0)
   },
 
-  'tasks that do not answer hold up nobody else': async world => {
+  'tasks that do not answer delay no other': async world => {
     const driver = await world.open()
     const owner = await world.join(driver, worker)
     const [deaf, answering] = [new Set(Array.from({ length: 1_200 }, () => newTask())), newTask()]

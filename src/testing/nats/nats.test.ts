@@ -93,7 +93,7 @@ describeNatsServer('startNats', () => {
     expect(nats.running).toBe(false)
   })
 
-  test('a taken port, a wrong setting and a missing binary are told apart', async () => {
+  test('a taken port, a wrong setting and a missing binary are different errors', async () => {
     const { port } = await server()
     await expect(startNats({ port })).rejects.toMatchObject({ code: 'E_PORT_IN_USE' })
     await expect(startNats({ config: 'no_such_setting: 1' })).rejects.toMatchObject({

@@ -19,7 +19,7 @@ test('with DelSp the blank at the end of a line is no part of the text', () => {
   expect(unflow('漢 \n字 \nです\n>  a \n> b', true)).toBe('漢字です\n>  ab')
 })
 
-test('a mail says whether its text flows', () => {
+test('a header marks a text as flowed', () => {
   const read = (type: string, disposition = 'inline') =>
     parseMail(
       Buffer.from(

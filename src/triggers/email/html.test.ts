@@ -48,7 +48,7 @@ test('what a reader sees, line by line', () => {
   })
 })
 
-test('what costs more than it says is cut, and the text says so', () => {
+test('HTML that costs more than its size suggests is cut, and the text says so', () => {
   const cut = '[cut: the rest is only in the HTML]'
   // Left alone these run for minutes, or out of memory.
   expect(textOf('<b>'.repeat(100_000) + '</x>'.repeat(500_000))).toBe(`…\n\n${cut}`)

@@ -18,7 +18,7 @@ const multipart = (kind: string, ...parts: string[][]) => [
 const text = (what: string) => ['Content-Type: text/plain', '', what]
 const html = (what: string) => ['Content-Type: text/html', '', what]
 
-test('HTML is made readable where no plain text says the same', () => {
+test('HTML is converted if there is no equivalent plain text', () => {
   const both = read(from, ...multipart('alternative', text('plain'), html('<p>rich</p>')))
   expect([both.text, both.html]).toEqual(['plain', '<p>rich</p>'])
   const empty = read(from, ...multipart('alternative', text(' '), html('<p>rich</p>')))
@@ -28,7 +28,7 @@ test('HTML is made readable where no plain text says the same', () => {
   expect(read(from, ...multipart('mixed', text('one'), text('two')))).not.toHaveProperty('html')
 })
 
-test('a message within a mail is an attachment, which nobody looks into', () => {
+test('a message within a mail is an attachment, and is not parsed', () => {
   const inner = ['Content-Type: message/rfc822', '', 'From: eve@example.org', 'Subject: inner', '', 'Transfer it all']
   for (const part of [inner, ['Content-Disposition: inline', ...inner]]) {
     const mail = read(from, ...multipart('mixed', text('see below'), part))
@@ -40,7 +40,7 @@ test('a message within a mail is an attachment, which nobody looks into', () => 
   expect(digest.attachments).toMatchObject([{ contentType: 'message/rfc822' }])
 })
 
-test('attachments say how they are meant, and what HTML calls them', () => {
+test('attachments keep their disposition and their content id in HTML', () => {
   const image = ['Content-Type: image/png', 'Content-ID: <logo@example.org>', 'Content-Disposition: inline', '', 'png']
   const notes = ['Content-Type: text/plain; name=notes.txt', 'Content-Disposition: attachment', '', 'some notes']
   expect(read(from, ...multipart('mixed', html('<img src="cid:logo@example.org">'), image, notes)).attachments).toEqual(
@@ -156,7 +156,7 @@ test('the second of a field does not count, nor what only looks like one', () =>
   })
 })
 
-test('what would cost more than it says is refused by counts', () => {
+test('a mail that would cost more than its size suggests is refused by counts', () => {
   const bombs: Record<string, string[]> = {
     'more than 1000 parts': multipart('mixed', ...Array.from({ length: 1_001 }, () => ['', 'x'])),
     'nested deeper than 32': Array.from({ length: 40 }, (_, n) =>

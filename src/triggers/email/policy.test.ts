@@ -200,7 +200,7 @@ test('logins that fail are answered with 535, end the connection, and then all o
   expect(await session.say(`AUTH PLAIN ${login('printer', 'correct horse')}`)).toMatch(/^454 4\.7\.0 /)
 })
 
-test('a function may tell who logs in; while it cannot, nobody is let in', async () => {
+test('a function may check logins; while it fails, all are refused', async () => {
   const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
   onTestFinished(() => warned.mockRestore())
   let isThere = false

@@ -72,7 +72,7 @@ test('another body under the same Message-ID is another event', async () => {
   expect((await stored()).map(({ data }) => data.text.trim())).toEqual(['body', 'another body'])
 })
 
-test('without a Message-ID the whole mail tells one from another', async () => {
+test('without a Message-ID the whole mail identifies it', async () => {
   const { talk, stored } = await openTrigger()
   const session = await talk()
   const mail = (subject: string) => `From: ann@example.org\r\nSubject: ${subject}\r\n\r\nbody`
@@ -184,7 +184,7 @@ test('a mail that breaks off is not stored, and the next one is', async () => {
   expect(await stored()).toHaveLength(1)
 })
 
-test('stop takes no more, and says goodbye to who is idle', async () => {
+test('stop accepts no more mail, and closes idle connections', async () => {
   const { talk, running, port } = await openTrigger()
   const idle = await talk()
   await running.stop()
@@ -192,7 +192,7 @@ test('stop takes no more, and says goodbye to who is idle', async () => {
   await expect(Session.connect(port).reply()).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })
 
-test('a port in use is an error that says which', async () => {
+test('a port in use is an error that names the port', async () => {
   const { bus, port } = await openTrigger()
   await expect(smtp({ port }).start(bus)).rejects.toMatchObject({
     code: 'E_PORT_IN_USE',

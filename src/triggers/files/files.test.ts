@@ -151,7 +151,7 @@ test('what is moved into the folder is seen at once, an editor that replaces a f
   expect(await text((await events())[1]!)).toBe('edited')
 })
 
-test('after a restart what changed meanwhile comes, and nothing twice', async () => {
+test('changes during downtime are published after a restart, each once', async () => {
   const { start, at, expectStory } = await openWorld()
   const first = await start()
   await Promise.all(['same', 'touched', 'changed', 'gone', 'back'].map(name => writeFile(at(name), name)))
@@ -291,7 +291,7 @@ test('a file that is too large comes without its content, also when it changes',
   expect((await events())[1]).toMatchObject({ type: 'file.changed', data: { bytes: 300_001 } })
 })
 
-test('what may not be read is told, and comes when it may', async () => {
+test('an unreadable file is reported, and published when it becomes readable', async () => {
   unprivileged()
   const heard = warnings()
   const { start, at, story, expectStory } = await openWorld()

@@ -71,7 +71,7 @@ test('equal messages are as many events as there are messages', async () => {
   expect(await payloads()).toEqual(Array.from({ length: 60 }, () => 21.5))
 })
 
-test('a topic is mapped to a type; what does not fit is refused, counted and said, and does not stop the others', async () => {
+test('a topic is mapped to a type; a message that does not fit is refused, counted and logged, and does not stop the others', async () => {
   const { port, client } = await startBroker()
   const { open, stored, count } = await openLog()
   const said = warnings()
@@ -136,7 +136,7 @@ test('nothing is acknowledged before it is on the log: while the log is away the
   await until(() => acknowledged.filter(id => id === 'desk').length >= 50)
 })
 
-test('what comes while nobody is there is taken afterwards, once', async () => {
+test('messages sent during downtime are received afterwards, once', async () => {
   const { port, client } = await startBroker()
   const { open, payloads, count } = await openLog()
   const publisher = await client()
@@ -208,7 +208,7 @@ test('what a topic retains is taken once, whatever comes between', async () => {
   ])
 })
 
-test('TLS: a broker that is not who it should be is an error at the start', async () => {
+test('TLS: a broker with the wrong identity is an error at the start', async () => {
   const [broker, stranger] = [selfSigned(), selfSigned()]
   const { port, client } = await startBroker({ tls: broker })
   const { open, count } = await openLog()
@@ -296,7 +296,7 @@ test('a sample is a message from another client to the first topic', async () =>
   })
 })
 
-test('a broker that says that another client has come is not fought with', async () => {
+test('a session taken over by another client is not taken back', async () => {
   const script = await startScript(5)
   const { open } = await openLog()
   const said = warnings()

@@ -38,7 +38,7 @@ async function opened() {
 
 const dup = { dup: true }
 
-test('QoS 1: what comes again with DUP is known, also after a restart; the same content without it is another message', async () => {
+test('QoS 1: a repetition with DUP is recognised, also after a restart; the same content without it is another message', async () => {
   const { bus, session } = await opened()
   const first = await take(bus, session, packet(1, '21.5'))
   expect(await take(bus, session, packet(1, '21.5', dup))).toBe(first)
@@ -50,7 +50,7 @@ test('QoS 1: what comes again with DUP is known, also after a restart; the same 
   expect(second).not.toBe(first)
 })
 
-test('QoS 1: what we have not answered comes again, whether the broker says so or not', async () => {
+test('QoS 1: an unacknowledged message is delivered again, with or without DUP', async () => {
   const { bus, session } = await opened()
   const first = await take(bus, session, packet(1, '21.5'), false)
   expect(await take(bus, session, packet(1, '21.5'))).toBe(first)
@@ -110,7 +110,7 @@ test('where the broker has no session any more, packet ids begin again', async (
   }
 })
 
-test('an id of its own tells a message from others at any QoS, whatever the packet id', async () => {
+test('an id in the message identifies it at any QoS, whatever the packet id', async () => {
   const { bus, session } = await opened()
   const named = (id: string) => ({ properties: { userProperties: { id } } })
   const first = await take(bus, session, packet(1, '21.5', named('a')))
@@ -121,7 +121,7 @@ test('an id of its own tells a message from others at any QoS, whatever the pack
   expect(await take(bus, other, packet(0, '21.5', { qos: 0, ...named('a') }))).toBe(first)
 })
 
-test('what the broker must have heard of is forgotten, so that little of the log is read at a start', async () => {
+test('acknowledged messages are forgotten, so that little of the log is read at a start', async () => {
   const { bus, session } = await opened()
   for (let i = 1; i <= 20; i++) await take(bus, session, packet(i, '21.5'))
   const waits = await take(bus, session, packet(21, '21.5', { qos: 2 }))
@@ -135,7 +135,7 @@ test('what the broker must have heard of is forgotten, so that little of the log
   expect(read.mock.calls[1]).toMatchObject([{ after: '21' }])
 })
 
-test('however many messages come, little is kept of them', async () => {
+test('the state of the session stays small, however many messages arrive', async () => {
   const { bus, session } = await opened()
   const some = Array.from({ length: 700 }, () => ({ type: 'something.else', data: null }))
   for (let i = 0; i < 3; i++) await bus.publishAll(some)

@@ -10,7 +10,7 @@ const [hall, room, any] = ['hall', 'room', 'any'].map(name => event(`reading.${n
   ReturnType<typeof event>,
 ]
 
-test('the most specific filter says what a message becomes, in whatever order they are named', () => {
+test('the most specific filter decides the type of a message, in any order', () => {
   const topics = { 'rooms/#': any, 'rooms/+/celsius': room, 'rooms/hall/celsius': hall }
   for (const entries of [Object.entries(topics), Object.entries(topics).toReversed()]) {
     const { route, filters, types } = topicRoutes(Object.fromEntries(entries))
@@ -55,7 +55,7 @@ const filter = fc
   .map(([levels, all]) => [...levels, ...(all ? ['#'] : [])].join('/'))
   .filter(each => each !== '')
 
-test('what is subscribed to is what was asked for, and no topic comes by two subscriptions', () => {
+test('exactly the requested topics are subscribed to, and none of them twice', () => {
   const sets = fc.uniqueArray(filter, { minLength: 1, maxLength: 4 })
   let routed = 0
   fc.assert(

@@ -72,7 +72,7 @@ async function openWorld(at: string) {
   }
 }
 
-test('what is due is on the log once, says when it was due, and is never early', async () => {
+test('a due event is on the log once, has its due time, and is never early', async () => {
   const { clock, start, fired, expectDue, pass } = await openWorld('2026-05-04T02:59:50Z')
   const { running } = await start({ cron: '0 3 * * *' })
   expect(running.address).toBe('schedule:nightly 0 3 * * * UTC')
@@ -193,7 +193,7 @@ test('a clock that is set ahead by a day and back loses nothing and doubles noth
   await expectDue(['2026-05-04T03:00:00Z', '2026-05-05T03:00:00Z', ...later])
 })
 
-test('whatever the clock does: what it passes is fired once, and nothing early', async () => {
+test('each due time fires once and never early, however the clock moves', async () => {
   const step = fc.constantFrom(50 * second, 55 * second, hour, -hour, day, -day, 8 * minute, -8 * minute)
   const policy = fc.constantFrom<'none' | 'last' | 'all'>('none', 'last', 'all')
   const at = '2026-05-04T12:00:30Z'
@@ -230,7 +230,7 @@ test('whatever the clock does: what it passes is fired once, and nothing early',
   )
 }, 60_000)
 
-test('what is due while the log is away comes when it is back, and is not called missed', async () => {
+test('events due while the log is unavailable are published later, and not marked as missed', async () => {
   const heard = warnings()
   const { clock, start, commits, look, pass, expectDue } = await openWorld('2026-05-04T02:59:50Z')
   await start({ cron: '*/10 * * * *', catchUp: 'none' })
@@ -244,7 +244,7 @@ test('what is due while the log is away comes when it is back, and is not called
   expect(clock.now()).toBeGreaterThan(0)
 })
 
-test('however much was due while the log was away, all of it comes', async () => {
+test('all events that were due while the log was unavailable are published', async () => {
   const { clock, start, commits, pass, fired } = await openWorld('2026-05-04T03:00:00.500Z')
   await start({ every: '1s', catchUp: 'none' })
   const began = clock.now()
@@ -257,7 +257,7 @@ test('however much was due while the log was away, all of it comes', async () =>
   expect((await found()).slice(0, due.length)).toEqual(due)
 })
 
-test('who dies between the event and the document fires nothing twice', async () => {
+test('a crash between the event and the document fires nothing twice', async () => {
   const { bus, clock, start, expectDue } = await openWorld('2026-05-04T02:59:50Z')
   const first = await start({ cron: '* * * * *', catchUp: 'all' })
   const before = await bus.driver.getDocument('schedule/nightly')

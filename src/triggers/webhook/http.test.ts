@@ -117,7 +117,7 @@ test('what is left of a body that is refused does not stand in the way of the ne
   expect(await stored()).toHaveLength(1)
 })
 
-test('while the log cannot be written the source is told to come again, and is then taken once', async () => {
+test('while the log cannot be written the source is asked to retry, and its retry is stored once', async () => {
   const { url, commits, stored } = await openTrigger({ endpoints })
   const headers = await signedBy.standard('{}')
   commits.fail(1)
@@ -181,7 +181,7 @@ test('no more small requests at once than fit', async () => {
   await answers(many, 1_024)
 })
 
-test('who sends slowly, or half, or nothing, is cut off', async () => {
+test('a client that sends slowly, in part or not at all is disconnected', async () => {
   let asked = 0
   const handle = async (incoming: IncomingMessage) => {
     asked++
@@ -212,7 +212,7 @@ test('who sends slowly, or half, or nothing, is cut off', async () => {
   expect(asked).toBe(4)
 })
 
-test('stop lets what is under way end, and takes no more', async () => {
+test('stop finishes open requests, and accepts no more', async () => {
   const { bus, running, url, stored } = await openTrigger({ endpoints })
   const { publish } = bus.driver
   const gate = Promise.withResolvers<void>()
@@ -234,7 +234,7 @@ test('stop lets what is under way end, and takes no more', async () => {
   expect(await stored()).toHaveLength(1)
 })
 
-test('a stop is not held up by who does not end', async () => {
+test('a client that does not finish does not delay a stop', async () => {
   const { running, url } = await openTrigger({ endpoints })
   const half = dial(url)
   half.write(post('{}').slice(0, -1))
@@ -243,7 +243,7 @@ test('a stop is not held up by who does not end', async () => {
   await text(half).catch(() => {})
 })
 
-test('a port in use, or none, is an error that says which', async () => {
+test('a port in use, or a missing one, is an error that names it', async () => {
   const { bus, url } = await openTrigger({ endpoints })
   const port = Number(new URL(url).port)
   await expect(webhook({ port, endpoints }).start(bus)).rejects.toMatchObject({

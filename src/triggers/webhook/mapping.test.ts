@@ -62,7 +62,7 @@ test('GitHub names the type in a header', async () => {
   expect((await stored()).map(({ type }) => type)).toEqual(['push', 'webhook.received'])
 })
 
-test('the app may say itself what tells the type', async () => {
+test('the app may choose the type by a function', async () => {
   const { send, stored } = await open({
     scheme: 'none',
     publishes: [paid, push],
@@ -74,7 +74,7 @@ test('the app may say itself what tells the type', async () => {
   expect((await stored()).map(({ type, data }) => [type, data])).toEqual(Array(3).fill(['push', { ref: 'a' }]))
 })
 
-test('a mapping that fails is a fault of the worker: 500, so that the source comes again', async () => {
+test('a mapping that fails is a fault of the worker: 500, so that the source retries', async () => {
   const { send, stored } = await open({
     scheme: 'none',
     publishes: [push],
@@ -99,7 +99,7 @@ test('an endpoint with types takes nothing but JSON and forms', async () => {
   expect(await stored()).toEqual([])
 })
 
-test('Stripe names the request in the body, GitHub in a header: without it there is no telling it from another', async () => {
+test('Stripe identifies the request in the body, GitHub in a header: without that it is refused', async () => {
   const stripe = await open({ scheme: 'stripe', secret: secrets.stripe })
   for (const nameless of ['{}', '{"id":""}', '{"id":7}', '[]']) expect((await stripe.send(nameless)).status).toBe(400)
   const github = await open({ scheme: 'github', secret: secrets.github })
@@ -107,7 +107,7 @@ test('Stripe names the request in the body, GitHub in a header: without it there
   expect([...(await stripe.stored()), ...(await github.stored())]).toEqual([])
 })
 
-test('a trigger says what it publishes', () => {
+test('a trigger lists the types that it publishes', () => {
   const endpoints = {
     a: { secret: 'x', publishes: [paid, push], others: 'ignore' as const },
     b: { secret: 'x', publishes: [paid] },

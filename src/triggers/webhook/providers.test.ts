@@ -36,7 +36,7 @@ test('other forms keep a field that is called payload', async () => {
 const svix = (headers: Record<string, string>) =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.replace('webhook-', 'svix-'), value]))
 
-test('the headers may be called as Svix calls them, not one of each, and its id tells one request from another', async () => {
+test('headers may have the names of Svix, not a mixture, and its id identifies a request', async () => {
   const { url, stored } = await openTrigger({ endpoints: { orders: { secret: secrets.standard } } })
   const body = '{"type":"order.paid"}'
   const signed = await signedBy.standard(body)

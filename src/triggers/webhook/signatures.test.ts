@@ -89,7 +89,7 @@ test('a list of signatures is read as it was written', () => {
   )
 })
 
-test('ids tell apart what the source tells apart', () => {
+test('requests that the source distinguishes have different ids', () => {
   fc.assert(
     fc.property(any, any, bytes, bytes, (one, two, a, b) => {
       const [first, second] = [webhookIds('x', one, a), webhookIds('x', two, b)]

@@ -170,7 +170,7 @@ test('without signatures: only where it is written out, never from a page, and a
   expect(await stored()).toHaveLength(3)
 })
 
-test('without a secret that is one it does not start, and does not say what it was given', async () => {
+test('it does not start with an invalid secret, and does not print it', async () => {
   const port = await freePort()
   const bad: WebhookEndpoint[] = [
     {},
