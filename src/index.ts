@@ -8,7 +8,7 @@ export type {
 } from './agents/agent-options.ts'
 export type { FinishRules } from './agents/finish.ts'
 export type { Guard, GuardOptions, GuardVerdict } from './agents/guard.ts'
-export { handover, type Handover, type ModelTool } from './agents/loop-tools.ts'
+export { handover, type Handover, type ModelTool, type NamedAgent } from './agents/loop-tools.ts'
 export { redactor, type Redaction, type Redactor } from './bus/redact.ts'
 export { spanIds, type SpanIds } from './bus/telemetry/ids.ts'
 export { errors, TidingsError, type ErrorCode, type ErrorData } from './errors.ts'

@@ -102,6 +102,12 @@ const wrong: Readonly<Record<string, () => unknown>> = {
   'a tool by its name': () => agent('a', { model: offlineModel(), instructions: '', tools: ['quote'] }),
   // @ts-expect-error
   'a hand-over to a tool': () => handover(quote),
+  // @ts-expect-error
+  'a hand-over to a workflow': () => handover(flow),
+  // @ts-expect-error
+  'a hand-over to a name without a description': () => handover({ name: 'desk' }),
+  // @ts-expect-error
+  'a hand-over to a text': () => handover('desk'),
 
   // @ts-expect-error
   'a call of a tool with a wrong input': () => code(ctx => ctx.call(quote, { item: 7 })),

@@ -5,6 +5,7 @@ import { callTool, callTools, reply } from '../testing/scripted-model.ts'
 import { offlineModel } from '../models/offline/language-model.ts'
 import { tool } from '../tools/tool.ts'
 import { workflow } from '../workflows/workflow.ts'
+import { app } from '../runtime/app.ts'
 import { agent } from './agent.ts'
 import { handover } from './loop-tools.ts'
 
@@ -114,6 +115,23 @@ describe('a hand-over', () => {
 
   it('is refused for an agent without a model', () =>
     expect(() => handover(researcher)).toThrow(/only an agent with a model/))
+
+  it('may name an agent that is defined later', async () => {
+    const back = { name: 'front', description: 'Knows everything else.' }
+    const invoices = agent('invoices', { model, instructions: '', description: 'I', tools: [handover(back)] })
+    const front = agent('front', { model, instructions: '', tools: [handover(invoices)] })
+    expect(app({ use: [invoices, front] }).agents).toHaveLength(2)
+    expect(invoices.needs!.document.tools[0]).toMatchObject({
+      name: 'transfer_to_front',
+      description: expect.stringContaining('Knows everything else.'),
+    })
+    await given(invoices, { input: '?' })
+      .when(callTool('transfer_to_front', {}))
+      .emits([{ type: 'agent.invoke', target: 'front' }])
+    const plain = agent('front', { run: () => 1 })
+    expect(() => app({ use: [invoices, plain] })).toThrow('hands conversations over to "front", which is no agent')
+    expect(() => handover(undefined as never)).toThrow('for one that is defined later, { name, description }')
+  })
 
   it('begins the other task with the conversation, and the request is the answer to the call', async () => {
     const conversation = {

@@ -1,5 +1,6 @@
 import { failure, type ErrorData } from '../errors.ts'
 import { invalidAt } from '../options.ts'
+import { assertName } from '../pattern.ts'
 import { jsonSchema, validateNow, type JsonSchema, type Schema } from '../schema.ts'
 import type { CallRequest } from '../tasks/program.ts'
 import { requestType, type Callable } from '../tasks/script-context.ts'
@@ -38,21 +39,46 @@ export interface Handover {
 /** What the `tools` of a model agent may contain. */
 export type ModelTool = LoopTool | LoopProgram | Handover
 
+/** A model agent that is defined later, or in another app: its name, and what the model that may hand over reads about it. */
+export interface NamedAgent {
+  readonly kind?: undefined
+  readonly name: string
+  readonly description: string
+}
+
 /**
  * Lets a model hand the conversation over to another model agent. That agent gets the conversation so far, answers with its own
- * instructions and tools, and its answer is the answer of the task.
+ * instructions and tools, and its answer is the answer of the task. Two agents that hand over to each other cannot both be defined first:
+ * one names the other.
  * @throws E_APP_INVALID if the other agent is not a model agent
  * @example
- * const billing = agent('billing', { model, description: 'Answers questions about invoices.', instructions: '…' })
+ * const billing = agent('billing', {
+ *   model,
+ *   description: 'Answers questions about invoices.',
+ *   instructions: '…',
+ *   tools: [handover({ name: 'desk', description: 'Answers everything else.' })],
+ * })
  * const desk = agent('desk', { model, instructions: 'Answer, or hand over.', tools: [search, handover(billing)] })
  */
-export function handover(to: LoopProgram & { readonly needs?: unknown }): Handover {
-  if (to?.kind !== 'agent' || to.needs === undefined)
+export function handover(
+  to: (LoopProgram & { readonly kind: 'agent'; readonly needs?: unknown }) | NamedAgent,
+): Handover {
+  const name = to?.name
+  if (to?.kind === undefined) {
+    if (typeof name !== 'string' || !to.description)
+      throw invalidAt(
+        'handover()',
+        'it takes an agent with a model; for one that is defined later, { name, description }',
+      )
+    assertName(name, 'an agent name')
+    return { kind: 'handover', name: `transfer_to_${name}`, to: { ...to, kind: 'agent' } }
+  }
+  if (to.kind !== 'agent' || to.needs === undefined)
     throw invalidAt(
       'handover()',
-      `only an agent with a model can continue a conversation, and ${to?.name === undefined ? 'this' : `"${to.name}"`} is none; put it into \`tools\` without handover()`,
+      `only an agent with a model can continue a conversation, and "${name}" is none; put it into \`tools\` without handover()`,
     )
-  return { kind: 'handover', name: `transfer_to_${to.name}`, to }
+  return { kind: 'handover', name: `transfer_to_${name}`, to }
 }
 
 /** A tool as the model sees it, and the request that a call of it makes. */

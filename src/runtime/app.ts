@@ -114,6 +114,7 @@ export function app(options: AppOptions): App {
   for (const member of use) if (member.kind === 'workflow') assertNoSecrets(member.data, rules)
   const agents = use.filter(member => member.kind === 'agent')
   const workflows = use.filter(member => member.kind === 'workflow')
+  for (const each of agents) assertHandovers(name, each, [...agents, ...workflows])
   return {
     kind: 'app',
     name,
@@ -135,6 +136,23 @@ export function app(options: AppOptions): App {
     maxHops,
     retention,
     redactor: rules,
+  }
+}
+
+/** What an agent hands a conversation over to by name must be a model agent too. */
+function assertHandovers(
+  app: string,
+  { name, needs }: Agent<never, unknown>,
+  programs: readonly (Agent<never, unknown> | AnyWorkflow)[],
+) {
+  for (const tool of needs?.tools ?? []) {
+    if (tool.kind !== 'handover') continue
+    const to = programs.find(program => program.name === tool.to.name)
+    if (to && !('needs' in to))
+      throw new TidingsError(
+        'E_APP_INVALID',
+        `app "${app}": "${name}" hands conversations over to "${tool.to.name}", which is no agent with a model`,
+      )
   }
 }
 
