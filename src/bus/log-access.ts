@@ -37,6 +37,7 @@ export abstract class LogAccess {
   }
 
   readonly head: Driver['head'] = () => this.driver.head()
+  readonly horizon: Driver['horizon'] = () => this.driver.horizon()
   readonly readAt: Driver['readAt'] = positions => this.driver.readAt(positions)
   readonly read: Driver['read'] = query => this.driver.read(query)
   readonly follow: Driver['follow'] = (after, filter, signal) => this.driver.follow(after, filter, signal)

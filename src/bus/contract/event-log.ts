@@ -57,6 +57,8 @@ export type LogQuery =
  * - A reading that starts after the cursor of an entry, with the same filter, yields what the first one would have yielded next: nothing is
  *   lost and nothing is repeated. A cursor that is malformed, or has more partitions than the log, rejects with E_REQUEST_INVALID.
  * - `get`, `readAt`, `read` and `head` see everything that was acknowledged to any member before the call. They may wait for it.
+ * - `horizon` never moves back. It moves before `purge` removes anything, so that a reading that looks at it after an entry knows whether the
+ *   entries before that one were complete.
  * - `read` and `follow` run at the pace of their reader, in bounded memory, and block no other call.
  */
 export interface EventLog {
@@ -71,6 +73,8 @@ export interface EventLog {
   readAt(positions: readonly Position[]): Promise<(StoredEvent | undefined)[]>
   /** Covers every event that is on the log now; `beginning` for an empty log. */
   head(): Promise<Cursor>
+  /** Covers every event that a purge has removed, or that the broker lost. What it does not cover is complete. */
+  horizon(): Promise<Cursor>
   /** Every event that a cursor does not cover, by any writer, once. Goes on with what is published next, until the signal aborts. */
   follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal): AsyncIterable<LogEntry>
 }

@@ -204,6 +204,8 @@ export class NatsDriver implements Driver {
   readonly readAt: Driver['readAt'] = positions => this.#calls.run(() => this.#reader.at(positions))
   readonly head: Driver['head'] = () => this.#calls.run(() => this.#log.head())
 
+  readonly horizon: Driver['horizon'] = () => this.#calls.run(() => this.#log.horizon())
+
   async *follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal) {
     this.#calls.assertOpen()
     yield* this.#reader.follow(after, filter, signal)

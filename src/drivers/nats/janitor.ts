@@ -1,3 +1,4 @@
+import { formatCursor } from '../../bus/cursor.ts'
 import type { PurgeResult, Retention } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { hasBlobData } from '../../bus/routed.ts'
@@ -56,6 +57,8 @@ export class Janitor {
       ),
     )
     const starts = horizons.map(({ horizon }) => horizon)
+    const newest = await Promise.all(this.#log.partitions.map(stream => this.#newestEvent(stream)))
+    await this.#log.moveHorizon(formatCursor(starts.map((start, i) => Math.min(start - 1, newest[i]!))))
     await this.#sealFinished(starts, retention.maxAgeMs)
     const purged = await Promise.all(this.#log.partitions.map((stream, i) => this.#purge(stream, starts[i]!)))
     await this.#purgeBlobs(starts, Date.now() - retention.maxAgeMs)
@@ -63,6 +66,13 @@ export class Janitor {
       events: purged.reduce((sum, events) => sum + events, 0),
       heldBy: [...new Set(horizons.map(({ heldBy }) => heldBy))].join('; '),
     }
+  }
+
+  /** Messages of other kinds after it say nothing about the place of a reader. */
+  async #newestEvent(stream: Stream): Promise<number> {
+    const { log } = this.#log.names
+    const newest = await Promise.all(['e', 't'].map(kind => stream.last(`${log}.${kind}.>`)))
+    return Math.max(0, ...newest.map(message => message?.seq ?? 0))
   }
 
   /** The number of events and turns. */

@@ -1,4 +1,4 @@
-import { formatCursor } from '../../bus/cursor.ts'
+import { coversAll, formatCursor, unionOf } from '../../bus/cursor.ts'
 import type { Cursor } from '../../bus/driver.ts'
 import type { Names } from './names.ts'
 import type { Stream } from './stream.ts'
@@ -44,6 +44,20 @@ export class NatsLog {
   /** Covers everything that is stored now. */
   async head(): Promise<Cursor> {
     return formatCursor(await Promise.all(this.partitions.map(stream => stream.head())))
+  }
+
+  /** Covers what was purged, or lost with an earlier stream of a partition. */
+  async horizon(): Promise<Cursor> {
+    const stored = await this.state.last(this.names.doc('horizon'))
+    if (stored) return unionOf(stored.text(), formatCursor(this.partitions.map(({ beginsAt }) => beginsAt - 1)))
+    // Not purged yet, or by an older version.
+    const infos = await Promise.all(this.partitions.map(stream => stream.info()))
+    return formatCursor(infos.map(({ state }) => Math.max(0, state.first_seq - 1)))
+  }
+
+  async moveHorizon(cursor: Cursor): Promise<void> {
+    const known = await this.horizon()
+    if (!coversAll(known, cursor)) await this.state.append(this.names.doc('horizon'), unionOf(known, cursor))
   }
 
   streamOfShard(shard: number): Stream {

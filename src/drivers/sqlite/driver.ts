@@ -137,6 +137,7 @@ export class SqliteDriver implements Driver {
   readonly get: Driver['get'] = async id => this.#openReader().get(id)
   readonly readAt: Driver['readAt'] = async positions => this.#openReader().at(positions)
   readonly head: Driver['head'] = async () => String(this.#openReader().head())
+  readonly horizon: Driver['horizon'] = async () => String(this.#openReader().horizon())
   readonly read: Driver['read'] = query => this.#calls.list(() => this.#reader.read(query))
   readonly follow: Driver['follow'] = (after, filter, signal) => followByReading(this, after, filter, signal)
   readonly journal: Driver['journal'] = async task => this.#openReader().journal(task)

@@ -48,6 +48,9 @@ function statementsFor(db: DatabaseSync) {
       'SELECT pos, type, target FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?',
     ),
     head: sql<{ head: number | null }>('SELECT max(pos) AS head FROM log'),
+    // A log that an older version purged has no horizon yet: nothing is left before its first position.
+    horizon: sql<{ horizon: number }>(`SELECT ifnull((SELECT value FROM meta WHERE key = 'horizon'),
+      ifnull((SELECT min(pos) - 1 FROM log), (SELECT value FROM meta WHERE key = 'head'))) AS horizon`),
     ids: sql<{ pos: number; id: string }>('SELECT pos, id FROM log WHERE id >= ? AND id < ?'),
     firstId: sql<{ id: string }>('SELECT id FROM log WHERE id >= ? AND id < ? ORDER BY id LIMIT 1'),
     lastId: sql<{ id: string }>('SELECT id FROM log WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1'),
@@ -95,6 +98,10 @@ export class LogReader {
 
   head(): number {
     return this.#sql.head.get()!.head ?? 0
+  }
+
+  horizon(): number {
+    return this.#sql.horizon.get()!.horizon
   }
 
   read(query: LogQuery): AsyncIterable<LogEntry> {

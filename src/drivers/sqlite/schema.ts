@@ -21,7 +21,8 @@ import { assertComplete, readMark } from './log-mark.ts'
  *            may have delivered events up to `suspect`
  * documents  small named values; past `until` a document does not exist
  * members    open drivers;  consumers  their subscriptions, each with its filter
- * meta       shards, the newest position of a log that was purged (head), and the random number of this log (log)
+ * meta       shards, the newest position of a log that was purged (head), the newest that a purge may have removed (horizon), and the
+ *            random number of this log (log)
  */
 const ddl = `
   CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;

@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { expect } from 'vitest'
+import { beginning, isCovered } from '../../bus/cursor.ts'
 import type { Driver } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { collect, until } from '../wait.ts'
@@ -175,6 +176,33 @@ export const janitor: Cases = {
     const again = await world.reopen(driver)
     expect(positions(await again.publish([entry({ correlationid })]))[0]!.offset).toBeGreaterThan(last.offset)
     expect(await left(again)).toHaveLength(1)
+  },
+
+  'the horizon covers what a purge removed, for every member and after a restart, and never moves back':
+    async world => {
+      const [driver, other] = [await world.open(), await world.open()]
+      expect(await driver.horizon()).toBe(beginning)
+      const at = positions(await driver.publish(old(20)))
+      const kept = positions(await driver.publish(entries(5)))
+      expect(await other.horizon()).toBe(beginning)
+      await driver.purge(retention)
+      const covered = async (member: Driver) => {
+        const horizon = await member.horizon()
+        return [...at, ...kept].map(position => isCovered(horizon, position))
+      }
+      const expected = [...at.map(() => true), ...kept.map(() => false)]
+      expect(await covered(driver)).toEqual(expected)
+      expect(await covered(other)).toEqual(expected)
+      await driver.purge({ ...retention, maxAgeMs: 20 * hour })
+      expect(await covered(await world.reopen(driver))).toEqual(expected)
+    },
+
+  'a log that was purged whole has its horizon at its head': async world => {
+    const driver = await world.open()
+    await driver.publish(old(20))
+    const head = await driver.head()
+    await driver.purge(retention)
+    expect(await driver.horizon()).toBe(head)
   },
 
   'an id that was purged may be published again: it is stored as a new event, or still known': async world => {

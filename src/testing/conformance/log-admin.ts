@@ -24,6 +24,7 @@ const operations: Record<string, (driver: Driver) => unknown> = {
   read: driver => collect(driver.read({})),
   follow: driver => collect(driver.follow(beginning, undefined, new AbortController().signal)),
   head: driver => driver.head(),
+  horizon: driver => driver.horizon(),
   journal: driver => driver.journal(newTask()),
   'blobs.put': driver => driver.blobs!.put('acme', new Uint8Array(1)),
   'blobs.get': driver => driver.blobs!.get('acme', `sha256-${'0'.repeat(64)}`),

@@ -30,6 +30,7 @@ export class MemoryDriver implements Driver {
   readonly read: Driver['read'] = query => this.#list(log => log.read(query))
   readonly readAt: Driver['readAt'] = positions => this.#call(log => positions.map(position => log.at(position)))
   readonly head: Driver['head'] = () => this.#call(log => log.head)
+  readonly horizon: Driver['horizon'] = () => this.#call(log => log.horizon)
   readonly follow: Driver['follow'] = (after, filter, signal) => followByReading(this, after, filter, signal)
   onAppend(callback: () => void): () => void {
     this.#log.appendListeners.add(callback)

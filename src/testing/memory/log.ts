@@ -9,6 +9,7 @@ import {
   retentionHorizon,
   shardOf,
   turnId,
+  unionOf,
   type CloudEvent,
   type Commit,
   type CommitResult,
@@ -85,6 +86,7 @@ export class MemoryLog {
   /** Of each partition: its rows, and the offset of the newest event that it ever had. */
   readonly #rows: Row[][]
   readonly #heads: number[]
+  horizon: Cursor = beginning
   readonly #tasks = new Map<string, Task>()
   /** Those of each correlation. */
   readonly #tasksOf = new Map<string, Set<Task>>()
@@ -210,6 +212,7 @@ export class MemoryLog {
       const young = rows.find(({ event }) => Date.parse(event.time) >= cutoff)?.position.offset ?? head + 1
       return retentionHorizon({ head, young, maxLag, tasks, groups })
     })
+    this.horizon = unionOf(this.horizon, formatCursor(horizons.map(({ horizon }) => horizon - 1)))
     const purged = this.#rows.flatMap((rows, n) => rows.splice(0, indexAfter(rows, horizons[n]!.horizon - 1)))
     for (const { event } of purged) this.byId.delete(event.id)
     const isLeft = ({ position }: Row) => position.offset >= horizons[position.partition]!.horizon

@@ -24,6 +24,9 @@ function statementsFor(db: DatabaseSync) {
       AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.pos = log.pos)
       AND NOT EXISTS (SELECT 1 FROM aside a WHERE a.pos = log.pos) ORDER BY pos LIMIT ${purgeChunk}) RETURNING id`),
     saveHead: sql(`UPDATE meta SET value = ? WHERE key = 'head'`),
+    saveHorizon: sql(
+      `INSERT INTO meta VALUES ('horizon', ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)`,
+    ),
   }
 }
 
@@ -56,6 +59,7 @@ export class LogJanitor {
   /** Deletes one chunk below the horizon. Returns the number of events. */
   purge(horizon: number, now: number): number {
     this.#sql.saveHead.run(this.#store.head)
+    this.#sql.saveHorizon.run(horizon - 1)
     const purged = this.#sql.purge.all(horizon)
     for (const { id } of purged) {
       const turn = parseId(id)
