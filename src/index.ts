@@ -29,7 +29,7 @@ export { approval, type Approval, type ApprovalOptions, type ApprovalDecision } 
 export { answerApproval, type ApprovalReply } from './tasks/approval-answer.ts'
 export { PendingApprovals, type OpenApproval } from './tasks/approval-list.ts'
 export type { Budget } from './tasks/budget.ts'
-export type { Timeout, Duration } from './tasks/duration.ts'
+export { duration, type Timeout, type Duration } from './tasks/duration.ts'
 export type { CallRetryOptions, RetryOptions } from './tasks/retry.ts'
 export type { MessagePart } from './tasks/conversation.ts'
 export type { ModelSettings } from './tasks/model-settings.ts'

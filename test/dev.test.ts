@@ -168,7 +168,7 @@ export default app({ use: [agent('helper', { on: 'asked', model, instructions: '
     await write(asking)
     await publish('nothing.here', {})
     const file = join(folder, 'app.ts')
-    expect(await tidings(place, ['trigger', 'list', '--app', file])).toMatchObject({ code: 0, stderr: '' })
+    expect(await tidings(place, ['trigger', 'list', file])).toMatchObject({ code: 0, stderr: '' })
     expect((await tidings(place, ['replay', '--app', file])).stderr).not.toContain('E_MODEL_KEY')
     const { heard } = start(['run', '--only', 'tools,agents'])
     await seen(heard, '● app runs')

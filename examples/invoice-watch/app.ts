@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { app, files, smtp, webhook, type Duration } from '../../src/index.ts'
+import { app, duration, files, smtp, webhook } from '../../src/index.ts'
 import { orderPlaced } from './events.ts'
 import { readers } from './readers.ts'
 import { watch } from './watch.ts'
@@ -13,7 +13,7 @@ mkdirSync(folder, { recursive: true })
 export default app({
   name: 'invoice-watch',
   use: [
-    watch({ papers: PAPERS_WITHIN as Duration, payment: PAYMENT_WITHIN as Duration }),
+    watch({ papers: duration(PAPERS_WITHIN, 'PAPERS_WITHIN'), payment: duration(PAYMENT_WITHIN, 'PAYMENT_WITHIN') }),
     ...readers,
     files('invoices', { folder, match: '*.txt', stable: '200ms' }),
     webhook({ endpoints: { orders: { secret: ORDERS_SECRET, publishes: [orderPlaced], others: 'ignore' } } }),

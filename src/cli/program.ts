@@ -216,9 +216,9 @@ function addAttention(root: Command) {
 
 function addWorkflows(root: Command) {
   const workflow = root.command('workflow').description('list, draw and migrate workflows')
-  add(workflow, 'list', async () => (await import('./workflow.ts')).workflowListCommand)
-    .description('list the workflows of an app, what they wait for and how many instances run')
-    .option('--app <app>', 'the app file')
+  add(workflow, 'list [app]', async () => (await import('./workflow.ts')).workflowListCommand).description(
+    'list the workflows of an app, what they wait for and how many instances run',
+  )
   add(workflow, 'graph <name>', async () => (await import('./workflow.ts')).workflowGraphCommand)
     .description('print a workflow as a Mermaid flowchart; with --task, show the progress of an instance')
     .option('--task <id>', 'the instance: its full id, or at least its last four characters')
@@ -232,9 +232,9 @@ function addWorkflows(root: Command) {
 
 function addTriggers(root: Command) {
   const trigger = root.command('trigger').description("list an app's triggers; send one a test event")
-  add(trigger, 'list', async () => (await import('./trigger.ts')).triggerListCommand)
-    .description("list an app's triggers, what they publish and where they listen")
-    .option('--app <app>', 'the app file')
+  add(trigger, 'list [app]', async () => (await import('./trigger.ts')).triggerListCommand).description(
+    "list an app's triggers, what they publish and where they listen",
+  )
   add(trigger, 'test <name>', async () => (await import('./trigger.ts')).triggerTestCommand)
     .description('send a test event to a trigger that a worker runs, and show what it publishes')
     .option('--app <app>', 'the app file')
@@ -257,7 +257,6 @@ function add(parent: Command, usage: string, load: () => Promise<Action>): Comma
 function prepare(command: Command) {
   const { home, app } = command.optsWithGlobals<{ home?: string; app?: string }>()
   if (home !== undefined) process.env.TIDINGS_HOME = home
-  const verb = command.name()
-  if (verb === 'init') return
-  loadEnvFile(verb === 'dev' || verb === 'run' ? command.args[0] : app)
+  if (command.name() === 'init') return
+  loadEnvFile(command.registeredArguments[0]?.name() === 'app' ? command.args[0] : app)
 }

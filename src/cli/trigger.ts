@@ -1,7 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Cursor, LogEntry } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
-import { milliseconds, type Duration } from '../tasks/duration.ts'
+import { duration, milliseconds } from '../tasks/duration.ts'
 import { dim } from '../trace/text.ts'
 import type { Trigger } from '../triggers/trigger.ts'
 import { eventLine, terminalWidth } from './event-line.ts'
@@ -13,9 +13,9 @@ export interface TriggerOptions extends GlobalOptions {
   app?: string
 }
 
-/** `tidings trigger list` */
-export async function triggerListCommand(options: TriggerOptions): Promise<void> {
-  const { app } = await loadApp(findApp(options.app))
+/** `tidings trigger list [APP]` */
+export async function triggerListCommand(file: string | undefined, options: GlobalOptions): Promise<void> {
+  const { app } = await loadApp(findApp(file))
   const rows = app.triggers.map(({ name, types, address = '' }) => ({ name, types, address }))
   const nameWidth = Math.max(7, ...rows.map(({ name }) => name.length))
   const typesWidth = Math.max(9, ...rows.map(({ types }) => types.join(' ').length))
@@ -40,7 +40,7 @@ export async function triggerTestCommand(name: string, options: TriggerOptions &
       `the trigger "${name}" cannot send a test event. Implement \`sendSample\`, or send it an event from outside`,
     )
   const { json, within } = options
-  const timeoutMs = milliseconds(within as Duration)
+  const timeoutMs = milliseconds(duration(within, '--within'))
   if (!json) await print(dim(`sent a test event to ${name}; waiting up to ${within} for what it publishes`))
   const stored = await withLog(bus => eventOfSample(bus, trigger, timeoutMs))
   if (!stored) throw new TidingsError('E_TRIGGER_SILENT', `the trigger "${name}" published no event within ${within}`)

@@ -14,9 +14,9 @@ interface Options extends GlobalOptions {
   app?: string
 }
 
-/** `tidings workflow list` */
-export async function workflowListCommand(options: Options): Promise<void> {
-  const { app } = await loadApp(findApp(options.app))
+/** `tidings workflow list [APP]` */
+export async function workflowListCommand(file: string | undefined, options: GlobalOptions): Promise<void> {
+  const { app } = await loadApp(findApp(file))
   await withLog(async bus => {
     const running = await queryIndex(bus, index => app.workflows.map(({ name }) => index.live(name)))
     for (const [i, { name, data }] of app.workflows.entries()) {

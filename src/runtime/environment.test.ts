@@ -4,6 +4,6 @@ import { environment } from './environment.ts'
 test('the error for an invalid setting names the variable', () => {
   expect(() => environment({ TIDINGS_PORT: '80000' })).toThrow('TIDINGS_PORT=80000 is not a port')
   for (const name of ['TIDINGS_STOP_WITHIN', 'TIDINGS_FAILED_FOR'])
-    expect(() => environment({ [name]: 'soon' })).toThrow(`${name}=soon is not a duration such as 30s, 10m or 2d`)
+    expect(() => environment({ [name]: 'soon' })).toThrow(`${name} is "soon", which is not a duration`)
   expect(environment({ TIDINGS_FAILED_FOR: '2h', TIDINGS_PORT: '' })).toMatchObject({ failedFor: '2h', port: 4110 })
 })

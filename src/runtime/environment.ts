@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { TidingsError } from '../errors.ts'
 import { Bus, type BusOptions } from '../bus/bus.ts'
 import type { Driver } from '../bus/driver.ts'
-import { milliseconds, type Duration } from '../tasks/duration.ts'
+import { duration, type Duration } from '../tasks/duration.ts'
 import { openDriver } from './drivers.ts'
 import { variables } from './variables.ts'
 
@@ -29,8 +29,8 @@ export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
     port: portOf('TIDINGS_PORT', env.TIDINGS_PORT, variables.TIDINGS_PORT.default),
     bus: env.TIDINGS_BUS || variables.TIDINGS_BUS.default,
     ...(env.TIDINGS_APPROVERS && { approvers: resolve(env.TIDINGS_APPROVERS) }),
-    stopWithin: durationOf('TIDINGS_STOP_WITHIN', env.TIDINGS_STOP_WITHIN, variables.TIDINGS_STOP_WITHIN.default),
-    failedFor: durationOf('TIDINGS_FAILED_FOR', env.TIDINGS_FAILED_FOR, variables.TIDINGS_FAILED_FOR.default),
+    stopWithin: duration(env.TIDINGS_STOP_WITHIN || variables.TIDINGS_STOP_WITHIN.default, 'TIDINGS_STOP_WITHIN'),
+    failedFor: duration(env.TIDINGS_FAILED_FOR || variables.TIDINGS_FAILED_FOR.default, 'TIDINGS_FAILED_FOR'),
   }
 }
 
@@ -62,14 +62,4 @@ function portOf(name: string, value: string | undefined, fallback: number): numb
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new TidingsError('E_SETTING_INVALID', `${name}=${value} is not a port`)
   return port
-}
-
-function durationOf(name: string, value: string | undefined, fallback: Duration): Duration {
-  const duration = (value || fallback) as Duration
-  try {
-    milliseconds(duration)
-    return duration
-  } catch {
-    throw new TidingsError('E_SETTING_INVALID', `${name}=${value} is not a duration such as 30s, 10m or 2d`)
-  }
 }

@@ -21,6 +21,25 @@ export function milliseconds(duration: Duration): number {
   return ms
 }
 
+const written = /^\s*(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|seconds?|m|minutes?|h|hours?|d|days?)\s*$/
+
+/**
+ * Reads a duration from a setting, such as an environment variable: `30m`, `30 minutes`, `1 day`. Code writes durations in the short form.
+ * @param setting where the text comes from, for the error
+ * @throws E_SETTING_INVALID
+ * @example
+ * const within = duration(process.env.PAYMENT_WITHIN ?? '14 days', 'PAYMENT_WITHIN')
+ */
+export function duration(text: string, setting = 'the setting'): Duration {
+  const [, count, unit] = written.exec(text) ?? []
+  if (count !== undefined && unit !== undefined && Number.isFinite(Number(count)))
+    return `${Number(count)}${/^mi?l?l?i?s/.test(unit) ? 'ms' : (unit[0] as 's' | 'm' | 'h' | 'd')}`
+  throw new TidingsError(
+    'E_SETTING_INVALID',
+    `${setting} is "${text}", which is not a duration: expected a number and its unit, such as "30s", "30 minutes" or "2 days"`,
+  )
+}
+
 /** The largest time value of a Date. */
 const maxDateMs = 8.64e15
 

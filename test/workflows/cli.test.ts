@@ -41,7 +41,7 @@ onEveryBus(world =>
     }
     const second = await appFile(log, 'second', order(2) as never)
     const third = await appFile(log, 'third', other as never)
-    expect(await verb('list', '--app', second)).toEqual([
+    expect(await verb('list', second)).toEqual([
       { workflow: 'order', version: 2, types: ['order.placed', 'order.paid'], key: null, instances: 1 },
     ])
     const [graph] = await verb('graph', 'order', '--app', second, '--task', correlationid.slice(-6))
@@ -68,6 +68,6 @@ onEveryBus(world =>
       (await eventsOf(running, correlationid)).find(({ type }) => type === 'order.done'),
     )
     expect(done.data).toEqual({ version: 2, by: 'ann' })
-    expect(await verb('list', '--app', second)).toMatchObject([{ instances: 0 }])
+    expect(await verb('list', second)).toMatchObject([{ instances: 0 }])
   }),
 )
