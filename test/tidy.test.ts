@@ -108,6 +108,23 @@ test('every file in src is reached from what the package exports', () => {
   expect(source.filter(file => !reached.has(file))).toEqual([])
 })
 
+/** What a file imports when it is loaded: neither types nor `await import()`. */
+const loadedBy = (file: string) =>
+  [...read(file).matchAll(/^(?:import|export)\b(?! type\b)[^'"`]*?\bfrom '([^']+)'|^import '([^']+)'/gm)].map(
+    ([, from, bare]) => (from ?? bare)!,
+  )
+
+test('an app loads at its start only the packages that every app needs', () => {
+  const reached = new Set(['src/index.ts'])
+  const packages = new Set<string>()
+  for (const file of reached)
+    for (const name of loadedBy(file)) {
+      if (name.startsWith('.')) reached.add(join(dirname(file), name))
+      else if (!name.startsWith('node:')) packages.add(name)
+    }
+  expect([...packages].toSorted()).toEqual(['@ai-sdk/provider', '@opentelemetry/api', 'croner'])
+})
+
 test('files stay small', () => {
   const offences = code.map(file => `${file}: ${read(file).split('\n').length} lines`)
   expect(offences.filter(offence => Number(/(\d+) lines$/.exec(offence)![1]) > 400)).toEqual([])

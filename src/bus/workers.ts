@@ -1,5 +1,4 @@
 import type { Span } from '@opentelemetry/api'
-import { RateLimiterMemory, RateLimiterQueue } from 'rate-limiter-flexible'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from './bus.ts'
@@ -50,8 +49,7 @@ export class Workers {
 
   async host(handler: RequestHandler): Promise<void> {
     const { kind, name, type, additionalTypes = [], limit, rate, postpone, handle, fail } = handler
-    const throttle =
-      rate && new RateLimiterQueue(new RateLimiterMemory({ points: rate.count, duration: rate.per / 1_000 }))
+    const throttle = rate && (await queueOf(rate))
     const consumer = await consume(this.#bus, {
       group: `${kind}/${name}`,
       filter: [{ types: [type, ...additionalTypes], targets: [name] }],
@@ -94,4 +92,9 @@ export class Workers {
     this.#abandoned.abort(workerStopped())
     await closed
   }
+}
+
+async function queueOf({ count, per }: { count: number; per: number }) {
+  const { RateLimiterMemory, RateLimiterQueue } = await import('rate-limiter-flexible')
+  return new RateLimiterQueue(new RateLimiterMemory({ points: count, duration: per / 1_000 }))
 }

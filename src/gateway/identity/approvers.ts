@@ -1,6 +1,6 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
+import type { RateLimiterMemory } from 'rate-limiter-flexible'
 import { textOf, TidingsError } from '../../errors.ts'
 import { httpError } from '../../http/response.ts'
 
@@ -14,7 +14,7 @@ const bearer = /^Bearer ([\x21-\x7e]{1,1024})$/i
 /** The people who may answer approvals over HTTP. The file holds only digests of their tokens. */
 export class Approvers {
   readonly #approvers: readonly { name: string; digest: Buffer }[]
-  readonly #wrongTokens = new RateLimiterMemory(wrongTokenLimit)
+  #wrongTokens: Promise<RateLimiterMemory> | undefined
 
   /** `file`: JSON, `{ "ann": "SHA-256 of the token in hex" }`. Without it no one can answer. @throws E_SETTING_INVALID */
   constructor(file: string | undefined) {
@@ -35,11 +35,15 @@ export class Approvers {
     if (token === undefined)
       throw credentialError(401, 'the request has no token; send the header Authorization: Bearer TOKEN')
     const name = this.#nameOf(token)
-    const { consumedPoints = 0 } = (await this.#wrongTokens.get(address)) ?? {}
+    this.#wrongTokens ??= import('rate-limiter-flexible').then(
+      ({ RateLimiterMemory: Limiter }) => new Limiter(wrongTokenLimit),
+    )
+    const wrongTokens = await this.#wrongTokens
+    const { consumedPoints = 0 } = (await wrongTokens.get(address)) ?? {}
     if (consumedPoints >= wrongTokenLimit.points) throw tooManyWrongTokens()
     if (name !== undefined) return name
-    await this.#wrongTokens.consume(address).catch((error: unknown) => {
-      throw error instanceof RateLimiterRes ? tooManyWrongTokens() : error
+    await wrongTokens.consume(address).catch((error: unknown) => {
+      throw error instanceof Error ? error : tooManyWrongTokens()
     })
     throw credentialError(401, 'the token is unknown; TIDINGS_APPROVERS names the file of those that are accepted')
   }

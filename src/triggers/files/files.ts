@@ -9,7 +9,7 @@ import { aDuration, anObject, anything, aText, checkOptions, type Check } from '
 import { milliseconds, type Duration } from '../../tasks/duration.ts'
 import { FileRecords } from './records.ts'
 import type { FileTypes } from './publish.ts'
-import { FolderWatcher, type WatchIntervals } from './watch.ts'
+import type { WatchIntervals } from './watch.ts'
 import { assertTriggerName, type Trigger } from '../trigger.ts'
 
 /** Which folder the trigger watches, and what it publishes. */
@@ -60,6 +60,7 @@ export function files(name: string, options: FilesOptions, intervals: WatchInter
       const records = new FileRecords(bus, name)
       await records.load(published)
       const options = { name, folder: root, types, match, stableMs, maxBytes, intervals }
+      const { FolderWatcher } = await import('./watch.ts')
       const watcher = new FolderWatcher(bus, records, options)
       await watcher.start()
       return { address: pathToFileURL(root).href, stop: abort => watcher.stop(abort) }
