@@ -1,6 +1,7 @@
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { defineConfig } from 'vitest/config'
 
-// Kill processes by the dozen, or run a cluster: each has the machine to itself, behind all others.
+// Kill processes by the dozen, or run a cluster: no other test beside two of them, behind all others.
 const heavy = ['test/kills/*.test.ts', 'test/boundaries/*.test.ts', 'test/crashloop/*.test.ts', 'test/deploy.test.ts']
 const every = {
   globalSetup: ['test/lib/nats-setup.ts'],
@@ -10,13 +11,25 @@ const every = {
   hookTimeout: 60_000,
 }
 
+/** Small files that take long. */
+const long = ['src/drivers/nats/nats.test.ts', 'src/drivers/sqlite/sqlite.test.ts', 'test/steps/kill.test.ts']
+
+/** Large files start first, so that the workers end together. Small ones that take long would be the last. */
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]) {
+    const isLong = ({ moduleId }: TestSpecification) => long.some(file => moduleId.endsWith(`/${file}`))
+    return (await super.sort(files)).toSorted((a, b) => Number(isLong(b)) - Number(isLong(a)))
+  }
+}
+
 export default defineConfig({
   test: {
     allowOnly: false,
     globalSetup: ['test/lib/compiled-setup.ts'],
     reporters: ['default', './scripts/reporter.ts'],
+    sequence: { sequencer: LongFirst },
     projects: [
-      // Most tests wait for other processes: one worker would leave a core idle.
+      // Most tests wait for other processes: as many workers as cores would leave a core idle.
       {
         test: {
           ...every,
@@ -24,11 +37,11 @@ export default defineConfig({
           include: ['{src,test,examples}/**/*.test.ts'],
           // What docs/testing.md shows runs with `node --test`: test/readme.test.ts.
           exclude: [...heavy, 'examples/first/*.test.ts'],
-          maxWorkers: 3,
+          maxWorkers: 4,
           sequence: { groupOrder: 0 },
         },
       },
-      { test: { ...every, name: 'heavy', include: heavy, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+      { test: { ...every, name: 'heavy', include: heavy, maxWorkers: 2, sequence: { groupOrder: 1 } } },
     ],
   },
 })

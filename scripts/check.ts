@@ -1,4 +1,4 @@
-/** Runs all static checks. Each prints one line, and its findings if it fails. */
+/** Runs all static checks side by side. Each prints one line, and its findings if it fails. */
 import { spawn } from 'node:child_process'
 import { styleText } from 'node:util'
 
@@ -10,17 +10,19 @@ const checks = {
 }
 
 const failed: string[] = []
-for (const [name, command] of Object.entries(checks)) {
-  const start = performance.now()
-  const { ok, output } = await run(command)
-  const seconds = ((performance.now() - start) / 1000).toFixed(1)
-  console.log(
-    `${ok ? styleText('green', 'ok  ') : styleText('red', 'FAIL')}  ${name.padEnd(10)}${seconds} s   ${command}`,
-  )
-  if (ok) continue
-  failed.push(name)
-  console.log(output)
-}
+await Promise.all(
+  Object.entries(checks).map(async ([name, command]) => {
+    const start = performance.now()
+    const { ok, output } = await run(command)
+    const seconds = ((performance.now() - start) / 1000).toFixed(1)
+    console.log(
+      `${ok ? styleText('green', 'ok  ') : styleText('red', 'FAIL')}  ${name.padEnd(10)}${seconds} s   ${command}`,
+    )
+    if (ok) return
+    failed.push(name)
+    console.log(output)
+  }),
+)
 if (failed.length > 0) {
   console.log(`static checks failed: ${failed.join(', ')}`)
   process.exitCode = 1
