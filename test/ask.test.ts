@@ -127,11 +127,15 @@ onEveryBus(world => {
     })
     const text = parts.flatMap(part => (part.type === 'text' ? [part.text] : [])).join('')
     expect(text).toBe('Because of about why.')
-    expect(short.filter(part => typeof part === 'string' || part.type !== 'text')).toEqual([
+    const called = { agent: 'researcher', name: 'web.search', toolCallId: 'c1' }
+    expect(short.filter(part => typeof part === 'string' || part.type !== 'text')).toMatchObject([
       { type: 'call', agent: 'desk', name: 'researcher', input: 'why' },
-      { type: 'call', agent: 'researcher', name: 'web.search', input: { q: 'why' } },
+      { type: 'tool-input', agent: 'researcher', toolCallId: 'c1', toolName: 'web_search', text: '{"q":"why"}' },
+      { type: 'finish', agent: 'researcher' },
+      { type: 'call', ...called, input: { q: 'why' } },
       { type: 'progress', agent: 'researcher', name: 'web.search', data: { percent: 50 } },
-      { type: 'answer', agent: 'researcher', name: 'web.search', output: 'about why' },
+      { type: 'answer', ...called, output: 'about why' },
+      { type: 'finish', agent: 'researcher', answer: { text: 'Because of about why.' } },
       { type: 'answer', agent: 'desk', name: 'researcher', output: 'Because of about why.' },
       'question.answered',
     ])

@@ -8,6 +8,7 @@ import { model } from '../src/models/model.ts'
 import { modelFromEnvironment } from '../src/models/provider.ts'
 import type { RunningApp } from '../src/runtime/start.ts'
 import { openaiServer } from '../src/testing/openai-server.ts'
+import type { TextDelta } from '../src/tasks/text-delta.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
 import { noopModel } from '../bench/lib/noop-model.ts'
@@ -40,7 +41,10 @@ onEveryBus(world => {
       const languageModel = await modelFromEnvironment({ TIDINGS_MODEL: `${server.url}#local` })
       const worker = await desk(model(languageModel, { price: { input: 1, output: 10 } }))
       let streamed = ''
-      worker.bus.onSignal([{ types: ['model.delta'] }], event => (streamed += (event.data as { text: string }).text))
+      worker.bus.onSignal([{ types: ['model.delta'] }], ({ data }) => {
+        const { kind, text } = data as TextDelta
+        if (kind === 'text') streamed += text
+      })
       const done = await ask(worker, question)
       expect(done.data).toMatchObject({ output: 'Because.' })
       const events = await eventsOf(worker, done.correlationid)

@@ -5,11 +5,14 @@ import { keepFollowing } from '../bus/keep-following.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Filter } from '../pattern.ts'
+import { openTexts, type OpenTexts, type TextReader } from '../tasks/open-texts.ts'
 
 /*
  * What happens in correlations, live. One subscription for each process feeds all readers:
  *
  *     read the correlation from the log ─▶ the queue of new events ─▶ …    a full queue is dropped, and the log read on from there
+ *
+ * Text in flight does not wait in the queue, but the call does, once: a slow reader gets larger pieces.
  */
 
 /** An event of the log, or a signal, which has no position. */
@@ -17,11 +20,14 @@ export type FeedItem = LogEntry | { readonly event: CloudEvent; readonly positio
 
 /** Events that may wait for one reader. */
 const maxQueued = 1_000
-const everything: Filter = [{ types: ['>'] }]
+const progress: Filter = [{ types: ['tool.progress'] }]
 
 interface Reader {
   readonly correlation: string
-  queue: FeedItem[]
+  queue: (FeedItem | { readonly grown: string })[]
+  /** Calls in the queue, whose text has grown. */
+  readonly grown: Set<string>
+  readonly texts: TextReader
   /** The queue lacks events that are on the log. */
   isBehind: boolean
   onItem: (() => void) | undefined
@@ -29,17 +35,23 @@ interface Reader {
 
 export class CorrelationFeed {
   readonly #bus: Bus
+  readonly #texts: OpenTexts
   readonly #readers = new Map<string, Set<Reader>>()
   readonly #closed = new AbortController()
   #following: { readonly started: Promise<void>; readonly stop: () => void } | undefined
 
   constructor(bus: Bus) {
     this.#bus = bus
+    this.#texts = openTexts(bus)
   }
 
-  /** The events of a correlation from its beginning, and its signals from now on. Ends when the reader stops. @throws E_BUS_CLOSED */
+  /**
+   * The events of a correlation from its beginning, the progress of its tools from now on, and the text of its open model calls from the
+   * beginning of each. Ends when the reader stops. @throws E_BUS_CLOSED
+   */
   async *read(correlation: string): AsyncGenerator<FeedItem> {
-    const reader: Reader = { correlation, queue: [], isBehind: true, onItem: undefined }
+    const texts = this.#texts.read(call => this.#grow(reader, call))
+    const reader: Reader = { correlation, queue: [], grown: new Set(), texts, isBehind: true, onItem: undefined }
     this.#add(reader)
     let cursor: Cursor = beginning
     try {
@@ -56,7 +68,10 @@ export class CorrelationFeed {
         if (!item && this.#closed.signal.aborted)
           throw new TidingsError('E_BUS_CLOSED', 'the app stopped; the task goes on')
         if (!item) await new Promise<void>(resolve => (reader.onItem = resolve))
-        else if (!item.position) yield item
+        else if ('grown' in item) {
+          reader.grown.delete(item.grown)
+          for (const event of texts.take(item.grown)) yield { event }
+        } else if (!item.position) yield item
         else if (!isCovered(cursor, item.position)) {
           yield item
           cursor = advance(cursor, item.position)
@@ -77,9 +92,11 @@ export class CorrelationFeed {
     const readers = this.#readers.get(reader.correlation) ?? new Set()
     this.#readers.set(reader.correlation, readers.add(reader))
     this.#following ??= this.#follow()
+    reader.texts.follow({ correlation: reader.correlation })
   }
 
   #remove(reader: Reader) {
+    reader.texts.close()
     const readers = this.#readers.get(reader.correlation)!
     readers.delete(reader)
     if (readers.size === 0) this.#readers.delete(reader.correlation)
@@ -90,7 +107,7 @@ export class CorrelationFeed {
 
   #follow() {
     const abort = new AbortController()
-    const unsubscribe = this.#bus.onSignal(everything, event => this.#deliver({ event }))
+    const unsubscribe = this.#bus.onSignal(progress, event => this.#deliver({ event }))
     const started = Promise.withResolvers<void>()
     void this.#followLog(abort.signal, started.resolve)
     const stop = () => {
@@ -117,15 +134,28 @@ export class CorrelationFeed {
     onStarted()
   }
 
+  #grow(reader: Reader, call: string) {
+    if (reader.grown.has(call) || reader.queue.length >= maxQueued) return
+    reader.grown.add(call)
+    reader.queue.push({ grown: call })
+    wake(reader)
+  }
+
   #deliver(item: FeedItem) {
+    if (item.position && item.event.call !== undefined) this.#texts.end(item.event.call)
     for (const reader of this.#readers.get(item.event.correlationid) ?? []) {
       if (reader.queue.length < maxQueued) reader.queue.push(item)
       else if (item.position) {
         reader.queue = []
+        reader.grown.clear()
         reader.isBehind = true
       }
-      reader.onItem?.()
-      reader.onItem = undefined
+      wake(reader)
     }
   }
+}
+
+function wake(reader: Reader) {
+  reader.onItem?.()
+  reader.onItem = undefined
 }

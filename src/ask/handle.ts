@@ -72,8 +72,8 @@ export class TaskHandle<Output = unknown> {
   }
 
   /**
-   * What a user may want to see while the task runs: text of models as it arrives, calls and their answers, progress of tools, requests to
-   * people, events of the app. Ends with the task; throws as `result` does if the task fails.
+   * What a user may want to see while the task runs: text and reasoning of models as it arrives, calls and their answers, progress of tools,
+   * requests to people, events of the app. Who reads late gets all of it. Ends with the task; throws as `result` does if the task fails.
    * @example
    * for await (const part of handle.stream()) if (part.type === 'text') process.stdout.write(part.text)
    */
@@ -96,7 +96,7 @@ export class TaskHandle<Output = unknown> {
     const program = await this.#programName()
     const reader = new PartialReader()
     for await (const part of this.stream()) {
-      const value = part.type === 'text' && part.agent === program && (await reader.push(part))
+      const value = 'agent' in part && part.agent === program && (await reader.push(part))
       if (value) yield value as PartialOutput<Output>
     }
     yield (await this.result()) as PartialOutput<Output>

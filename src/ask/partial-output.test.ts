@@ -5,7 +5,7 @@ const read = async (pieces: readonly string[], call = 'one') => {
   const reader = new PartialReader()
   const seen: unknown[] = []
   for (const text of pieces) {
-    const value = await reader.push({ type: 'text', agent: 'writer', name: 'model', call, text })
+    const value = await reader.push({ type: 'text', agent: 'writer', name: 'model', call, part: 0, text })
     if (value) seen.push(value)
   }
   return seen
@@ -22,9 +22,11 @@ it('reads an object piece by piece, and leaves out pieces that add nothing', asy
 
 it('begins again with another call, and when an attempt failed', async () => {
   const reader = new PartialReader()
-  const piece = { type: 'text', agent: 'writer', name: 'model', call: 'one', text: '{"a":1' } as const
+  const of = { agent: 'writer', name: 'model', call: 'one', part: 0 }
+  const piece = { ...of, type: 'text', text: '{"a":1' } as const
   expect(await reader.push(piece)).toEqual({ a: 1 })
-  expect(await reader.push({ ...piece, text: '{"b":2}', restart: true })).toEqual({ b: 2 })
+  expect(await reader.push({ ...of, type: 'restart', kind: 'text' })).toBeUndefined()
+  expect(await reader.push({ ...piece, text: '{"b":2}' })).toEqual({ b: 2 })
   expect(await reader.push({ ...piece, text: '{"c":3}', call: 'two' })).toEqual({ c: 3 })
   expect(await reader.push({ ...piece, text: 'no JSON', call: 'three' })).toBeUndefined()
 })

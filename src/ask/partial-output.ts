@@ -13,10 +13,13 @@ export class PartialReader {
   #text = ''
   #shown = ''
 
-  /** The object so far; undefined if this piece adds nothing to it. */
-  async push({ call, text, restart }: Extract<StreamPart, { type: 'text' }>): Promise<object | undefined> {
+  /** The object so far; undefined if this part of the stream adds nothing to it. */
+  async push(part: StreamPart): Promise<object | undefined> {
+    if (part.type === 'restart' && part.kind === 'text' && part.call === this.#call) this.#call = undefined
+    if (part.type !== 'text') return undefined
     const { parsePartialJson } = await import('ai')
-    this.#text = restart || call !== this.#call ? text : this.#text + text
+    const { call, text } = part
+    this.#text = call === this.#call ? this.#text + text : text
     this.#call = call
     const { value } = await parsePartialJson(withoutFence(this.#text))
     const json = JSON.stringify(value)

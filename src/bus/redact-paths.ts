@@ -34,6 +34,19 @@ export function redactPaths(paths: readonly Path[], type: string, data: unknown)
   return clean
 }
 
+/**
+ * Whether a path may cover a text at `keys`, a value that contains it or, with `isObject`, one inside. `*` among the keys stands for an index.
+ */
+export function mayCover({ types, keys }: Path, type: string, at: readonly string[], isObject = false): boolean {
+  if (!matchesType(types, type)) return false
+  const deep = keys.indexOf('**')
+  const fixed = deep < 0 ? keys : keys.slice(0, deep)
+  if (!fixed.every((key, i) => i >= at.length || key === '*' || at[i] === '*' || key === at[i])) return false
+  if (isObject) return true
+  const last = keys.at(-1)!
+  return deep < 0 ? keys.length <= at.length : last === '*' || /^\d+$/.test(last) || at.includes(last)
+}
+
 // The bus rejects deeper values; a raw body is redacted before that check.
 const maxDepth = 128
 

@@ -18,13 +18,15 @@ const announced = /(?:(?:bearer|basic|authorization|authtoken|access[_-]?key)["'
 const maxLookbehindChars = 128
 const pemEnd = /-----END [A-Z0-9 ]{0,64}-----/
 
-/** Writes the redacted text, delayed by about a word. */
+/** Writes the redacted text, delayed by about a word. `write` also gets the length of the text before redaction. */
 export class StreamRedactor {
   readonly #redactor: Redactor
-  readonly #write: (text: string) => void
+  readonly #write: (text: string, length: number) => void
   #buffer = ''
+  /** Length of the middle of a long secret, which was left out of the buffer. */
+  #leftOut = 0
 
-  constructor(redactor: Redactor, write: (text: string) => void) {
+  constructor(redactor: Redactor, write: (text: string, length: number) => void) {
     this.#redactor = redactor
     this.#write = write
   }
@@ -35,15 +37,17 @@ export class StreamRedactor {
     if (this.#buffer.length <= maxBufferedChars) return
     // A longer secret is recognised by its two ends. Other text is released, except its end, which may begin a secret.
     const isSecret = this.#redactor.text(this.#buffer) !== this.#buffer
-    if (isSecret) this.#buffer = this.#buffer.slice(0, keptChars) + this.#buffer.slice(-keptChars)
-    else this.#release(this.#buffer.length - keptChars)
+    if (isSecret) {
+      this.#leftOut += this.#buffer.length - 2 * keptChars
+      this.#buffer = this.#buffer.slice(0, keptChars) + this.#buffer.slice(-keptChars)
+    } else this.#release(this.#buffer.length - keptChars)
   }
 
   /** Writes the rest. */
   end() {
     const rest = this.#redactor.text(this.#buffer)
+    if (rest !== '') this.#emit(rest, this.#buffer.length)
     this.#buffer = ''
-    if (rest !== '') this.#write(rest)
   }
 
   /** Length of the buffered text that no further text can turn into a secret. */
@@ -66,7 +70,12 @@ export class StreamRedactor {
     // A secret spans the cut.
     if (redacted + this.#redactor.text(rest) !== this.#redactor.text(this.#buffer)) return
     this.#buffer = rest
-    this.#write(redacted)
+    this.#emit(redacted, length)
+  }
+
+  #emit(text: string, length: number) {
+    this.#write(text, length + this.#leftOut)
+    this.#leftOut = 0
   }
 }
 

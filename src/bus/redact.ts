@@ -6,7 +6,7 @@ import { isRuntimeType } from './admit.ts'
 import { isTaskId, parseId } from './ids.ts'
 import { matchesType } from '../pattern.ts'
 import { modelResultType, redactAnswer } from './redact-answer.ts'
-import { isReferences, pathOf, plainOf, redactPaths, type Path } from './redact-paths.ts'
+import { isReferences, mayCover, pathOf, plainOf, redactPaths, type Path } from './redact-paths.ts'
 import { keyedSecrets, mayHoldAny, secrets } from './redact-secrets.ts'
 
 /** What to redact on the log and in signals, traces and exports. See docs/redaction.md. */
@@ -89,6 +89,11 @@ export class Redactor {
   /** Whether patterns are declared. A secret may then have any form. */
   get hasPatterns(): boolean {
     return this.#declared.length > 0
+  }
+
+  /** Whether a declared path may cover a place in the data of a type: {@link mayCover}. */
+  mayCover(type: string, at: readonly string[], isObject?: boolean): boolean {
+    return this.#paths.some(path => mayCover(path, type, at, isObject))
   }
 
   /** A text with a mark in place of each secret. */

@@ -75,7 +75,8 @@ class PartPrinter {
   async print(handle: TaskHandle): Promise<void> {
     for await (const part of handle.stream())
       if (part.type === 'text') this.#printText(part)
-      else {
+      else if (part.type === 'restart') this.#restart(part.kind === 'text' ? part.call : undefined)
+      else if (!isSilent(part)) {
         this.#endLine()
         this.#text = ''
         await print(lineOf(part))
@@ -85,14 +86,18 @@ class PartPrinter {
     if (output !== this.#text) await print(typeof output === 'string' ? output : JSON.stringify(output, null, 2))
   }
 
-  #printText({ call, text, restart }: StreamPart & { type: 'text' }) {
-    if (restart || call !== this.#call) {
-      this.#endLine()
-      this.#text = ''
-    }
+  #printText({ call, text }: StreamPart & { type: 'text' }) {
+    if (call !== this.#call) this.#restart(this.#call)
     this.#call = call
     this.#text += text
     process.stdout.write(printableText(text))
+  }
+
+  /** The text of this call begins again on a new line. */
+  #restart(call: string | undefined) {
+    if (call !== this.#call) return
+    this.#endLine()
+    this.#text = ''
   }
 
   #endLine() {
@@ -104,7 +109,13 @@ class PartPrinter {
 /** Line breaks stay; other control characters could move the cursor. */
 const printableText = (text: string) => text.split('\n').map(printable).join('\n')
 
-function lineOf(part: Exclude<StreamPart, { type: 'text' }>): string {
+type SilentPart = Extract<StreamPart, { type: 'reasoning' | 'tool-input' | 'finish' }>
+
+/** What comes with another part, or is not for a terminal. */
+const isSilent = (part: StreamPart): part is SilentPart =>
+  part.type === 'reasoning' || part.type === 'tool-input' || part.type === 'finish'
+
+function lineOf(part: Exclude<StreamPart, SilentPart | { type: 'text' | 'restart' }>): string {
   if (part.type === 'event') return dim(`· ${part.event.type} ${preview(part.event.data)}`)
   const name = printable(part.name)
   if (part.type === 'call') return dim(`→ ${name} ${preview(part.input)}`)

@@ -2,13 +2,12 @@ import type { LanguageModelV4CallOptions } from '@ai-sdk/provider'
 import type { Span } from '@opentelemetry/api'
 import type { CloudEvent } from '../event.ts'
 import { failureData, TidingsError } from '../errors.ts'
-import { answerTo, doneWith, failureAnswer, signalAbout } from '../bus/answer.ts'
+import { answerTo, doneWith, failureAnswer } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { HandlerResult } from '../bus/delivery.ts'
 import { LogErrors } from '../bus/log-errors.ts'
 import type { Pauses } from '../bus/pauses.ts'
 import { delay, retriesData, retriesOf, type Retries } from '../bus/retries.ts'
-import { StreamRedactor } from '../bus/redact-stream.ts'
 import { traceModel } from '../bus/telemetry/work.ts'
 import { Workers } from '../bus/workers.ts'
 import { copyOf } from '../json.ts'
@@ -16,11 +15,13 @@ import type { ModelDefinition, ModelRequest, ModelResult } from '../tasks/conver
 import { milliseconds } from '../tasks/duration.ts'
 import { settingsIn, type ModelSettings } from '../tasks/model-settings.ts'
 import { retryInRequest, RetryPolicy, type RetryOptions } from '../tasks/retry.ts'
+import { textRequestType, type TextKind, type TextRequest } from '../tasks/text-delta.ts'
 import { Circuit, type Cooldown } from './circuit.ts'
 import { Conversations } from './conversation.ts'
 import { lacksReasoning, withCacheHints } from './messages.ts'
 import type { Model } from './model.ts'
-import { modelError, step, type ModelFailure } from './step.ts'
+import { modelError, step, type ModelFailure, type StepListener } from './step.ts'
+import { hiddenKinds, TextStream } from './text-stream.ts'
 
 const defaultTimeout = '5m'
 // Outages of providers last minutes.
@@ -47,6 +48,10 @@ export class ModelStation {
   readonly #workers: Workers
   readonly #conversations: Conversations
   readonly #definitions = new Map<string, ModelDefinition>()
+  readonly #hidden: ReadonlySet<TextKind>
+  /** What models are writing here. */
+  readonly #streams = new Set<TextStream>()
+  #unsubscribe: (() => void) | undefined
   /** Errors of the log are not failures of the provider: the request is redelivered. */
   readonly #logErrors = new LogErrors()
 
@@ -59,9 +64,13 @@ export class ModelStation {
     })
     this.#workers = new Workers(bus, pauses)
     this.#conversations = new Conversations(bus)
+    this.#hidden = hiddenKinds(bus.redactor)
   }
 
   async start(): Promise<void> {
+    this.#unsubscribe = this.#bus.onSignal([{ types: [textRequestType] }], ({ data }) => {
+      for (const stream of this.#streams) stream.answer(Object(data) as TextRequest)
+    })
     await Promise.all(
       this.#models.map(async model => {
         const { limit, rate } = model.options
@@ -87,6 +96,7 @@ export class ModelStation {
   /** Takes no more requests and waits for the running ones until `abort` fires, then returns the rest to other workers. */
   async stop(abort?: AbortSignal): Promise<void> {
     await this.#workers.stop(abort)
+    this.#unsubscribe?.()
     for (const { circuit } of this.#models) circuit?.stop()
   }
 
@@ -160,20 +170,32 @@ export class ModelStation {
         (summary || toolChoice) && { toolChoice: summary ? { type: 'none' } : { ...toolChoice! } }),
       ...(output && !summary && { responseFormat: { type: 'json', schema: output } }),
     }
-    const deltas = new StreamRedactor(this.#bus.redactor, text =>
-      this.#bus.signal(signalAbout(event, `/models/${model.name}`, 'model.delta', { text })),
+    const result = await this.#streamed(event, listener =>
+      step(model.languageModel, options, {
+        ...listener,
+        onBegin,
+        storeBlob: bytes => this.#logErrors.from(this.#bus.putBlob(event.tenant, bytes)),
+      }),
     )
-    const result = await step(model.languageModel, options, {
-      onBegin,
-      onDelta: text => deltas.push(text),
-      storeBlob: bytes => this.#logErrors.from(this.#bus.putBlob(event.tenant, bytes)),
-    })
-    deltas.end()
     const { price } = model.options
     return {
       model: model.name,
       ...result,
       ...(price && { cost: (result.usage.input * price.input + result.usage.output * price.output) / 1_000_000 }),
+    }
+  }
+
+  /** Runs a step whose text is streamed to readers. */
+  async #streamed<T>(event: CloudEvent, run: (listener: Pick<StepListener, 'onPart'>) => Promise<T>): Promise<T> {
+    const stream = new TextStream(this.#bus, event, this.#hidden)
+    this.#streams.add(stream)
+    try {
+      const result = await run({ onPart: part => stream.add(part) })
+      stream.end()
+      return result
+    } finally {
+      stream.close()
+      this.#streams.delete(stream)
     }
   }
 

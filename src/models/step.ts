@@ -9,19 +9,19 @@ import { AnswerCollector, type StoreBlob, type StepResult } from './answer.ts'
 
 export interface StepListener {
   readonly onBegin: () => void
-  readonly onDelta: (text: string) => void
+  readonly onPart: (part: LanguageModelV4StreamPart) => void
   readonly storeBlob: StoreBlob
 }
 
 /**
- * Runs one model step as a stream. Text is passed to `onDelta` as it arrives, and the whole answer is returned. Nothing counts, tool calls
+ * Runs one model step as a stream. Its parts are passed to `onPart` as they arrive, and the whole answer is returned. Nothing counts, tool calls
  * in particular, unless the stream finishes without error.
  * @throws E_MODEL_FAILED, retryable if the stream broke off or the provider says so
  */
 export async function step(
   model: LanguageModelV4,
   options: LanguageModelV4CallOptions,
-  { onBegin, onDelta, storeBlob }: StepListener,
+  { onBegin, onPart, storeBlob }: StepListener,
 ): Promise<StepResult> {
   const { stream } = await model.doStream(options)
   const answer = new AnswerCollector(storeBlob)
@@ -38,7 +38,7 @@ export async function step(
         throw brokenStream(`the stream ended with ${unified}${raw === undefined ? '' : ` (${raw})`}`)
       return answer.result(part)
     }
-    if (part.type === 'text-delta') onDelta(part.delta)
+    onPart(part)
     answer.add(part)
   }
   throw brokenStream('the stream ended before the answer was complete')

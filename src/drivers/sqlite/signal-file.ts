@@ -113,6 +113,8 @@ export class SignalFile {
   #dispatchLines(text: string): void {
     for (const line of text.split('\n')) {
       if (!line || line.startsWith(`["${this.#self}"`)) continue
+      // It may have joined just now, and ask for something.
+      this.hasOthers = true
       const parsed = parseLine(line)
       if (parsed) for (const listener of this.#listeners) listener(parsed)
     }
