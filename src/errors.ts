@@ -79,6 +79,8 @@ export const errors = {
     'The budget of this correlation is spent; the message says which limit. Look for a loop with `tidings trace`, or raise the limit in app({ budget }).',
   E_CALL_EXPIRED:
     'The call was not answered before its deadline. Check that a worker hosts the target; `tidings attention` lists the calls that wait.',
+  E_KEY_REUSED:
+    'An idempotency key stands for one request, for 24 hours. Send the request as it was the first time, or another request with a new key.',
   E_RESULT_PENDING:
     'The task has not ended yet, and it goes on. Call result() again, or handle(id).result() in any process; handle.cancel() ends it.',
   E_WORKFLOW_EXPIRED:

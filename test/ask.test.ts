@@ -97,15 +97,16 @@ onEveryBus(world => {
     expect(third.id).toBe(one.id)
     expect(await third.result({ within: '10s' })).toBe('done')
     expect(runs()).toBe(1)
+    const other = worker.ask(slow, 'another input', { idempotencyKey: 'refund A-17' })
+    await expect(other).rejects.toMatchObject({ code: 'E_KEY_REUSED' })
   })
 
   it('refuses an unknown target and an unknown id', async () => {
     const worker = await (await world()).worker({ use: [double] })
     await expect(worker.ask('dubble', 1)).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
     const malformed = worker.handle('17')
-    const refused = [malformed.result(), malformed.say('?'), malformed.cancel(), malformed.state()]
-    for (const { reason } of (await Promise.allSettled(refused)) as PromiseRejectedResult[])
-      expect(String(reason)).toContain('"17" is not the id of a task')
+    for (const refused of ['result', 'say', 'cancel', 'state'] as const)
+      await expect(malformed[refused]('?')).rejects.toThrow('"17" is not the id of a task')
     const missing = '0199a5ff-0000-7000-8000-000000000000.0123456789'
     await expect(worker.handle(missing).result()).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
     await expect(worker.ask(double, 1, { deadline: 'soon' as '1s' })).rejects.toThrow(

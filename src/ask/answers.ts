@@ -63,11 +63,11 @@ export class Answers {
   }
 
   /** The end of a task that may have ended already. @throws E_NOT_FOUND, E_LOG_UNAVAILABLE */
-  async find(task: string): Promise<CloudEvent> {
+  async find(task: string, tenant: string): Promise<CloudEvent> {
     await this.start()
     const expected = this.expect(task)
     try {
-      const { end } = await findTask(this.#bus, task)
+      const { end } = await findTask(this.#bus, task, tenant)
       if (end) this.#settle(task, end)
     } catch (error) {
       this.#expected.delete(task)
@@ -108,12 +108,13 @@ export class Answers {
   }
 }
 
-/** Reads a requested task from its correlation. @throws E_NOT_FOUND, E_LOG_UNAVAILABLE */
-export async function findTask(bus: Bus, task: string): Promise<AskedTask> {
+/** Reads a requested task of a tenant from its correlation. @throws E_NOT_FOUND, E_LOG_UNAVAILABLE */
+export async function findTask(bus: Bus, task: string, tenant: string): Promise<AskedTask> {
   const correlation = correlationOf(task)
   let request: CloudEvent | undefined
   let end: CloudEvent | undefined
   for await (const { event } of bus.read({ correlation })) {
+    if (event.tenant !== tenant) continue
     if (isRequestOf(task, event)) request ??= event
     else if (isEnd(event) && taskOfEnd(event) === task) end = event
   }

@@ -1,10 +1,11 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { admit } from '../bus/admit.ts'
 import type { Bus, PublishedEvent } from '../bus/bus.ts'
-import { correlationFrom, taskId } from '../bus/ids.ts'
+import { taskId } from '../bus/ids.ts'
 import { publishFromOutside } from '../bus/ingress.ts'
 import { TidingsError } from '../errors.ts'
-import { checkedData, defaultTenant, type CloudEvent, type Draft, type EventType } from '../event.ts'
+import { checkedData, type CloudEvent, type Draft, type EventType } from '../event.ts'
+import { jsonOf } from '../json.ts'
 import { aDuration, aText, optionsOf, type Check } from '../options.ts'
 import { askTarget } from '../tasks/asked.ts'
 import { deadlineFrom, type Duration } from '../tasks/duration.ts'
@@ -13,6 +14,8 @@ import type { Callable } from '../tasks/script-context.ts'
 import { Answers } from './answers.ts'
 import { CorrelationFeed } from './feed.ts'
 import { TaskHandle } from './handle.ts'
+import { planOnce } from './idempotency.ts'
+import { appOrigin, type ClientOrigin } from './origin.ts'
 import { threadConversation, threadCorrelation } from './thread.ts'
 
 /** What can be asked: what `agent()` and `workflow()` return. */
@@ -24,7 +27,10 @@ export interface Askable<Input = unknown, Output = unknown> extends Callable<Inp
 export interface AskOptions {
   /** Name of a conversation. Its requests share one correlation, and a model agent remembers those that it has answered. */
   thread?: string
-  /** A second request of the same target with this key is the same request: it starts nothing, and has the same result. */
+  /**
+   * A second request of the same target with this key, within 24 hours, is the same request: it starts nothing, and has the same result. With
+   * another input it is refused.
+   */
   idempotencyKey?: string
   /** For whom, as a name that events carry. */
   user?: string
@@ -38,8 +44,6 @@ export interface AskOptions {
 /** Attributes of a published event. */
 export type PublishedAttributes = Pick<Draft, 'id' | 'subject' | 'correlationid'>
 
-const origin = { source: '/app' }
-
 const checkOptions = optionsOf({
   thread: aText,
   idempotencyKey: aText,
@@ -47,19 +51,35 @@ const checkOptions = optionsOf({
   deadline: aDuration,
 } satisfies Record<keyof AskOptions, Check>)
 
+/** Of all clients of a process on one log. */
+interface SharedByClients {
+  readonly answers: Answers
+  readonly feed: CorrelationFeed
+  /** Names that are known to be hosted, so that only the first request reads the document. */
+  readonly hosted: Set<string>
+}
+
+const sharedOn = (bus: Bus): SharedByClients => ({
+  answers: new Answers(bus),
+  feed: new CorrelationFeed(bus),
+  hosted: new Set(),
+})
+
 /** Asks agents and workflows on a log, from a process that may host none of them. */
 export class Client {
   readonly #bus: Bus
-  readonly #answers: Answers
-  readonly #feed: CorrelationFeed
-  /** Names that are known to be hosted, so that only the first request reads the document. */
-  readonly #hosted = new Set<string>()
+  readonly #origin: ClientOrigin
+  readonly #shared: SharedByClients
 
-  constructor(bus: Bus) {
+  /** `shared`: with the client that it was made from. */
+  constructor(bus: Bus, origin = appOrigin, shared: SharedByClients = sharedOn(bus)) {
     this.#bus = bus
-    this.#answers = new Answers(bus)
-    this.#feed = new CorrelationFeed(bus)
+    this.#origin = origin
+    this.#shared = shared
   }
+
+  /** The same client on behalf of a tenant and user. It finds no task of another tenant. `close` closes both. */
+  readonly as = (origin: ClientOrigin): Client => new Client(this.#bus, origin, this.#shared)
 
   /**
    * Requests a task of an agent or workflow. Resolves when the request is durable; the result comes with the handle.
@@ -76,29 +96,54 @@ export class Client {
     const problem = checkOptions(options)
     if (problem !== undefined) throw new TidingsError('E_REQUEST_INVALID', `ask(): ${problem}`)
     const program = programOf(target)
-    if (!this.#hosted.has(program)) await assertHosted(this.#bus, [{ type: 'agent.invoke', target: program }])
-    this.#hosted.add(program)
-    await this.#answers.start()
-    const { thread, deadline } = options
+    const { answers, hosted } = this.#shared
+    if (!hosted.has(program)) await assertHosted(this.#bus, [{ type: 'agent.invoke', target: program }])
+    hosted.add(program)
+    await answers.start()
+    const { request, isRepeated } = await this.#plan(program, input, options)
+    const id = taskId(request.correlationid, program, request.id)
+    const known = isRepeated && (await this.#bus.get(request.id, request.correlationid))
+    const end = answers.expect(id)
+    if (!known) {
+      const draft = await this.#draft(program, input, options, request)
+      await publishFromOutside(this.#bus, { name: `ask ${program}`, at: Date.now() }, [draft])
+    }
+    return this.#handle(id, { program, end: isRepeated ? answers.find(id, this.#origin.tenant) : end })
+  }
+
+  /** The ids of the request: those of the first one with its key. */
+  async #plan(program: string, input: unknown, { thread, idempotencyKey }: AskOptions) {
+    const id = randomUUIDv7()
+    const { tenant } = this.#origin
+    const correlationid = thread === undefined ? id : threadCorrelation(tenant, thread)
+    if (idempotencyKey === undefined) return { request: { id, correlationid }, isRepeated: false }
+    const operation = `ask ${program}`
+    const body = JSON.stringify([jsonOf(input, 'the input'), thread])
+    const request = { tenant, key: idempotencyKey, operation, body }
+    const { plan, isRepeated } = await planOnce(this.#bus, request, { correlationid, ids: [id] })
+    return { request: { id: plan.ids[0]!, correlationid: plan.correlationid }, isRepeated }
+  }
+
+  async #draft(
+    target: string,
+    input: unknown,
+    { thread, deadline, user = this.#origin.user }: AskOptions,
+    request: { readonly id: string; readonly correlationid: string },
+  ) {
     const until = deadline === undefined ? null : deadlineFrom(this.#bus.now(), deadline)
-    const correlation = thread === undefined ? undefined : threadCorrelation(thread)
-    const conversation = correlation && (await threadConversation(this.#bus, correlation, program))
-    const draft = requestDraft(
-      program,
-      { input, ...(conversation && { conversation }) },
-      {
-        ...options,
-        correlation,
-        until,
-      },
-    )
-    const id = taskId(draft.correlationid, program, draft.id)
-    const end = this.#answers.expect(id)
-    const [published] = await publishFromOutside(this.#bus, { name: `ask ${program}`, at: Date.now() }, [draft])
-    // A broker forgets old ids, so a repeated request may look like a new one.
-    const isRepeated =
-      options.idempotencyKey !== undefined && (published!.duplicate || (await hasJournal(this.#bus, id)))
-    return this.#handle(id, { program, end: isRepeated ? this.#answers.find(id) : end })
+    const conversation =
+      thread === undefined ? undefined : await threadConversation(this.#bus, request.correlationid, target)
+    return {
+      ...request,
+      type: 'agent.invoke',
+      source: '/ask',
+      tenant: this.#origin.tenant,
+      target,
+      replyto: askTarget,
+      ...(user !== undefined && { user }),
+      ...(until !== null && { deadline: new Date(until).toISOString() }),
+      data: { input, ...(conversation && { conversation }) },
+    } satisfies Draft
   }
 
   /**
@@ -116,7 +161,7 @@ export class Client {
     const name = typeof type === 'string' ? type : type.type
     const draft = admit(
       { ...attributes, type: name, data: typeof type === 'string' ? data : checkedData(type, data) },
-      origin,
+      this.#origin,
     )
     const [published] = await publishFromOutside(this.#bus, { name: `publish ${name}`, at: Date.now() }, [draft])
     return published!
@@ -136,13 +181,13 @@ export class Client {
    * @example client.close()
    */
   close() {
-    this.#answers.close()
-    this.#feed.close()
+    this.#shared.answers.close()
+    this.#shared.feed.close()
   }
 
   #handle<Output>(id: string, asked?: { program: string; end?: Promise<CloudEvent> }): TaskHandle<Output> {
-    const shared = { bus: this.#bus, answers: this.#answers, feed: this.#feed }
-    return new TaskHandle({ ...shared, id, ...(asked && { asked }) })
+    const { answers, feed } = this.#shared
+    return new TaskHandle({ bus: this.#bus, answers, feed, origin: this.#origin, id, ...(asked && { asked }) })
   }
 }
 
@@ -156,34 +201,4 @@ function programOf(target: Askable<never, unknown> | string): string {
       next: 'To call a tool or a model, write an agent that calls it.',
     },
   )
-}
-
-type RequestOptions = AskOptions & { readonly correlation: string | undefined; readonly until: number | null }
-
-/** The request. Its id is its correlation too, unless it belongs to a thread. */
-function requestDraft(
-  target: string,
-  data: { readonly input: unknown },
-  { thread, idempotencyKey, user, correlation, until }: RequestOptions,
-) {
-  const id =
-    idempotencyKey === undefined
-      ? randomUUIDv7()
-      : correlationFrom(JSON.stringify([defaultTenant, 'ask', target, thread, idempotencyKey]))
-  return {
-    id,
-    type: 'agent.invoke',
-    source: '/ask',
-    target,
-    replyto: askTarget,
-    correlationid: correlation ?? id,
-    ...(user !== undefined && { user }),
-    ...(until !== null && { deadline: new Date(until).toISOString() }),
-    data,
-  } satisfies Draft
-}
-
-async function hasJournal(bus: Bus, task: string): Promise<boolean> {
-  const { snapshot, records } = await bus.journal(task)
-  return snapshot !== undefined || records.length > 0
 }

@@ -13,6 +13,7 @@ import { turnType } from '../tasks/turn.ts'
 import { findTask, isEnd, isRequestOf, programOfEnd, taskOfEnd, type Answers } from './answers.ts'
 import type { CorrelationFeed, FeedItem } from './feed.ts'
 import { PartialReader, type PartialOutput } from './partial-output.ts'
+import type { ClientOrigin } from './origin.ts'
 import { StreamParts, type StreamPart } from './parts.ts'
 
 export interface HandleOptions {
@@ -20,6 +21,7 @@ export interface HandleOptions {
   readonly answers: Answers
   readonly feed: CorrelationFeed
   readonly id: string
+  readonly origin: ClientOrigin
   /** What was asked. `end`: of a request that this process has just published. */
   readonly asked?: { readonly program: string; readonly end?: Promise<CloudEvent> }
 }
@@ -119,7 +121,7 @@ export class TaskHandle<Output = unknown> {
    * show(await handle.state())                 // { phase: 'paying' }
    */
   async state(): Promise<unknown> {
-    this.#assertId()
+    await this.#programName()
     return (await readTaskState(this.#options.bus, this.id))?.state
   }
 
@@ -152,8 +154,9 @@ export class TaskHandle<Output = unknown> {
     let isBegun = false
     for await (const item of this.#options.feed.read(this.correlation)) {
       if (!isBegun) {
-        if (!isRequestOf(this.id, item.event)) continue
-        this.#assertAsked(item.event.target!)
+        const { event } = item
+        if (!isRequestOf(this.id, event) || event.tenant !== this.#options.origin.tenant) continue
+        this.#assertAsked(event.target!)
         isBegun = true
       }
       yield item
@@ -163,7 +166,7 @@ export class TaskHandle<Output = unknown> {
 
   async #ending(): Promise<CloudEvent> {
     this.#assertId()
-    this.#end ??= this.#options.answers.find(this.id).catch(error => {
+    this.#end ??= this.#options.answers.find(this.id, this.#options.origin.tenant).catch(error => {
       this.#end = undefined
       throw error
     })
@@ -196,12 +199,15 @@ export class TaskHandle<Output = unknown> {
 
   async #programName(): Promise<string> {
     this.#assertId()
-    return (this.#program ??= (await findTask(this.#options.bus, this.id)).request.target!)
+    const { bus, origin } = this.#options
+    return (this.#program ??= (await findTask(bus, this.id, origin.tenant)).request.target!)
   }
 
   async #publish(draft: Pick<Draft, 'id' | 'type' | 'replyto' | 'data'>): Promise<void> {
-    const { bus, id } = this.#options
+    const { bus, id, origin } = this.#options
+    const { tenant, user } = origin
     const target = await this.#programName()
-    await bus.publish({ ...draft, source: '/ask', target, subject: id, correlationid: this.correlation })
+    const from = { source: '/ask', tenant, ...(user !== undefined && { user }) }
+    await bus.publish({ ...draft, ...from, target, subject: id, correlationid: this.correlation })
   }
 }

@@ -1,6 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import { correlationFrom, parseId, taskId } from '../bus/ids.ts'
-import { defaultTenant, type CloudEvent } from '../event.ts'
+import type { CloudEvent } from '../event.ts'
 import { tokensOf, type EarlierConversation, type ModelRequest, type ModelResult } from '../tasks/conversation.ts'
 import { isEnd } from './answers.ts'
 
@@ -9,7 +9,8 @@ import { isEnd } from './answers.ts'
  * that completed. Conversations are references to events, so the request carries a few ids, however long the thread is.
  */
 
-export const threadCorrelation = (thread: string) => correlationFrom(JSON.stringify([defaultTenant, 'thread', thread]))
+export const threadCorrelation = (tenant: string, thread: string) =>
+  correlationFrom(JSON.stringify([tenant, 'thread', thread]))
 
 interface ThreadTask {
   request?: CloudEvent

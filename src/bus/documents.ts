@@ -29,14 +29,17 @@ export class Documents {
     return valueIn<T>(await this.#store.getDocument(key))
   }
 
-  /** Stores a text under a key that has no document yet. False if it has one, which stays as it is. */
-  async createText(key: string, text: string): Promise<boolean> {
-    return (await this.writeText(key, text, 0)) > 0
+  /**
+   * Stores a text under a key that has no document yet. False if it has one, which stays as it is. `ttlMs`: after that the document no longer
+   * exists; default: it stays.
+   */
+  async createText(key: string, text: string, ttlMs?: number): Promise<boolean> {
+    return (await this.#store.putDocument(key, this.#redactor.knownSecrets(text), 0, ttlMs)) > 0
   }
 
-  /** The same for a JSON value. `ttlMs`: after that the document no longer exists; default: it stays. */
-  async create(key: string, value: unknown, ttlMs?: number): Promise<boolean> {
-    return (await this.#store.putDocument(key, this.#encode(value), 0, ttlMs)) > 0
+  /** The same for a JSON value. */
+  async create(key: string, value: unknown): Promise<boolean> {
+    return (await this.#store.putDocument(key, this.#encode(value), 0)) > 0
   }
 
   /**

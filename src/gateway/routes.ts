@@ -3,7 +3,9 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { Redactor } from '../bus/redact.ts'
 import { prometheusText, prometheusType } from '../bus/telemetry/prometheus.ts'
 import { errorResponse, httpError } from '../http/response.ts'
+import { blobRoutes } from './commands/blobs.ts'
 import { commandRoutes } from './commands/routes.ts'
+import { taskRoutes } from './commands/tasks.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from './context.ts'
 import { HealthCheck } from './health.ts'
 import { assertAllowed } from './identity/origin-policy.ts'
@@ -30,6 +32,8 @@ export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   app.get('/metrics', async c => c.body(await prometheusText(), 200, { 'content-type': prometheusType }))
   app.route('/', streamRoutes(deps))
   app.route('/', commandRoutes(deps))
+  app.route('/', taskRoutes(deps))
+  app.route('/', blobRoutes(deps))
 
   const known = knownRoutes(app)
   app.notFound(c => notFound(redactor, c, known))

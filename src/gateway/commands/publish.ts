@@ -1,8 +1,11 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { admit } from '../../bus/admit.ts'
+import { planOnce, type PlannedRequest } from '../../ask/idempotency.ts'
 import type { Bus } from '../../bus/bus.ts'
+import { correlationFor } from '../../bus/ids.ts'
 import { publishFromOutside, type IngressSource } from '../../bus/ingress.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
+import type { Draft } from '../../event.ts'
 import { assertHosted } from '../../tasks/hosts.ts'
 import { instancesFedBy } from '../../tasks/links.ts'
 
@@ -18,6 +21,27 @@ export interface PublishResponse {
   linked?: string[]
 }
 
+/** The ids of events that name none. */
+export interface EventPlan extends PlannedRequest {
+  readonly isRepeated: boolean
+}
+
+type PublishRequest = Pick<IngressSource, 'caller' | 'at'> & { readonly plan: EventPlan }
+
+/** New ids, or those of the first request with this key. @throws E_KEY_REUSED */
+export async function eventPlan(
+  bus: Bus,
+  tenant: string,
+  events: readonly unknown[],
+  key: string | undefined,
+): Promise<EventPlan> {
+  const fresh = { correlationid: randomUUIDv7(), ids: events.map(() => randomUUIDv7()) }
+  if (key === undefined) return { ...fresh, isRepeated: false }
+  const request = { tenant, key, operation: 'POST /events', body: JSON.stringify(events) }
+  const { plan, isRepeated } = await planOnce(bus, request, fresh)
+  return { ...plan, isRepeated }
+}
+
 /**
  * Publishes events from outside. Those that name neither an id nor a correlation share one, because a request is one user action. An event
  * with an id gets the same correlation in every request, so that it can be repeated in any batch.
@@ -26,28 +50,37 @@ export interface PublishResponse {
 export async function publishEvents(
   bus: Bus,
   events: readonly unknown[],
-  request: Pick<IngressSource, 'caller' | 'at'>,
+  { plan, ...request }: PublishRequest,
 ): Promise<PublishResponse> {
-  const shared = randomUUIDv7()
-  const drafts = events.map(event => {
+  const drafts = events.map((event, i) => {
     const draft = admit(event, edge)
-    return draft.id === undefined ? { correlationid: shared, ...draft } : draft
+    return draft.id === undefined ? { correlationid: plan.correlationid, ...draft, id: plan.ids[i]! } : draft
   })
   await assertHosted(bus, drafts)
-  const published = await publishFromOutside(bus, { name: 'POST /events', attributes, ...request }, drafts)
+  const missing = plan.isRepeated ? await missingOf(bus, drafts) : drafts
+  const source = { name: 'POST /events', attributes, ...request }
+  const published = missing.length > 0 ? await publishFromOutside(bus, source, missing) : []
+  const byId = new Map(published.map(each => [each.id, each]))
   const linked = await instancesFedBy(
     bus,
-    drafts.filter((_, i) => !published[i]!.duplicate),
+    drafts.filter(({ id }) => !byId.get(id!)?.duplicate),
   )
-  const correlationids = published.map(({ correlationid }) => correlationid)
+  const correlationids = drafts.map(draft => byId.get(draft.id!)?.correlationid ?? correlationFor(draft))
   const duplicates = published.filter(({ duplicate }) => duplicate).map(({ id }) => id)
   return {
     correlationid: correlationids[0]!,
     ...(new Set(correlationids).size > 1 && { correlationids }),
-    ids: published.map(({ id }) => id),
+    ids: drafts.map(({ id }) => id!),
     ...(duplicates.length > 0 && { duplicates }),
     ...(linked.length > 0 && { linked }),
   }
+}
+
+/** The drafts that are not on the log. */
+async function missingOf(bus: Bus, drafts: readonly Draft[]): Promise<Draft[]> {
+  const missing: Draft[] = []
+  for (const draft of drafts) if (!(await bus.get(draft.id!, correlationFor(draft)))) missing.push(draft)
+  return missing
 }
 
 const edge = { source: '/gateway' }

@@ -2,7 +2,8 @@ import { Hono } from 'hono'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { ApprovalService } from './approvals.ts'
 import { readEvents, readJsonBody } from './body.ts'
-import { publishEvents } from './publish.ts'
+import { eventPlan, publishEvents } from './publish.ts'
+import { requestKeyOf } from './request.ts'
 
 const maxAnswerBodyBytes = 64 * 1024
 
@@ -14,7 +15,13 @@ export function commandRoutes({ bus, approvers, maxBodyBytes }: GatewayDeps): Ho
   return new Hono<GatewayEnv>()
     .post('/events', async c => {
       const request = { caller: c.req.header('traceparent'), at: Date.now() }
-      return c.json(await publishEvents(bus, await readEvents(c.env.incoming, maxBodyBytes), request), 202)
+      const events = await readEvents(c.env.incoming, maxBodyBytes)
+      const { tenant } = c.var.principal
+      const plan = await eventPlan(bus, tenant, events, requestKeyOf(c))
+      if (plan.isRepeated) c.header('idempotency-replayed', 'true')
+      const published = await publishEvents(bus, events, { ...request, plan })
+      c.header('location', `events/stream?correlation=${published.correlationid}`)
+      return c.json(published, 202)
     })
     .get('/approvals', async c => c.json({ approvals: await approvals.openFor(await approverOf(c)) }))
     .post('/approvals/:id', async c => {

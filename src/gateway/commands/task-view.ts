@@ -1,0 +1,38 @@
+import { type AskedTask, programOfEnd } from '../../ask/answers.ts'
+import type { Bus } from '../../bus/bus.ts'
+import { withoutStack, type ErrorData } from '../../errors.ts'
+import { callOutcome } from '../../tasks/outcome.ts'
+import { readTaskState } from '../../tasks/task-state.ts'
+
+/** A requested task, as `GET /tasks/ID` shows it. */
+export interface TaskView {
+  readonly task: string
+  /** The agent or workflow that was asked. */
+  readonly target: string
+  readonly correlationid: string
+  readonly status: 'running' | 'completed' | 'failed' | 'cancelled'
+  /** RFC 3339, in UTC. */
+  readonly requestedAt: string
+  readonly endedAt?: string
+  readonly user?: string
+  /** What a running task shows in `ctx.state`. */
+  readonly state?: unknown
+  /** Of a completed task. */
+  readonly output?: unknown
+  /** Of a task that failed or was cancelled. */
+  readonly error?: ErrorData
+}
+
+/** `task`: what the log shows of it. */
+export async function taskView(bus: Bus, id: string, { request, end }: AskedTask): Promise<TaskView> {
+  const { correlationid, user, time: requestedAt, target } = request
+  const about = { task: id, target: target!, correlationid, requestedAt, ...(user !== undefined && { user }) }
+  if (!end) {
+    const shown = await readTaskState(bus, id)
+    return { ...about, status: 'running', ...(shown?.state !== undefined && { state: shown.state }) }
+  }
+  const whole = await bus.resolve(end)
+  const outcome = callOutcome({ ...whole, data: withoutStack(whole.data) })
+  const status = end.type.slice('agent.task.'.length) as TaskView['status']
+  return { ...about, target: programOfEnd(end), status, endedAt: end.time, ...outcome }
+}

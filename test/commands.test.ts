@@ -1,0 +1,154 @@
+import { randomUUIDv7 } from 'node:crypto'
+import { expect, it } from 'vitest'
+import { agent } from '../src/agents/agent.ts'
+import type { TaskView } from '../src/gateway/commands/task-view.ts'
+import { collect, until } from '../src/testing/wait.ts'
+import { onEveryBus } from './lib/world.ts'
+
+/* Commands over HTTP: requests to agents, their tasks, attachments, and requests that are repeated under a key. */
+
+interface Answer extends TaskView {
+  readonly status: TaskView['status']
+  readonly ids: string[]
+  readonly duplicates?: string[]
+  readonly blob: string
+  readonly error?: TaskView['error'] & { readonly code: string }
+}
+
+const double = agent('double', { run: (_, n: number) => n * 2 })
+const failing = agent('failing', {
+  run: () => {
+    throw new Error('no luck')
+  },
+})
+const listener = agent('listener', {
+  waitsFor: ['agent.message'],
+  async run(ctx, name: string) {
+    ctx.state.name = name
+    return ctx.waitFor('agent.message', { within: '1h' })
+  },
+})
+
+onEveryBus(world => {
+  const use = [double, failing, listener]
+  const started = async () => {
+    const running = await (await world()).worker({ use })
+    const send = async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) => {
+      const json = body === undefined ? {} : { 'content-type': 'application/json' }
+      const request = new Request(`http://shop.example${path}`, {
+        method,
+        headers: { ...json, ...headers },
+        ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      })
+      const response = await running.fetch(request)
+      const text = await response.text()
+      return { status: response.status, headers: response.headers, body: JSON.parse(text) as Answer }
+    }
+    return { running, send, types: async () => (await collect(running.bus.read({}))).map(({ event }) => event.type) }
+  }
+
+  it('accepts a request at once, and shows its task until it has ended', async () => {
+    const { send } = await started()
+    const asked = await send('POST', '/agents/listener', { input: 'Ada' })
+    expect(asked.status).toBe(202)
+    const { task, correlationid } = asked.body
+    expect(new URL(asked.headers.get('location')!, 'http://shop.example/agents/listener').pathname).toBe(
+      `/tasks/${task}`,
+    )
+    await until(async () => (await send('GET', `/tasks/${task}`)).body.state !== undefined)
+    expect((await send('GET', `/tasks/${task}`)).body.state).toEqual({ name: 'Ada' })
+    expect(await send('GET', `/tasks/${task}/result`)).toMatchObject({ status: 202, body: { status: 'running' } })
+    expect((await send('POST', `/tasks/${task}/messages`, { message: 'hello' })).status).toBe(202)
+    const ended = await send('GET', `/tasks/${task}/result`, undefined, { prefer: 'wait=30' })
+    expect(ended).toMatchObject({ status: 200, body: { task, correlationid, target: 'listener', status: 'completed' } })
+    expect(ended.body.output).toEqual({ message: 'hello' })
+    expect(ended.headers.get('preference-applied')).toBe('wait')
+    expect(await send('POST', `/tasks/${task}/messages`, { message: 'late' })).toMatchObject({
+      status: 409,
+      body: { error: { code: 'E_TASK_ENDED' } },
+    })
+  })
+
+  it('answers with the result to a client that prefers to wait, also if the task fails', async () => {
+    const { send } = await started()
+    const wait = { prefer: 'respond-async, wait=30' }
+    expect(await send('POST', '/agents/double', { input: 21 }, wait)).toMatchObject({
+      status: 200,
+      body: { status: 'completed', output: 42 },
+    })
+    expect(await send('POST', '/agents/failing', { input: null }, wait)).toMatchObject({
+      status: 200,
+      body: { status: 'failed', error: { message: 'no luck' } },
+    })
+    const slow = await send('POST', '/agents/listener', { input: 'Ada' }, { prefer: 'wait=0' })
+    expect(slow).toMatchObject({ status: 202, body: { status: 'running' } })
+    const cancelled = await send('DELETE', `/tasks/${slow.body.task}`, { reason: 'the customer left' })
+    expect(cancelled.status).toBe(202)
+    const end = await send('GET', `/tasks/${slow.body.task}/result`, undefined, { prefer: 'wait=30' })
+    expect(end.body).toMatchObject({ status: 'cancelled', error: { message: 'the customer left' } })
+    expect((await send('DELETE', `/tasks/${slow.body.task}`)).status).toBe(200)
+  })
+
+  it('takes a request once for each key, and refuses another request under it', async () => {
+    const { send, types } = await started()
+    const key = { 'idempotency-key': 'order A-17', prefer: 'wait=30' }
+    const answers = await Promise.all([1, 2, 3].map(() => send('POST', '/agents/double', { input: 4 }, key)))
+    expect(new Set(answers.map(({ body }) => body.task)).size).toBe(1)
+    expect(answers.map(({ body }) => body.output)).toEqual([8, 8, 8])
+    expect((await types()).filter(type => type === 'agent.invoke')).toHaveLength(1)
+    expect(await send('POST', '/agents/double', { input: 5 }, key)).toMatchObject({
+      status: 422,
+      body: { error: { code: 'E_KEY_REUSED' } },
+    })
+    const other = await send('POST', '/agents/failing', { input: 4 }, key)
+    expect(other.body.task).not.toBe(answers[0]!.body.task)
+  })
+
+  it('completes a publish that was cut off after its key was stored, and repeats its answer', async () => {
+    const { running, send, types } = await started()
+    const events = [
+      { type: 'order.paid', data: 1 },
+      { type: 'order.paid', data: 2 },
+      { type: 'order.shipped', id: 'own-id' },
+    ]
+    const key = { 'idempotency-key': randomUUIDv7() }
+    const first = await send('POST', '/events', events, key)
+    const again = await send('POST', '/events', events, key)
+    expect(again.body).toEqual(first.body)
+    expect([first, again].map(({ headers }) => headers.get('idempotency-replayed'))).toEqual([null, 'true'])
+    expect(await types()).toEqual(['order.paid', 'order.paid', 'order.shipped'])
+    expect(await running.bus.get(first.body.ids[1]!, first.body.correlationid)).toMatchObject({ data: 2 })
+    expect((await send('POST', '/events', events.slice(1), key)).status).toBe(422)
+  })
+
+  it('stores attachments and gives them back as what no browser runs', async () => {
+    const { running, send } = await started()
+    const picture = { 'content-type': 'image/png' }
+    const stored = await send('POST', '/blobs', 'the bytes of a picture', picture)
+    expect(stored).toMatchObject({ status: 201, body: { bytes: 22, mediaType: 'image/png' } })
+    const url = `http://shop.example/blobs/${stored.body.blob}`
+    const response = await running.fetch(new Request(`${url}?type=image/png`))
+    expect(await response.text()).toBe('the bytes of a picture')
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      'content-type': 'image/png',
+      'content-disposition': 'attachment',
+      'x-content-type-options': 'nosniff',
+    })
+    expect((await running.fetch(new Request(`${url}?type=text/html`))).status).toBe(415)
+    expect((await send('POST', '/blobs', '<svg/>', { 'content-type': 'image/svg+xml' })).status).toBe(415)
+    expect(await send('GET', `/blobs/sha256-${'0'.repeat(64)}`)).toMatchObject({ status: 404 })
+  })
+
+  it.each([
+    ['POST', '/agents/double', { inptu: 1 }, 400, /input.*|inptu/],
+    ['POST', '/agents/dubble', { input: 1 }, 404, /did you mean "double"/i],
+    ['POST', '/agents/double', { input: 1, deadline: 'soon' }, 400, /deadline/],
+    ['GET', '/tasks/nonsense', undefined, 400, /not the id of a task/],
+    ['GET', `/tasks/${randomUUIDv7()}.0123456789abcdef`, undefined, 400, /not the id of a task|no request/],
+    ['PUT', '/agents/double', { input: 1 }, 405, /accepts only POST/],
+  ])('refuses %s %s with %j', async (method, path, body, status, message) => {
+    const { send } = await started()
+    const refused = await send(method, path, body)
+    expect([refused.status, refused.body.error?.message]).toEqual([status, expect.stringMatching(message)])
+  })
+})
