@@ -21,7 +21,15 @@ import type {
   TypedAgentOptions,
 } from './agent-options.ts'
 import { describeLoop } from './describe-loop.ts'
-import { eventTypesIn, startCheck, unlessHandedOver, type CallInput, type StartCheck, type StartsOn } from './input.ts'
+import {
+  eventTypesIn,
+  isHandedOver,
+  startCheck,
+  unlessHandedOver,
+  type CallInput,
+  type StartCheck,
+  type StartsOn,
+} from './input.ts'
 import { offeredTools, type ModelTool } from './loop-tools.ts'
 import { modelLoop } from './model-loop.ts'
 import { formOf } from './option-checks.ts'
@@ -159,7 +167,7 @@ function preparation({ instructions, prompt }: AnyModelAgentOptions, dataOf: Sta
       throw new TidingsError('E_PROGRAM_FAILED', `instructions() returned ${describeValue(own)}, not a text`)
     return {
       ...(own !== undefined && { instructions: own }),
-      ...(prompt && { message: prompt(dataOf(start), start) }),
+      ...(prompt && !isHandedOver(start) && { message: prompt(dataOf(start), start) }),
     }
   }
 }

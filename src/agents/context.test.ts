@@ -10,13 +10,9 @@ import type { ModelRequest } from '../tasks/conversation.ts'
 import { agent } from './agent.ts'
 
 const search = tool('web.search', { description: 'Search', input: z.object({ q: z.string() }), run: () => [] })
-const reader = agent('reader', {
-  model: offlineModel(),
-  instructions: 'Read.',
-  tools: [search],
-  output: z.object({ n: z.number() }),
-  maxContextTokens: 1_000,
-})
+const output = z.object({ n: z.number() })
+const options = { model: offlineModel(), instructions: 'Read.', tools: [search], output, maxContextTokens: 1_000 }
+const reader = agent('reader', options)
 
 /** An answer of the model with this many tokens. */
 const using =
@@ -64,6 +60,17 @@ describe('a conversation that becomes too long', () => {
     await reading.when(...searched(1_500)).emits([{ type: 'model.invoke' }])
   })
 
+  it('goes on as it was if the model refuses to give one', async () => {
+    const refusal = reply('I cannot do that.', { finish: 'content-filter', rawFinish: 'refusal' })
+    const before = requestIn(await long().emitted())
+    const next = requestIn(
+      await long()
+        .when(using(2_000, refusal))
+        .emits([{ type: 'model.invoke' }]),
+    )
+    expect(next).toMatchObject({ prev: before.prev, messages: before.messages.slice(0, -1) })
+  })
+
   it('is not summarised again before two more requests', async () => {
     const reading = long().when(using(2_000, reply('Found.')), ...searched(1_500))
     expect(requestIn(await reading.emitted())).not.toHaveProperty('summary')
@@ -78,9 +85,12 @@ describe('a conversation that becomes too long', () => {
       tokens: 1_001,
     }
     const start = { type: 'agent.invoke', target: 'reader', data: { input: '?', conversation } }
-    const reading = given(reader, { event: start })
+    const chooser = agent('reader', { ...options, toolChoice: search })
+    const reading = given(chooser, { event: start })
     const [, asked] = await reading.emits([{ type: 'agent.noted' }, { type: 'model.invoke', data: { summary: true } }])
     const next = requestIn(await reading.when(using(10, reply('So far.'))).emitted())
     expect(next.messages.map(({ event }) => event)).toEqual(['f', resultId(asked!.id), 'm', 'start'])
+    expect(asked!.data).not.toHaveProperty('toolChoice')
+    expect(next.toolChoice).toEqual({ type: 'tool', toolName: 'web_search' })
   })
 })

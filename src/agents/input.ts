@@ -60,13 +60,15 @@ export function startCheck({ name, on, input }: StartSchemas): StartCheck | unde
 /** The data that the program gets. @throws E_EVENT_INVALID, E_AGENT_INPUT */
 export type StartCheck = (start: Pick<CloudEvent, 'type' | 'data'>) => unknown
 
-/** Accepts a conversation that another agent hands over, whose input is that of the other agent. */
+/** Whether another agent hands its conversation over, with the input that it got itself. */
+export const isHandedOver = ({ data }: Pick<CloudEvent, 'data'>) =>
+  (data as { conversation?: { handover?: unknown } } | null)?.conversation?.handover !== undefined
+
+/** Accepts the input of another agent. */
 export const unlessHandedOver =
   (check: StartCheck): StartCheck =>
   start =>
-    (start.data as { conversation?: { handover?: unknown } } | null)?.conversation?.handover === undefined
-      ? check(start)
-      : inputOf(start)
+    isHandedOver(start) ? inputOf(start) : check(start)
 
 /** What the first schema that accepts the data makes of it. @throws E_AGENT_INPUT */
 function parsedByAny(types: readonly AnyEventType[], data: unknown, what: string): unknown {

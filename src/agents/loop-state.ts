@@ -37,6 +37,8 @@ export interface LoopState {
   /** The event with the instructions of this task, if they depend on its input. */
   instructions?: string
   isPrepared?: true
+  /** It continues the conversation of another agent, so its start is not a message of the user. */
+  isHandedOver?: true
   /** Tool calls under way: call id → what the model calls it. */
   open: Record<string, ModelCall>
   /** The hand-over that the model asked for: it is made when all tool calls are answered. */
@@ -86,7 +88,7 @@ interface FoldOptions {
 }
 
 /** What a task begins with: its start as the first message, or the conversation that it continues. */
-function startOf({ id, type, data }: CloudEvent): Pick<LoopState, 'prev' | 'fresh' | 'first' | 'tokens' | 'chain'> {
+function startOf({ id, type, data }: CloudEvent): Omit<LoopState, 'open' | 'steps' | 'misfits'> {
   const user = { role: 'user', event: id } as const
   const earlier = type === 'agent.invoke' ? (data as StartData | null)?.conversation : undefined
   if (!earlier) return { prev: null, fresh: [user] }
@@ -95,17 +97,17 @@ function startOf({ id, type, data }: CloudEvent): Pick<LoopState, 'prev' | 'fres
     prev,
     first,
     ...(tokens !== undefined && { tokens, chain: minChain }),
+    ...(handover && { isHandedOver: true }),
     fresh: addMessage(messages, handover ? { role: 'tool', event: id, ...handover } : user),
   }
 }
 
 export function beginLoop(start: CloudEvent, { input, output }: GuardOptions): LoopState {
   const begun = startOf(start)
-  const isUnguarded = input && begun.fresh.at(-1)?.role === 'user'
   return {
     ...begun,
     ...((input ?? output) && { start: start.id }),
-    ...(isUnguarded && { unguarded: [start.id] }),
+    ...(input && !begun.isHandedOver && { unguarded: [start.id] }),
     open: {},
     steps: 0,
     misfits: 0,
@@ -147,8 +149,10 @@ export function foldIntoLoop(state: LoopState, event: CloudEvent, options: FoldO
     case 'agent.invoke':
       // Without a step it is the start of the task.
       if (state.steps === 0) break
-      if ((event.data as StartData).conversation) state.successor = id
-      else takeCall(state, event.data as ModelCall, { id, toolName: modelToolName(target!) })
+      if ((event.data as StartData).conversation) {
+        state.successor = id
+        state.fresh = []
+      } else takeCall(state, event.data as ModelCall, { id, toolName: modelToolName(target!) })
       break
     case 'tool.invoke':
       takeCall(state, event.data as ModelCall, { id, toolName: modelToolName(target!) })
@@ -174,7 +178,7 @@ export function foldIntoLoop(state: LoopState, event: CloudEvent, options: FoldO
 export function takePrompt(state: LoopState, event: string, { message, instructions }: PromptedData) {
   state.isPrepared = true
   if (instructions !== undefined) state.instructions = event
-  if (message === undefined || state.fresh.at(-1)?.role !== 'user') return
+  if (message === undefined || state.isHandedOver) return
   state.fresh[state.fresh.length - 1] = { role: 'user', event }
   if (state.unguarded) state.unguarded = [event]
   state.first ??= { role: 'user', event }
@@ -229,10 +233,10 @@ function takeRequest(
   state.steps++
 }
 
-/** A new chain begins with the first message, the summary and the messages of the newest step. Without a text, the old one goes on. */
-function takeSummary(state: LoopState, id: string, { text }: ModelResult) {
+/** A new chain begins with the first message, the summary and the messages of the newest step. Without a summary, the old one goes on. */
+function takeSummary(state: LoopState, id: string, result: ModelResult) {
   const { prev, messages, first } = state.summary!
-  const hasText = text.trim() !== ''
+  const hasText = result.text.trim() !== '' && ['whole', 'length'].includes(endOf(result))
   state.fresh = [...(hasText ? [first, { role: 'user' as const, event: id }] : []), ...messages, ...state.fresh]
   state.prev = hasText ? null : prev
   state.summarized = id

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { expires, failed, given, result } from '../testing/given.ts'
+import { createEvent } from '../event.ts'
+import { expires, failed, given, result, type ScenarioStep } from '../testing/given.ts'
 import { callTool, callTools, reply } from '../testing/scripted-model.ts'
 import { offlineModel } from '../models/offline/language-model.ts'
 import { tool } from '../tools/tool.ts'
@@ -19,6 +20,12 @@ const refund = workflow('refund', {
 }).complete(s => s.event.order)
 const billing = agent('billing', { description: 'Knows invoices.', model, instructions: 'Answer.', tools: [search] })
 const invoked = { type: 'agent.invoke' }
+const desk0 = { model, instructions: '' }
+/** The user says something while the task runs. */
+const message =
+  (id: string): ScenarioStep =>
+  (_open, { program, task, start: { correlationid } }) =>
+    createEvent({ id, type: 'agent.message', target: program, subject: task, correlationid, data: { message: id } })
 
 describe('agents and workflows among the tools of a model agent', () => {
   const boss = agent('boss', { model, instructions: 'Delegate.', tools: [search, researcher, refund] })
@@ -131,6 +138,51 @@ describe('a hand-over', () => {
     const plain = agent('front', { run: () => 1 })
     expect(() => app({ use: [invoices, plain] })).toThrow('hands conversations over to "front", which is no agent')
     expect(() => handover(undefined as never)).toThrow('for one that is defined later, { name, description }')
+  })
+
+  it('keeps what the user said before it for the other agent, and ends with its answer', async () => {
+    const guarded = agent('guarded', { ...desk0, tools: [search, handover(billing)], guard: { output: search } })
+    const chat = given(guarded, { input: '?' }).when(
+      callTools(['web.search', { q: 'a' }], ['transfer_to_billing', {}]),
+      message('Quick!'),
+      result('web.search', []),
+    )
+    const [taken] = await chat.emits([invoked])
+    expect((taken!.data as { conversation: { messages: unknown[] } }).conversation.messages).toMatchObject([
+      { role: 'assistant' },
+      { role: 'tool' },
+      { role: 'user', event: 'Quick!' },
+    ])
+    await chat
+      .when(result('billing', 'Paid.'), result('web.search', { allow: true }))
+      .emits([{ type: 'agent.task.completed', data: { output: 'Paid.' } }])
+  })
+
+  it('is neither guarded nor prompted as a message of the user', async () => {
+    const careful = agent('careful', {
+      ...desk0,
+      prompt: ({ text }: { text: string }) => text.toUpperCase(),
+      guard: { input: search },
+    })
+    const conversation = {
+      prev: 'p',
+      messages: [
+        { role: 'assistant', event: 'm' },
+        { role: 'user', event: 'said' },
+      ],
+      first: { role: 'user', event: 'f' },
+      handover: { toolCallId: 'c', toolName: 'transfer_to_careful' },
+    }
+    const start = { type: 'agent.invoke', target: 'careful', data: { input: 'of another agent', conversation } }
+    const [, asked] = await given(careful, { event: start }).emits([
+      { type: 'agent.prompted' },
+      { type: 'model.invoke' },
+    ])
+    expect((asked!.data as { messages: unknown[] }).messages).toMatchObject([
+      { role: 'assistant' },
+      { role: 'tool', event: 'start' },
+      { role: 'user', event: 'said' },
+    ])
   })
 
   it('begins the other task with the conversation, and the request is the answer to the call', async () => {

@@ -90,6 +90,8 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     if (state.steps >= maxSteps)
       return ctx.fail(failure('E_AGENT_STEPS', `no answer after ${maxSteps} model calls (maxSteps)`))
     const isTooLong = (state.tokens ?? 0) > maxContextTokens && (state.chain ?? 0) >= minChain
+    // A summary may come before it.
+    const isFirst = state.steps === (state.summarized === undefined ? 0 : 1)
     const noted = isTooLong ? ctx.emit({ type: 'agent.noted', data: { text: summaryNote, summary: true } }) : undefined
     const data: ModelRequest = {
       definition,
@@ -101,7 +103,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
       first: firstOf(state, ctx),
       window,
       ...(state.instructions !== undefined && { instructions: state.instructions }),
-      ...(toolChoice && state.steps === 0 && { toolChoice: choiceOf(toolChoice) }),
+      ...(toolChoice && isFirst && !isTooLong && { toolChoice: choiceOf(toolChoice) }),
       ...(isTooLong && { summary: true }),
     }
     ctx.call({ type: 'model.invoke', target: model, data, ...bound })
@@ -148,8 +150,10 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     const given = calls.length === 1 && malformed === undefined ? tools.get(toolName)?.answer?.(input) : undefined
     if (!given) return callTools(calls, state, ctx)
     if ('value' in given && !hasUnread(state)) return finish(given.value, ctx)
-    const problem = 'problem' in given ? given.problem : 'the user has said more; answer again'
-    const error = failure('E_MODEL_OUTPUT', problem)
+    const error =
+      'problem' in given
+        ? failure('E_MODEL_OUTPUT', given.problem)
+        : failure('E_TOOL_INPUT', 'the user has said more; answer again')
     if ('problem' in given && state.misfits >= maxMisfits) return ctx.fail(error)
     const event = ctx.emit({ type: 'tool.failed', data: { error, toolCallId, toolName } })
     ask(state, ctx, [{ role: 'tool', event, toolCallId, toolName }])

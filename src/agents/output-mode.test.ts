@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { given, result } from '../testing/given.ts'
+import { createEvent } from '../event.ts'
+import { given, result, type ScenarioStep } from '../testing/given.ts'
 import { callTool, callTools, reply } from '../testing/scripted-model.ts'
 import { offlineModel } from '../models/offline/language-model.ts'
 import { tool } from '../tools/tool.ts'
@@ -40,6 +41,18 @@ describe('an output by a call', () => {
     await misled
       .when(callTool('final_answer', {}))
       .emits([{ type: 'agent.task.failed', data: { error: { code: 'E_MODEL_OUTPUT' } } }])
+  })
+
+  it('that does not know what the user said counts as no misfit', async () => {
+    const says =
+      (id: string): ScenarioStep =>
+      (_open, { program, task, start: { correlationid } }) =>
+        createEvent({ id, type: 'agent.message', target: program, subject: task, correlationid, data: { message: id } })
+    const answered = callTool('final_answer', { parts: [] })
+    const chat = given(planner, { input: '?' }).when(says('a'), answered, says('b'), answered, says('c'), answered)
+    await chat.emits(refused)
+    await chat.when(callTool('final_answer', {})).emits(refused)
+    await chat.when(answered).emits(completes({ parts: [] }))
   })
 
   it('is refused next to other calls, which are made', async () => {

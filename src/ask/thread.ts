@@ -19,6 +19,10 @@ interface ThreadTask {
   successor?: string
 }
 
+/** Its data may be in a blob. */
+const continuesConversation = async (bus: Bus, event: CloudEvent) =>
+  ((await bus.resolveIfStored(event)).data as { conversation?: unknown } | null)?.conversation !== undefined
+
 /** The conversation that the next request of a thread continues. Undefined if there is none, as with agents without a model. */
 export async function threadConversation(
   bus: Bus,
@@ -37,7 +41,7 @@ export async function threadConversation(
     const { id, type, call, target, source } = event
     if (type === 'model.invoke') taskOf(id).request = event
     else if (type === 'model.result') taskOf(call).answer = event
-    else if (type === 'agent.invoke' && (event.data as { conversation?: unknown } | null)?.conversation)
+    else if (type === 'agent.invoke' && (await continuesConversation(bus, event)))
       taskOf(id).successor = taskId(correlation, target!, id)
     else if (type === 'agent.task.completed' && isEnd(event) && source === `/agents/${program}`)
       last = parseId(id)!.task
