@@ -8,8 +8,13 @@ import { cacheEntry, EffectPolicies, replayId } from '../tasks/effects.ts'
 import type { Fork } from '../tasks/fork.ts'
 import { readMessage, promptOf } from './messages.ts'
 
-/** Maximum number of cached messages, over all conversations. */
-const maxCachedMessages = 20_000
+/** Maximum size of the cached messages, over all conversations, as JSON in UTF-16 units. */
+const defaultMaxCachedChars = 64 * 1024 * 1024
+
+interface CachedMessages {
+  readonly messages: LanguageModelV4Message[]
+  readonly chars: number
+}
 
 /**
  * Reads conversations from the log by their references. The messages of the last request are cached, so that the next one reads only new
@@ -17,12 +22,14 @@ const maxCachedMessages = 20_000
  */
 export class Conversations {
   readonly #bus: Bus
-  readonly #cached = new Map<string, LanguageModelV4Message[]>()
+  readonly #cached = new Map<string, CachedMessages>()
   readonly #forkHistory: ForkHistory
-  #cachedMessages = 0
+  readonly #maxCachedChars: number
+  #cachedChars = 0
 
-  constructor(bus: Bus) {
+  constructor(bus: Bus, maxCachedChars = defaultMaxCachedChars) {
     this.#bus = bus
+    this.#maxCachedChars = maxCachedChars
     this.#forkHistory = new ForkHistory(bus, new EffectPolicies(bus))
   }
 
@@ -68,7 +75,7 @@ export class Conversations {
     const steps: (readonly MessageRef[])[] = [request.messages]
     let count = request.messages.length
     let prev = request.prev
-    let known: LanguageModelV4Message[] | undefined
+    let known: CachedMessages | undefined
     while (prev !== null) {
       known = this.#cached.get(prev)
       if (known || count > request.window) break
@@ -80,23 +87,25 @@ export class Conversations {
     }
     const refs = [...(known || prev === null ? [] : [request.first]), ...steps.flat()]
     const read = await Promise.all(refs.map(ref => this.#message(ref, asking, request.messages.includes(ref))))
-    const messages = [...(known ?? []), ...withoutGaps(read)]
-    if (messages.length > 2 * request.window) messages.splice(1, messages.length - request.window - 1)
+    const added = withoutGaps(read)
+    const messages = [...(known?.messages ?? []), ...added]
+    let chars = (known?.chars ?? 0) + charsOf(added)
+    if (messages.length > 2 * request.window) chars -= charsOf(messages.splice(1, messages.length - request.window - 1))
     if (request.prev !== null) this.#forget(request.prev)
-    this.#remember(asking.id, messages)
+    this.#remember(asking.id, { messages, chars })
     return messages
   }
 
-  #remember(id: string, messages: LanguageModelV4Message[]) {
+  #remember(id: string, cached: CachedMessages) {
     this.#forget(id)
-    this.#cached.set(id, messages)
-    this.#cachedMessages += messages.length
-    while (this.#cachedMessages > maxCachedMessages && this.#cached.size > 1)
+    this.#cached.set(id, cached)
+    this.#cachedChars += cached.chars
+    while (this.#cachedChars > this.#maxCachedChars && this.#cached.size > 1)
       this.#forget(this.#cached.keys().next().value!)
   }
 
   #forget(id: string) {
-    this.#cachedMessages -= this.#cached.get(id)?.length ?? 0
+    this.#cachedChars -= this.#cached.get(id)?.chars ?? 0
     this.#cached.delete(id)
   }
 
@@ -121,6 +130,9 @@ export class Conversations {
     return event && this.#bus.resolve(event)
   }
 }
+
+const charsOf = (messages: readonly LanguageModelV4Message[]) =>
+  messages.reduce((sum, message) => sum + JSON.stringify(message).length, 0)
 
 const missing = (event: string, what: string) =>
   new TidingsError('E_MODEL_FAILED', `the event ${event}, ${what}, is no longer on the log`, {
