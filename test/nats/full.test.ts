@@ -53,16 +53,19 @@ async function fill(driver: Driver) {
 }
 
 describeNatsServer('a server without room', () => {
-  test('refuses with the reason, loses nothing, and goes on when the janitor has made room', async () => {
-    const driver = await open((await server(roomFor(await dataFolder(), 4_000_000))).url)
-    const { acknowledged } = await fill(driver)
-    expect(acknowledged.length).toBeGreaterThan(100)
-    await expectStored(driver, acknowledged)
-    expect((await driver.purge({ maxAgeMs: 0, maxLag: 0 })).events).toBeGreaterThanOrEqual(acknowledged.length)
-    const sent = entry()
-    expect(await driver.publish([sent])).toMatchObject([{ duplicate: false }])
-    await expectStored(driver, [sent.event.id])
-  })
+  test.each([1, 3])(
+    'refuses with the reason, loses nothing, and continues after a purge: partitions=%i',
+    async partitions => {
+      const driver = await open((await server(roomFor(await dataFolder(), 4_000_000))).url, { partitions })
+      const { acknowledged } = await fill(driver)
+      expect(acknowledged.length).toBeGreaterThan(100)
+      await expectStored(driver, acknowledged)
+      expect((await driver.purge({ maxAgeMs: 0, maxLag: 0 })).events).toBeGreaterThanOrEqual(acknowledged.length)
+      const sent = entry()
+      expect(await driver.publish([sent])).toMatchObject([{ duplicate: false }])
+      await expectStored(driver, [sent.event.id])
+    },
+  )
 
   test('makes tasks wait; with more room after a restart they go on, each once', async () => {
     const [dataDir, port] = [await dataFolder(), await freePort()]
@@ -124,34 +127,37 @@ describeNatsServer('a server without room', () => {
     expect(await ended(running, correlationid, id)).toMatchObject({ data: { output: 6 } })
   })
 
-  test('whose disk is full does not know whether it stored, loses nothing, and goes on when it is started again', async context => {
-    const disk = tinyDisk()
-    if (!disk) return context.skip('no file system can be mounted here')
-    const nats = await server({ dataDir: join(disk, 'data') })
-    const driver = await open(nats.url)
-    const before = entry()
-    await driver.publish([before])
-    const filler = join(disk, 'filler')
-    expect(() => writeFileSync(filler, Buffer.alloc(40_000_000))).toThrow(/ENOSPC/)
-    const refused = { code: expect.stringMatching(/^E_LOG_UN(AVAILABLE|ANSWERED)$/), retryable: true }
-    // Its buffers may take a little yet.
-    const acknowledged = [before.event.id]
-    const sent = () => Array.from({ length: 20 }, () => entry({ data: text }))
-    const failed = await until(async () => {
-      const batch = sent()
-      const error: unknown = await driver.publish(batch).then(
-        () => undefined,
-        (reason: unknown) => reason,
-      )
-      if (!error) acknowledged.push(...batch.map(({ event }) => event.id))
-      return error
-    })
-    expect(failed).toMatchObject(refused)
-    rmSync(filler)
-    await nats.restart()
-    await until(() => driver.publish([entry()]).catch(() => false), { within: 10_000 })
-    await expectStored(driver, acknowledged)
-  })
+  test.for([1, 3])(
+    'whose disk is full loses nothing, and continues after a restart: partitions=%i',
+    async (partitions, { skip }) => {
+      const disk = tinyDisk()
+      if (!disk) return skip('no file system can be mounted here')
+      const nats = await server({ dataDir: join(disk, 'data') })
+      const driver = await open(nats.url, { partitions })
+      const before = entry()
+      await driver.publish([before])
+      const filler = join(disk, 'filler')
+      expect(() => writeFileSync(filler, Buffer.alloc(40_000_000))).toThrow(/ENOSPC/)
+      const refused = { code: expect.stringMatching(/^E_LOG_UN(AVAILABLE|ANSWERED)$/), retryable: true }
+      // Its buffers may take a little yet.
+      const acknowledged = [before.event.id]
+      const sent = () => Array.from({ length: 20 }, () => entry({ data: text }))
+      const failed = await until(async () => {
+        const batch = sent()
+        const error: unknown = await driver.publish(batch).then(
+          () => undefined,
+          (reason: unknown) => reason,
+        )
+        if (!error) acknowledged.push(...batch.map(({ event }) => event.id))
+        return error
+      })
+      expect(failed).toMatchObject(refused)
+      rmSync(filler)
+      await nats.restart()
+      await until(() => driver.publish([entry()]).catch(() => false), { within: 10_000 })
+      await expectStored(driver, acknowledged)
+    },
+  )
 
   test.each(['goes on', 'is stopped, and another comes'])(
     'takes a turn and not its events: its worker %s',

@@ -52,35 +52,39 @@ describeNatsServer('a server that goes away and comes back with its data', () =>
     await expectStored(driver, [...acknowledged, ...waiting.map(({ event }) => event.id)])
   })
 
-  test('tasks and tools continue by themselves, each once, and /health reports the outage', async () => {
-    const nats = await server()
-    const running = await worker(nats.url, [doubler, double])
-    await isUp(running)
-    const sent = Array.from({ length: 60 }, (_, n) => createEvent({ type: 'go', data: n }))
-    const publishing = Promise.all(
-      sent.map(async event => {
-        await running.bus.publish(event).catch(() => {})
-        // What is not known, or was not stored, is sent again under its id.
-        await until(() => running.bus.publish(event).catch(() => false), { within: 20_000 })
-      }),
-    )
-    await until(async () => Number(await running.bus.driver.head()) > 0)
-    await nats.kill()
-    const down = await until(async () => {
-      const found = await running.health()
-      return found.status === 503 && found
-    })
-    expect(down.body.error.message).toMatch(/connection/)
-    await nats.restart()
-    await publishing
-    await isUp(running)
-    for (const { correlationid, id, data } of sent) {
-      const end = await ended(running, correlationid, id, 20_000)
-      expect(end).toMatchObject({ type: 'agent.task.completed', data: { output: data * 2 } })
-      const ends = (await eventsOf(running, correlationid)).filter(({ type }) => type === 'agent.task.completed')
-      expect(ends).toHaveLength(1)
-    }
-  })
+  test.each([1, 3])(
+    'tasks and tools continue, each once, and /health reports the outage: partitions=%i',
+    async partitions => {
+      const nats = await server()
+      const bus = `${nats.url}/log?timeout=2000&partitions=${partitions}`
+      const running = await worker(nats.url, [doubler, double], { bus })
+      await isUp(running)
+      const sent = Array.from({ length: 60 }, (_, n) => createEvent({ type: 'go', data: n }))
+      const publishing = Promise.all(
+        sent.map(async event => {
+          await running.bus.publish(event).catch(() => {})
+          // What is not known, or was not stored, is sent again under its id.
+          await until(() => running.bus.publish(event).catch(() => false), { within: 20_000 })
+        }),
+      )
+      await until(async () => (await running.bus.driver.head()) !== '0')
+      await nats.kill()
+      const down = await until(async () => {
+        const found = await running.health()
+        return found.status === 503 && found
+      })
+      expect(down.body.error.message).toMatch(/connection/)
+      await nats.restart()
+      await publishing
+      await isUp(running)
+      for (const { correlationid, id, data } of sent) {
+        const end = await ended(running, correlationid, id, 20_000)
+        expect(end).toMatchObject({ type: 'agent.task.completed', data: { output: data * 2 } })
+        const ends = (await eventsOf(running, correlationid)).filter(({ type }) => type === 'agent.task.completed')
+        expect(ends).toHaveLength(1)
+      }
+    },
+  )
 
   test('a worker can be stopped meanwhile', async () => {
     const nats = await server()
