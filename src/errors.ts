@@ -237,7 +237,6 @@ export const notOnLog = (detail: string) =>
     next: 'Events stay for the `retention` of app(). If it should still exist, check TIDINGS_HOME and TIDINGS_BUS, which name the log.',
   })
 
-/** A new error as data. */
 export const failure = (code: ErrorCode, detail: string): ErrorData => new TidingsError(code, detail).toJSON()
 
 /** Converts any thrown value. Other errors keep their text, and their code as `originalCode`. Never throws. */

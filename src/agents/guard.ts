@@ -36,7 +36,6 @@ export interface GuardVerdict {
 /** What a call of a guard is about, as its request says it. */
 export type GuardSubject = { readonly message: string } | { readonly output: true }
 
-/** The request that asks a guard. */
 export const guardRequest = (guard: Guard, input: object, subject: GuardSubject): Omit<CallRequest, 'within'> => ({
   type: requestType(guard.kind),
   target: guard.name,

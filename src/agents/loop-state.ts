@@ -18,7 +18,6 @@ import { modelToolName, type OfferedTool } from './loop-tools.ts'
 
 /* What the loop of a model agent remembers between two turns, and how events change it. */
 
-/** How a model names a call. */
 interface ModelCall {
   toolCallId: string
   toolName: string

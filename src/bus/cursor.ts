@@ -90,7 +90,6 @@ export function stepBack(cursor: Cursor, events: number): Cursor {
   return formatCursor(offsets.map(offset => Math.max(0, offset - Math.floor(events / offsets.length))))
 }
 
-/** A key for maps. */
 export const positionKey = ({ partition, offset }: Position): string => `${partition}:${offset}`
 
 /** A fixed order for lists. Within a partition it is the order of the log; across partitions it means nothing. */

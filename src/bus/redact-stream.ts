@@ -43,7 +43,6 @@ export class StreamRedactor {
     } else this.#release(this.#buffer.length - keptChars)
   }
 
-  /** Writes the rest. */
   end() {
     const rest = this.#redactor.text(this.#buffer)
     if (rest !== '') this.#emit(rest, this.#buffer.length)

@@ -9,7 +9,6 @@ import { reasonOf } from './reason.ts'
 
 /** The history of a request before this delivery, stored in the memo of the delivery. */
 export interface Retries {
-  /** Number of failed attempts. */
   readonly failures: number
   /** Number of times that the request was postponed without an attempt. */
   readonly holds: number

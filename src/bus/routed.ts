@@ -7,7 +7,6 @@ import type { CloudEvent } from '../event.ts'
 
 export const routedType = 'workflow.event'
 
-/** Data of `workflow.event`. */
 export interface RoutedData {
   readonly event: CloudEvent
 }
@@ -26,6 +25,5 @@ export function carriedEvent(event: CloudEvent): CloudEvent | undefined {
   return carried?.tenant === event.tenant ? carried : undefined
 }
 
-/** Whether the data of the event, or of the event inside it, is stored in a blob. */
 export const hasBlobData = (event: CloudEvent): boolean =>
   event.dataref !== undefined || carriedEvent(event)?.dataref !== undefined

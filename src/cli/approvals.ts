@@ -14,7 +14,6 @@ import { arrow, printAll, type GlobalOptions } from './output.ts'
 /** Older requests are not listed. */
 const maxEvents = 20_000
 
-/** `tidings approvals` */
 export async function approvalsCommand(options: GlobalOptions): Promise<void> {
   const open = await withExistingLog(async bus => openApprovalsIn(bus, await approvalEvents(bus)))
   await printAll(options, open, describeApproval, 'No request waits for approval.')

@@ -14,10 +14,8 @@ interface AnswerOptions extends GlobalOptions {
   comment?: string
 }
 
-/** `tidings approve ID` */
 export const approve = (id: string, options: AnswerOptions) => answer(id, 'grant', options)
 
-/** `tidings deny ID` */
 export const deny = (id: string, options: AnswerOptions) => answer(id, 'deny', options)
 
 /** Prints the request, and answers exactly that. */

@@ -28,7 +28,6 @@ export async function* listAttention(bus: Bus): AsyncGenerator<AttentionItem> {
   yield* await findUnhosted(bus)
 }
 
-/** The commands to try next. */
 export function nextCommands(item: AttentionItem): string[] {
   if (item.kind === 'unhosted')
     return [`tidings run (an app that hosts the ${item.what})`, `tidings attention cancel ${item.task}`]

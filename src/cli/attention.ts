@@ -26,7 +26,6 @@ const colours = {
 /** No person reads more, and each entry needs a lookup. */
 const maxShown = 1_000
 
-/** `tidings attention` */
 export async function attentionCommand({ json }: GlobalOptions): Promise<void> {
   await withExistingLog(async bus => {
     const groups = new Map<string, { first: AttentionItem; more: number }>()
@@ -69,7 +68,6 @@ async function* concat<T>(...all: (AsyncIterable<T> | Iterable<T>)[]): AsyncGene
 const correlationOfItem = (item: AttentionItem) =>
   'task' in item ? correlationOf(item.task) : item.event.correlationid
 
-/** How the correlation of each item began, by correlation. */
 async function summariesOf(bus: Bus, items: Iterable<AttentionItem>): Promise<Map<string, CorrelationSummary>> {
   const correlations = [...new Set(Iterator.from(items).map(correlationOfItem))]
   if (correlations.length === 0) return new Map()
@@ -156,7 +154,6 @@ export async function discardCommand(id: string, options: GlobalOptions): Promis
   await printResult(options, { discarded: entry }, [`#${entry} is removed from the list; its event stays on the log`])
 }
 
-/** `tidings attention cancel TASK` */
 export async function cancelCommand(text: string, options: GlobalOptions & { reason?: string }): Promise<void> {
   const { reason = 'cancelled on the command line' } = options
   const { task, program } = await withExistingLog(async bus => {

@@ -17,7 +17,6 @@ export interface BrokerOptions extends GlobalOptions {
   syncAlways: boolean
 }
 
-/** `tidings broker nats` */
 export async function natsCommand(options: BrokerOptions): Promise<void> {
   const port = parsePort(options.port)
   const server = await natsServer()

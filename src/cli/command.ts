@@ -26,7 +26,6 @@ function exitCode(error: unknown): number {
   return reportError(usageError(message), { json }, help)
 }
 
-/** The command that the arguments name, or the root. */
 function commandNamed(command: Command): Command {
   const next = command.commands.find(each => each.name() === command.args[0])
   return next ? commandNamed(next) : command

@@ -7,7 +7,6 @@ import { paintUnavailable, unavailableText, type UnavailableModel } from './unav
 
 /** What `tidings top` shows at one moment. */
 export interface Dashboard {
-  /** Where the log is. */
   readonly log: string
   /** RFC 3339. */
   readonly time: string

@@ -17,7 +17,6 @@ import { printEvents } from './tail.ts'
 // Work in progress may end before a restart; the new worker continues the rest from the log.
 const stopGraceMs = 10_000
 
-/** `tidings dev [APP]` */
 export async function devCommand(path: string | undefined, options: GlobalOptions): Promise<void> {
   const shutdown = shutdownSignal()
   const file = findApp(path)

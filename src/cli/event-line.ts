@@ -11,7 +11,6 @@ const minWidthForId = 100
 /** Columns of the terminal; 160 for a pipe. */
 export const terminalWidth = () => process.stdout.columns ?? (Number(process.env.COLUMNS) || 160)
 
-/** An event on one line: time, correlation, type, source and target, id, summary. */
 export function eventLine(event: CloudEvent, width: number): string {
   const { type, time, correlationid, source, target } = event
   const id = width < minWidthForId ? '' : `${shortId(event.id)} `
@@ -21,13 +20,11 @@ export function eventLine(event: CloudEvent, width: number): string {
   return `${dim(formatClock(time))} ${dim(correlationid.slice(-6))} ${paint(type, padOrShorten(type, typeWidth))} ${padOrShorten(route, routeWidth)} ${dim(id)}${dim(shorten(summarizeEvent(event), room))}`.trimEnd()
 }
 
-/** Local date and time, to the second. */
 export const formatTime = (ms: number) => localTime(ms).slice(0, 19).replace('T', ' ')
 
 /** Local time of day, with milliseconds. */
 const formatClock = (time: string) => localTime(Date.parse(time)).slice(11, 23)
 
-/** As RFC 3339, in local time. */
 const localTime = (ms: number) => new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString()
 
 const shortSource = (source: string) => source.replace(/^\/(agents|tools|models)\//, '')

@@ -34,7 +34,6 @@ const maxFailed = 1_000
 
 export const failedSince = () => Date.now() - milliseconds(environment().failedFor)
 
-/** The newest failed tasks, and the total number. */
 export async function listFailed(bus: Bus): Promise<{ failed: FailedTask[]; total: number }> {
   const since = failedSince()
   const { rows, total } = await queryIndex(bus, index => ({

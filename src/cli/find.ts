@@ -14,7 +14,6 @@ export interface SearchOptions extends GlobalOptions {
   limit: number
 }
 
-/** `tidings find WORDS` */
 export async function findCommand(words: readonly string[], options: SearchOptions): Promise<void> {
   const { type, since, limit } = options
   assertTypePatterns([type ?? '>'])

@@ -16,7 +16,6 @@ export function firstCommands({ agents, programs, triggers }: App): string[] {
   ]
 }
 
-/** The commands as lines of the terminal. */
 export const firstLines = (commands: readonly string[]): string[] => [
   dim('try in a second terminal:'),
   ...commands.map(command => `  ${command}`),

@@ -18,7 +18,6 @@ export async function hostedNames(bus: Bus): Promise<Record<PausableKind, string
   }
 }
 
-/** The names of the tools or models that these groups serve. */
 export const namesOfGroups = (groups: readonly GroupState[], kind: 'tool' | 'model') =>
   groups.flatMap(({ group }) => (group.startsWith(`${kind}/`) ? group.slice(kind.length + 1) : []))
 

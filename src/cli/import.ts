@@ -9,7 +9,6 @@ import { countText, dim } from '../trace/text.ts'
 import { withLog } from './log.ts'
 import { printResult, type GlobalOptions } from './output.ts'
 
-/** `tidings import FILE` */
 export async function importCommand(file: string, options: GlobalOptions): Promise<void> {
   if (file === '-') return importStdin(options)
   const imported = await withLog(bus => importFrom(sourceFromFile(file), bus))

@@ -9,7 +9,6 @@ export interface InitOptions extends GlobalOptions {
   readonly template: TemplateName
 }
 
-/** `tidings init [FOLDER]` */
 export async function initCommand(folder: string | undefined, options: InitOptions): Promise<void> {
   const path = resolve(folder ?? '.')
   if (existsSync(path) && (await readdir(path)).length > 0)

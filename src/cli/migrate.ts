@@ -20,7 +20,6 @@ interface Options extends GlobalOptions {
   dryRun?: boolean
 }
 
-/** `tidings workflow migrate NAME` */
 export async function migrateCommand(name: string, options: Options): Promise<void> {
   const { app } = await loadApp(findApp(options.app))
   const { data: to, definition } = findWorkflow(app, name)

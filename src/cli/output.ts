@@ -19,7 +19,6 @@ export function flushOutput(): Promise<void> {
   return new Promise(resolve => process.stdout.write('', error => error || resolve()))
 }
 
-/** Prints `result` with --json, else `lines`. */
 export async function printResult({ json }: GlobalOptions, result: object, lines: readonly string[]): Promise<void> {
   await print(json ? JSON.stringify(result) : lines.join('\n'))
 }

@@ -4,10 +4,8 @@ import { assertEverHosted, pausableKinds } from './hosted.ts'
 import { withExistingLog } from './log.ts'
 import { printResult, usageError, type GlobalOptions } from './output.ts'
 
-/** `tidings pause KIND NAME` */
 export const pauseCommand = (kind: string, name: string, options: GlobalOptions) => setPaused(kind, name, true, options)
 
-/** `tidings resume KIND NAME` */
 export const resumeCommand = (kind: string, name: string, options: GlobalOptions) =>
   setPaused(kind, name, false, options)
 

@@ -23,7 +23,6 @@ export interface WaitOptions {
 const cliAdmission = { source: '/cli', isOperator: true }
 const maxLength = 4 * 1024 * 1024
 
-/** `tidings publish TYPE JSON` */
 export async function publishCommand(
   type: string,
   json: string | undefined,

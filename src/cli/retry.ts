@@ -102,7 +102,6 @@ async function retryOne(bus: Bus, task: string): Promise<RetryResult> {
 
 export const describeRequest = ({ type, target = '' }: CloudEvent) => `${type} ${target}`.trim()
 
-/** Releases the parked deliveries of a task that has not ended. */
 async function releaseParked(bus: Bus, task: string, turn: Turn | undefined): Promise<RetryResult> {
   const redelivered = await bus.redeliver({ key: `task/${task}` })
   if (redelivered > 0) return { state: 'resumed', task, redelivered }
@@ -179,7 +178,6 @@ async function retryMany(bus: Bus, options: RetryCommandOptions): Promise<void> 
   if (counts.refused > 0) process.exitCode = 1
 }
 
-/** Suggests a code if no task failed with the given one. */
 async function codeSuggestion(bus: Bus, filter: FailureFilter, code = ''): Promise<string> {
   return (code && didYouMean(code, new Set((await findFailed(bus, filter)).map(failed => failed.code)))) || '.'
 }

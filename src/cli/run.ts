@@ -24,7 +24,6 @@ export interface ReadyMessage {
   readonly next: readonly string[]
 }
 
-/** `tidings run [APP]` */
 export async function runCommand(path: string | undefined, options: RunOptions): Promise<void> {
   const shutdown = AbortSignal.any([shutdownSignal(), parentGoneSignal()])
   const hosted = parseRoles(options.only)

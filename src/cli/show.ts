@@ -3,7 +3,6 @@ import { readEventDetails, readTaskDetails } from '../trace/details.ts'
 import { queryIndex, withExistingLog } from './log.ts'
 import { printResult, type GlobalOptions } from './output.ts'
 
-/** `tidings show EVENT|TASK` */
 export async function showCommand(text: string, options: GlobalOptions): Promise<void> {
   const found = await withExistingLog(async bus => {
     const meant = await queryIndex(bus, index => index.taskOrEvent(text))

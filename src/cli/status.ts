@@ -12,7 +12,6 @@ import { print, type GlobalOptions } from './output.ts'
 
 type Status = Awaited<ReturnType<typeof readStatus>>
 
-/** `tidings status` */
 export async function statusCommand({ json }: GlobalOptions): Promise<void> {
   const found = await withExistingLog(readStatus)
   await print(json ? JSON.stringify(found) : text(found).join('\n'))

@@ -17,7 +17,6 @@ export interface TailOptions extends GlobalOptions {
   turns?: boolean
 }
 
-/** `tidings tail` */
 export function tailCommand(options: TailOptions): Promise<void> {
   const shutdown = shutdownSignal()
   assertTypePatterns(options.type)

@@ -16,7 +16,6 @@ export interface TasksOptions extends GlobalOptions {
   limit: number
 }
 
-/** `tidings tasks` */
 export async function tasksCommand(options: TasksOptions): Promise<void> {
   const { program, state, since, limit } = options
   if (state !== undefined && !isState(state))

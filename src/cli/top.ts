@@ -25,7 +25,6 @@ const refreshIntervalMs = 1_000
 const refreshesPerCount = 5
 const pipeRows = 100
 
-/** `tidings top` */
 export async function topCommand({ json, once }: TopOptions): Promise<void> {
   const shutdown = shutdownSignal()
   await withExistingLog(async bus => {

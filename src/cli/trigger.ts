@@ -13,7 +13,6 @@ export interface TriggerOptions extends GlobalOptions {
   app?: string
 }
 
-/** `tidings trigger list [APP]` */
 export async function triggerListCommand(file: string | undefined, options: GlobalOptions): Promise<void> {
   const { app } = await loadApp(findApp(file))
   const rows = app.triggers.map(({ name, types, address = '' }) => ({ name, types, address }))

@@ -7,7 +7,6 @@ import { terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
 import { print, type GlobalOptions } from './output.ts'
 
-/** `tidings why EVENT|TASK` */
 export async function whyCommand(id: string, { json }: GlobalOptions): Promise<void> {
   const found = await withExistingLog(bus => queryIndex(bus, index => whyOf(bus, index, findPosition(index, id))))
   if (!json) return print(renderWhy(found, terminalWidth()).join('\n'))

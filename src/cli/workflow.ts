@@ -14,7 +14,6 @@ interface Options extends GlobalOptions {
   app?: string
 }
 
-/** `tidings workflow list [APP]` */
 export async function workflowListCommand(file: string | undefined, options: GlobalOptions): Promise<void> {
   const { app } = await loadApp(findApp(file))
   await withLog(async bus => {
@@ -33,7 +32,6 @@ export async function workflowListCommand(file: string | undefined, options: Glo
   if (app.workflows.length === 0 && !options.json) await print('The app has no workflows.')
 }
 
-/** `tidings workflow graph NAME` */
 export async function workflowGraphCommand(name: string, options: Options & { task?: string }): Promise<void> {
   const { app } = await loadApp(findApp(options.app))
   const workflow = findWorkflow(app, name)

@@ -12,7 +12,6 @@ import { assertAllowed } from './identity/origin-policy.ts'
 import { anyone } from './identity/principal.ts'
 import { streamRoutes } from './streams/routes.ts'
 
-/** The routes of the gateway. */
 export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   const { bus, originPolicy } = deps
   const { redactor } = bus

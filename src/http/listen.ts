@@ -74,7 +74,6 @@ export function configuredPort(setting: string, fallback: number): number {
   throw new TidingsError('E_SETTING_INVALID', `${setting}=${text} is not a port; expected 0 to 65535`)
 }
 
-/** A host as it is written in a URL. */
 export const urlHost = (host: string) => (host.includes(':') ? `[${host}]` : host)
 
 /** Where this machine reaches a server that listens on this address. */

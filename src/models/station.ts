@@ -223,7 +223,6 @@ const withoutThinking: ModelSettings = { providerOptions: { anthropic: { thinkin
 const policyOf = ({ options }: Model, own?: RetryOptions) =>
   new RetryPolicy({ retryFor: defaultRetryFor, ...options.retry, ...own })
 
-/** The policy of one request: that of the model, with what the request replaces. */
 function policyFor(model: HostedModel, { data }: CloudEvent): RetryPolicy {
   const own = retryInRequest(data)
   return own ? policyOf(model, own) : model.policy

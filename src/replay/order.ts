@@ -64,7 +64,6 @@ export async function* turnsFirst(bus: Bus, events: AsyncIterable<StoredEvent>):
 
 export interface RecordedStep {
   readonly stored: StoredEvent
-  /** Events that it emitted, if it is a turn. */
   readonly emitted: readonly StoredEvent[]
 }
 

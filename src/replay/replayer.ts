@@ -75,7 +75,6 @@ export class Replayer {
     this.#pinned.set(task, pinned)
   }
 
-  /** Continues a task from a snapshot. */
   async resume(task: string, snapshot: string): Promise<void> {
     const state = JSON.parse(snapshot) as SnapshotState
     const begin = async () => {

@@ -122,7 +122,6 @@ async function hasNotBegun(bus: Bus, { id, correlationid }: CloudEvent, successo
   return !first || isUnbegun((await bus.resolve(first)).data as Turn)
 }
 
-/** Whether a retry includes the retry of a task that it had called. */
 const includesRetryOf = ({ reissue, retries = {}, again = [] }: Fork, task: string): boolean =>
   reissue.some(({ id, retryof }) => retries[id] && (retryof === task || includesRetryOf(retries[id], task))) ||
   again.some(({ retry }) => retry && (retry.of === task || includesRetryOf(retry.fork, task)))

@@ -29,7 +29,6 @@ export function replayedTaskOf({ id, type }: CloudEvent): string | undefined {
 export class TurnAssembler {
   readonly #histories = new Map<string, IncompleteTurns>()
 
-  /** Returns the turns of this task that the event completes. */
   add(task: string, position: Position, event: CloudEvent): LoggedTurn[] {
     const history = this.#of(task)
     if (event.type === turnType) {

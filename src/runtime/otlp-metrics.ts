@@ -10,7 +10,6 @@ type Sdk = typeof SdkMetrics
 
 const hrTime = (ms: number): HrTime => [Math.floor(ms / 1_000), Math.round((ms % 1_000) * 1e6)]
 
-/** The metrics of this process as the SDK exports them. */
 export function metricProducer(sdk: Sdk, resource: Resource): MetricProducer {
   const startTime = hrTime(performance.timeOrigin)
   return {

@@ -56,7 +56,6 @@ export async function claimStart(
   throw new TidingsError('E_TOOL_OUTCOME_UNKNOWN', `"${name}" was started before and its result is unknown`)
 }
 
-/** The result of any call with the same idempotency key. */
 async function anyEarlierResult(bus: Bus, call: CloudEvent): Promise<Result | undefined> {
   const key = idempotencyKeyOf(call)
   const calls = new Set([key])

@@ -103,7 +103,6 @@ export function asInvoked(event: CloudEvent): CloudEvent {
   return { ...request, type: 'agent.invoke', data: asked.data }
 }
 
-/** A recorded turn as the program sees it. */
 export function visibleTurn({ turn, emitted }: RecordedTurn, knownAs: OriginalCall): RecordedTurn {
   const { inputs, emits } = turn
   return {

@@ -52,7 +52,6 @@ export function settingsIn(...options: readonly ModelSettings[]): ModelSettings 
     : { ...Object.fromEntries(settings), ...(providerOptions && { providerOptions }) }
 }
 
-/** Options of providers, merged for each provider. */
 export function mergedOptions(
   ...options: readonly (SharedV4ProviderOptions | undefined)[]
 ): SharedV4ProviderOptions | undefined {

@@ -43,7 +43,6 @@ export interface CallRetryOptions extends Omit<RetryOptions, 'nonRetryable'> {
   nonRetryable?: readonly (string | number)[]
 }
 
-/** Checks the policy of one call. */
 export const aCallRetry: Check = value =>
   aRetry(value) ??
   must(

@@ -32,7 +32,6 @@ export class RunningCalls {
     this.#unsubscribe?.()
   }
 
-  /** Aborts a call if it runs here. */
   abort(call: string, reason: TidingsError) {
     this.#running.get(call)?.abort(reason)
   }

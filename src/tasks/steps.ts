@@ -33,7 +33,6 @@ import type { Task } from './task.ts'
 
 export const stepType = 'step.invoke'
 
-/** The name of the step that a request asks for. */
 export function stepName({ data }: CloudEvent): string {
   return textOf((data as { step?: unknown } | null)?.step ?? '')
 }

@@ -1,4 +1,3 @@
-/** The keys of `value` that `shape` names. */
 export function subset(value: unknown, shape: unknown): unknown {
   if (
     typeof value !== 'object' ||

@@ -131,7 +131,6 @@ export class ToolStation {
     }
   }
 
-  /** The policy of this call: that of the tool, with what the request replaces. */
   #policy(tool: AnyTool, { data }: CloudEvent): RetryPolicy | undefined {
     const own = tool.options.atMostOnce ? undefined : retryInRequest(data)
     return own ? new RetryPolicy({ ...tool.options.retry, ...own }) : this.#policies.get(tool)
@@ -142,7 +141,6 @@ export class ToolStation {
     return this.#logErrors.from(doneWith(this.#options.bus, answer))
   }
 
-  /** The input of the tool, or the request for approval that must be answered first. */
   async #prepare({ tool, event: call, answered }: HandledCall): Promise<{ input: unknown } | { request: CloudEvent }> {
     if (answered?.type === deniedType) throw denied(answered)
     if (answered)

@@ -94,7 +94,6 @@ function nodeOf(event: CloudEvent, tasks: ReadonlyMap<string, TraceTask>): Trace
   return { kind: 'node', event, ...(by && { by }), answers: [], nodes: [], tasks: [] }
 }
 
-/** The task and turn that emitted an event, from its id. */
 function emitterOf({ id }: CloudEvent) {
   const parsed = parseId(id)
   return parsed && parsed.ordinal !== undefined && parsed.suffix === undefined ? parsed : undefined
@@ -117,7 +116,6 @@ const asks = ({ id }: CloudEvent) => parseId(id)?.suffix === undefined || callOf
 const isAnswer = ({ type, call }: CloudEvent) =>
   call !== undefined && type !== 'agent.invoke' && type !== 'agent.cancel' && type !== messageType
 
-/** The input that closed each call, by call id. */
 function closedCalls(tasks: ReadonlyMap<string, TraceTask>): Map<string, string> {
   const closed = new Map<string, string>()
   for (const task of tasks.values())
@@ -138,7 +136,6 @@ function verdict(
   return closing !== undefined || tasks.get(asker)?.end ? 'late' : 'open'
 }
 
-/** The event that started each task, by task id. */
 function startsOf(tasks: ReadonlyMap<string, TraceTask>, events: readonly CloudEvent[]): Map<string, string> {
   const known = new Set(events.map(({ id }) => id))
   const starts = new Map<string, string>()

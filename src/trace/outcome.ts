@@ -30,7 +30,6 @@ export interface TraceOutcome {
   readonly stack?: string
 }
 
-/** The outcome of a request; undefined for other events. */
 export function requestOutcome(node: TraceNode): TraceOutcome | undefined {
   const { event, answers, gatedCall: behind } = node
   if (!isCall(node)) return undefined
@@ -66,7 +65,6 @@ export function taskOutcome({ end, started, ended, ending }: TraceTask): TraceOu
   }
 }
 
-/** The stack of the error of an event. */
 export function stackIn({ type, data }: Pick<CloudEvent, 'type' | 'data'>): { stack?: string } {
   const stack = type.endsWith('.failed')
     ? (data as { error?: Partial<ErrorData> | null } | null)?.error?.stack
@@ -91,7 +89,6 @@ export function problemOf({ type, data }: CloudEvent): string | undefined {
   return typeof reason === 'string' ? reason : (decisionText({ type, data }) ?? type)
 }
 
-/** The decision on an approval and who made it; undefined for other events. */
 export function decisionText({ type, data }: Pick<CloudEvent, 'type' | 'data'>): string | undefined {
   const { by, comment } = (data ?? {}) as Partial<ApprovalAnswer>
   if ((type !== grantedType && type !== deniedType) || typeof by !== 'string') return undefined
@@ -128,7 +125,6 @@ export function retriesText(events: Iterable<CloudEvent>): string | undefined {
   )
 }
 
-/** The error of a failed attempt and the time until the next one; undefined for other events. */
 export function delayText({ type, time, data }: CloudEvent): string | undefined {
   const { attempts, until, error } = (data ?? {}) as Partial<DelayedData>
   if (!/^(tool|model)\.delayed$/.test(type) || typeof until !== 'string' || typeof error?.message !== 'string')

@@ -66,7 +66,6 @@ function linesOf(
   ]
 }
 
-/** Id of the turn that is this event or emitted it. */
 function turnOf({ id }: CloudEvent): string {
   const { task, version } = parseId(id)!
   return turnId(task, version)

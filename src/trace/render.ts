@@ -63,7 +63,6 @@ const idWidth = 10
 /** On wider terminals the turn is printed too. */
 const minWideTerminal = 100
 
-/** A trace as lines for a terminal of this width. */
 export function render(trace: Trace, width: number): string[] {
   const lines = [...walkTrace(trace)].flatMap(step => marked(trace, step, linked(step, linesOf(step))))
   const widest = lines.reduce(

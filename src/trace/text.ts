@@ -12,14 +12,12 @@ export const printable = (text: string) => text.replace(unprintable, ' ')
 
 const columns = (char: string) => (wide.test(char) ? 2 : zero.test(char) ? 0 : 1)
 
-/** Number of terminal columns of a text. */
 export function displayWidth(text: string): number {
   let width = 0
   for (const char of text) width += columns(char)
   return width
 }
 
-/** Shortens a text to at most `width` columns, with `…` at the end. */
 export function shorten(text: string, width: number): string {
   if (text.length * 2 <= width || displayWidth(text) <= width) return text
   let kept = ''
@@ -32,7 +30,6 @@ export function shorten(text: string, width: number): string {
   return width > 0 ? `${kept}…` : ''
 }
 
-/** Pads or shortens a text to exactly `width` columns. */
 export function padOrShorten(text: string, width: number): string {
   const short = shorten(text, width)
   return short + ' '.repeat(Math.max(0, width - displayWidth(short)))
@@ -61,7 +58,6 @@ export function elapsed(ms: number): string {
 export const countText = (n: number, noun: string, nouns = `${noun}s`) =>
   `${n.toLocaleString('en')} ${n === 1 ? noun : nouns}`
 
-/** Tokens and cost, without zeros. */
 export const usageText = ({ tokens, cost }: { tokens: number; cost: number }) => [
   ...(tokens > 0 ? [countText(tokens, 'token')] : []),
   ...(cost > 0 ? [`cost ${cost.toPrecision(3)}`] : []),

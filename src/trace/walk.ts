@@ -6,7 +6,6 @@ export interface TraceStep {
   /** On a request that started a task by name: that task. The step includes its branches. */
   readonly called?: TraceTask
   readonly parent?: TraceNode | TraceTask
-  /** Tree lines in front of this item. */
   readonly guides: string
   /** Tree lines in front of the lines below this item. */
   readonly below: string

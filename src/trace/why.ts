@@ -80,9 +80,7 @@ export interface ChainEnd {
 
 /** Types that a task emits while it only waits. */
 const waitingTypes = /^(timer\.set|call\.cancelled|agent\.cancel)$/
-/** Maximum number of other causes of one event. */
 const maxCauses = 20
-/** Maximum number of preceding turns to read. */
 const maxTurns = 1_000
 /** Maximum number of reasons beside the event's own chain. */
 const maxReasons = 200
@@ -172,7 +170,6 @@ class EventReader {
     return position === undefined ? undefined : this.at(position)
   }
 
-  /** The turn that is this event or emitted it. */
   async turnBehind(event: CloudEvent): Promise<CloudEvent<Turn> | undefined> {
     const id = parseId(event.id)
     if (!id || id.suffix !== undefined) return undefined

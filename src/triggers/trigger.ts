@@ -32,6 +32,5 @@ export function assertTriggerName(name: string): void {
     throw new TidingsError('E_APP_INVALID', `invalid trigger name "${name}": use lower-case words with dashes`)
 }
 
-/** The error of `sendSample` when no worker runs the trigger. */
 export const notListening = (detail: string, cause: unknown) =>
   new TidingsError('E_NOT_FOUND', detail, { cause, next: 'Start the worker that runs this trigger: `tidings run`.' })

@@ -16,7 +16,6 @@ export function mapBlocks(step: Step, change: (block: Block) => Block): Step {
   return 'otherwise' in step && step.otherwise ? { ...step, otherwise: change(step.otherwise) } : step
 }
 
-/** The steps of a block and of all blocks in them, in source order. */
 export function stepsIn(block: Block): Step[] {
   return block.flatMap(step => [step, ...blocksOf(step).flatMap(stepsIn)])
 }
@@ -34,7 +33,6 @@ export function keptNames(step: Step): string[] {
   return 'as' in step ? [step.as] : []
 }
 
-/** The types of events that the steps wait for. */
 export function eventTypes(steps: Block): string[] {
   const types = stepsIn(steps).flatMap(step =>
     step.kind === 'when' ? patternLeaves(step.pattern).map(leaf => leaf.type) : [],

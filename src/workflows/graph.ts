@@ -36,7 +36,6 @@ interface Exit {
   readonly label?: string
 }
 
-/** The graph of a definition or, with a state, of an instance. */
 export function toGraph(definition: Definition, state?: InstanceState): Graph {
   const drawing = new GraphBuilder(state)
   for (const exit of drawing.block(definition.steps, [], false)) drawing.edge(exit, completed)

@@ -19,7 +19,6 @@ export function markSeen(state: InstanceState, id: string): void {
   state.seen = [...(state.seen ?? []), idDigest(id)].slice(-maxSeen)
 }
 
-/** Keeps an early event. False if the limit is reached. */
 export function keepEarly(state: InstanceState, event: ReceivedEvent): boolean {
   const early = state.early ?? []
   if (early.length >= maxEarly) return false

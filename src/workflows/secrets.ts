@@ -36,7 +36,6 @@ export function assertNoSecrets(definition: Definition, redactor: Redactor): voi
   }
 }
 
-/** The events that a step emits, with the constants of their data. */
 function emittedConstants(step: Step): { type: string; data: unknown }[] {
   switch (step.kind) {
     case 'emit':

@@ -15,7 +15,6 @@ export interface Logger {
 /** The structured log of this process. Silent until `setLogger` is called. */
 export const log: Logger = {}
 
-/** Replaces the functions that write the log. */
 export function setLogger({ error, warn, info, debug }: Logger): void {
   Object.assign(log, { error, warn, info, debug })
 }

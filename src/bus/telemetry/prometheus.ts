@@ -5,7 +5,6 @@ import type { AnyInstrument, Distribution, Histogram } from './registry.ts'
 /** https://prometheus.io/docs/instrumenting/exposition_formats/ */
 export const prometheusType = 'text/plain; version=0.0.4; charset=utf-8'
 
-/** The metrics of this process as Prometheus text. */
 export async function prometheusText(): Promise<string> {
   await refreshGauges()
   return formatInstruments(instruments)

@@ -96,7 +96,6 @@ export function traceparentFor(
   return traceparent === undefined ? {} : { traceparent }
 }
 
-/** The span from receiving an event in a shared group until it is settled. */
 export function deliverySpan({ event, group, attempt, since }: Delivery, system: string): SpanDraft {
   return {
     name: `process ${event.type}`,
@@ -112,7 +111,6 @@ export function deliverySpan({ event, group, attempt, since }: Delivery, system:
   }
 }
 
-/** One run of a tool, a child of the delivery. */
 export function toolSpan(tool: string, event: CloudEvent, delivery: Span | undefined): SpanDraft {
   return {
     name: `${operation.executeTool} ${tool}`,

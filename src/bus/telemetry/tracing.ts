@@ -124,7 +124,6 @@ export function traceparentOf({ traceId, spanId, traceFlags }: SpanContext): str
 /** The active span of the caller, by the OpenTelemetry API. */
 export const activeContext = () => trace.getSpanContext(context.active())
 
-/** The sampling decision for a trace of this correlation. */
 export const flagsFor = (correlation: string): TraceFlags => probe(correlation).traceFlags
 
 /** Starts a span that is never ended, and so never exported, to see what the SDK does. */

@@ -77,7 +77,6 @@ export class DeferredDeliveries {
     return { subject, seq }
   }
 
-  /** `after`: ms from now. */
   async delay(document: DeferredDocument, after: number): Promise<void> {
     const { subject, seq } = await this.put('delayed', { ...document, due: this.#now() + after })
     this.#schedule(subject, seq, after)

@@ -17,7 +17,6 @@ export interface GroupDocument {
   readonly start: number | readonly number[]
 }
 
-/** A consumer of a group on the server. */
 interface GroupConsumer {
   readonly name: string
   readonly partition: number
@@ -144,7 +143,6 @@ export class Groups {
     )
   }
 
-  /** `partition`: only the consumers of this one. */
   async infos(group: string, mode: 'shared' | 'sharded', partition?: number): Promise<ConsumerInfo[]> {
     const consumers = this.#consumersOf(group, mode).filter(
       each => partition === undefined || each.partition === partition,

@@ -43,7 +43,6 @@ export class Names {
     return this.partitions === 1 ? this.log : `${this.log}_${partition}`
   }
 
-  /** What the stream of a partition stores. */
   subjectsOf(partition: number): string[] {
     if (this.partitions === 1) return storedKinds.map(kind => `${this.log}.${kind}.>`)
     const shards = Array.from({ length: this.shards }, (_, shard) => shard)
@@ -77,12 +76,10 @@ export class Names {
     return `${this.log}.t.${this.shardOf(correlationOf(task))}.${task}`
   }
 
-  /** The turns of all tasks of a correlation. */
   turnsOf(correlation: string): string {
     return `${this.turn(correlation)}.*`
   }
 
-  /** All turns of one shard. */
   turnsIn(shard: number): string {
     return `${this.log}.t.${shard}.>`
   }
@@ -178,5 +175,4 @@ function covering(a: string, b: string): string {
   return words.join('.')
 }
 
-/** One subject that covers all. */
 export const coverAll = (subjects: readonly string[]) => subjects.reduce(covering)

@@ -87,7 +87,6 @@ export class NatsDelivery implements Delivery {
     this.#reply('-NAK')
   }
 
-  /** Extends its acknowledgement time. */
   extendAckTime(now: number): void {
     this.ackExtendedAt = now
     this.#reply('+WPI')

@@ -88,7 +88,6 @@ export class Ownership<T> {
     return this.#leaving.size > 0
   }
 
-  /** True if the lease was due and is renewed. */
   async renewIfDue(): Promise<boolean> {
     if (this.#isClosed || this.#renewed.elapsed < this.#options.leaseMs / 4) return false
     await this.#renew()

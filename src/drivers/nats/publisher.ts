@@ -118,5 +118,4 @@ async function tryBatch(stream: Stream, messages: readonly Message[]): Promise<n
   }
 }
 
-/** Too many batches at once, which is temporary. */
 const isTooManyBatches = ({ code }: Refused) => code === 10176 || code === 10210 || code === 10211

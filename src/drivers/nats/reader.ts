@@ -243,7 +243,6 @@ export class Reader {
     return undefined
   }
 
-  /** The turns of a task from a version on. */
   async *#journal(task: string, version: number): AsyncGenerator<FoundTurn> {
     const known = this.#turnSeqs.get(task)
     const from = known && known.version <= version ? known.seq : 1
@@ -262,7 +261,6 @@ export class Reader {
     if (this.#turnSeqs.size > maxTurnSeqs) this.#turnSeqs.delete(this.#turnSeqs.keys().next().value!)
   }
 
-  /** The offset of each partition. */
   #offsets(cursor: Cursor): number[] {
     return offsetsOf(cursor, this.#log.partitions.length)
   }
@@ -272,7 +270,6 @@ export class Reader {
     return event && { position: { partition, offset: stored.seq }, event }
   }
 
-  /** The event in a message; undefined if the message holds no event. */
   async #event(message: Pick<StoredMessage, 'subject' | 'header' | 'text'>): Promise<CloudEvent | undefined> {
     const kind = message.subject[this.#log.names.log.length + 1]
     if (kind === 'e') return eventFrom(message.text())

@@ -11,7 +11,6 @@ export interface StoredMessage {
   readonly bytes: () => Uint8Array
 }
 
-/** The answer to a direct get. */
 export function fromDirectGet(message: Msg): StoredMessage {
   const headers = message.headers!
   return {

@@ -145,7 +145,6 @@ export class Stream {
     })
   }
 
-  /** A message by its sequence. */
   at(seq: number): Promise<StoredMessage | undefined> {
     return this.#get({ seq })
   }

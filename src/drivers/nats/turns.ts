@@ -134,7 +134,6 @@ export class Turns {
     return { ...(snapshot && { snapshot }), records, newest }
   }
 
-  /** The newest turn of each task of a correlation. */
   async newestOf(correlation: string): Promise<CloudEvent[]> {
     const newest = await this.#log.streamOf(correlation).lastOfEach(this.#log.names.turnsOf(correlation))
     return Promise.all(newest.map(async stored => (await this.read(stored)).turn))
@@ -274,7 +273,6 @@ export class Turns {
     }
   }
 
-  /** The lines of a turn. */
   async read(stored: Pick<StoredMessage, 'header' | 'text'>): Promise<TurnLines> {
     const ref = stored.header(turnHeaders.body)
     const bytes = ref ? await this.#blobs.get(blobTenant, ref) : undefined

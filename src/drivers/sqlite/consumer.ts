@@ -81,7 +81,6 @@ export class SqliteConsumer implements Consumer {
     else this.window.admit(delivery)
   }
 
-  /** A delivery ended. */
   remove(eventId: string): void {
     const delivery = this.window.inFlight.get(eventId)
     if (delivery) this.window.remove(delivery)

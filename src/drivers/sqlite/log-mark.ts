@@ -9,7 +9,6 @@ import { TidingsError } from '../../errors.ts'
  */
 
 interface MarkContent {
-  /** The random number of the log. */
   readonly log: number
   /** Newest position that was acknowledged. */
   readonly head: number

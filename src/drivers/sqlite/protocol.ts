@@ -95,7 +95,6 @@ export interface OpResults {
   giveBack: void
   restoreWake: boolean
   putDocument: boolean
-  /** Number of deliveries. */
   release: number
   releaseParked: number
   drop: boolean
@@ -122,7 +121,6 @@ export interface ShardProgress {
 export const sinceNow = 0
 export const sinceEventTime = -1
 
-/** A delivery on its way to a consumer. */
 export interface DispatchedDelivery {
   readonly consumer: number
   readonly attempt: number

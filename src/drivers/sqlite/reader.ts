@@ -286,7 +286,6 @@ export class LogReader {
     }
   }
 
-  /** The ids of a task, or those from one of its ids on, in the order of positions. */
   #idsOf(task: string, from = `${task}:`): { pos: number; id: string }[] {
     return this.#sql.ids.all(from, `${task};`).sort((a, b) => a.pos - b.pos)
   }
@@ -318,7 +317,6 @@ function isTurnOrEmit(task: string, id: string): boolean {
 
 const isTurn = (task: string, id: string) => /^\d+$/.test(id.slice(task.length + 1))
 
-/** Undefined if there is no row, or if it holds no valid event. */
 function stored(row: LogRow | undefined): StoredEvent | undefined {
   const event = row && eventFrom(row.event)
   return event && { position: { partition: 0, offset: row.pos }, event }

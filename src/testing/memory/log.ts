@@ -277,6 +277,5 @@ export class MemoryLog {
 
 const byOffset = (a: Row, b: Row) => a.position.offset - b.position.offset
 
-/** Index of the first row after an offset. */
 const indexAfter = (rows: readonly Row[], offset: number): number =>
   rows.findLastIndex(({ position }) => position.offset <= offset) + 1

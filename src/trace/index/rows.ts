@@ -31,7 +31,6 @@ export interface AwaitedRow {
   readonly since: number
 }
 
-/** A correlation. */
 export interface ActionRow {
   readonly correlation: string
   readonly first: Position

@@ -55,7 +55,6 @@ const indexVersion = 4
 /** Maximum wait for another writer, in ms. A writer holds the lock for one batch. */
 const busyTimeoutMs = 60_000
 
-/** Opens or creates the file with the tables of this version. */
 export function openTables(file: string): DatabaseSync {
   if (file !== inMemory) {
     makePrivateFolder(dirname(file))
@@ -99,7 +98,6 @@ export function transact<T>(db: DatabaseSync, work: () => T): T {
 
 export const inMemory = ':memory:'
 
-/** Deletes the file. */
 export function removeFile(file: string): void {
   for (const suffix of ['', '-journal']) rmSync(file + suffix, { force: true })
 }

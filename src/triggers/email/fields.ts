@@ -21,7 +21,6 @@ export function parseFields(lines: readonly string[]): HeaderField[] {
     })
 }
 
-/** The first field of that name. */
 export const fieldValue = (fields: readonly HeaderField[], name: string) =>
   fields.find(field => field.name === name)?.value
 

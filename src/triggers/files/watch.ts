@@ -250,7 +250,6 @@ export class FolderWatcher {
     return this.#records.get(key)?.stamp === state?.stamp
   }
 
-  /** False if the file has changed meanwhile. */
   async #publishChange({ key, path, isMissing }: PendingFile, state: FileState | null): Promise<boolean> {
     if (this.#isRecorded(key, state)) return true
     if (state) return this.#publishWritten(key, path, state)

@@ -37,10 +37,8 @@ export interface ConnectionLoss {
 }
 
 export class Connection {
-  /** Resolves when the connection is closed. */
   readonly ended: Promise<ConnectionLoss>
   readonly #closing = new AbortController()
-  /** Aborts when the connection is closed. */
   readonly closed: AbortSignal = this.#closing.signal
   readonly #accepted = Promise.withResolvers<boolean>()
   /** Resolves when the broker accepted the connection and the session is ready. True if the broker has it. */
@@ -184,7 +182,6 @@ export class Connection {
   }
 }
 
-/** The options of all connections. */
 export function clientOptions({ version, username, password, host, port, secure, tls, maxBytes }: MqttSettings) {
   return {
     protocol: secure ? 'mqtts' : 'mqtt',

@@ -117,7 +117,6 @@ export class Session {
     this.#byOwnId.delete(known.id)
   }
 
-  /** Records the position of a message on the log. */
   async markStored(known: KnownMessage, position: Position): Promise<void> {
     known.position = position
     this.#upTo = advance(this.#upTo, position)

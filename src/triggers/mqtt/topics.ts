@@ -54,7 +54,6 @@ export function topicRoutes(topics: MqttTopics): TopicRoutes {
   }
 }
 
-/** A topic that matches the filter. */
 export const sampleTopic = (filter: string) => filter.replaceAll(/[+#]/g, 'sample')
 
 // Array.isArray() does not narrow readonly arrays.

@@ -34,7 +34,6 @@ export async function publishFiring(
   await publish(bus, schedule, id, due, { schedule: name, due: moment, ...(missed && { missed }) })
 }
 
-/** Publishes a sample on request. */
 export async function publishSample(bus: Bus, schedule: NamedSchedule, request: { id: string }, now: number) {
   const { name } = schedule
   const id = `schedule:${name}:sample:${request.id}`

@@ -143,7 +143,6 @@ export class GroupCursors {
     for (const cursor of this.#sharded) cursor.setGroupFilter(this.#members.filterOf(cursor.group))
   }
 
-  /** The local consumer that owns a shard, or 0. */
   ownerOf(group: string, shard: number): number {
     for (const cursor of this.#sharded) if (cursor.group === group && cursor.shards.has(shard)) return cursor.consumer
     return 0

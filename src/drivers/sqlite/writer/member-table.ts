@@ -72,7 +72,6 @@ export class MemberTable {
     this.#sql.deleteConsumer.run(owner)
   }
 
-  /** The living consumers of a group. */
   ownersOf(group: string): number[] {
     return this.#livingConsumers(group).map(({ owner }) => owner)
   }

@@ -43,7 +43,6 @@ export class ShardedCursor implements GroupCursor {
   readonly consumer: number
   readonly owner: number
   readonly shards = new Map<number, OwnedShard>()
-  /** By event id. */
   readonly #inFlight = new Map<string, InFlightEvent>()
   /** Without those that are settled. */
   #inFlightCount = 0

@@ -3,6 +3,5 @@ import type { WriterOptions } from '../protocol.ts'
 import { LogWriter } from './log-writer.ts'
 import { WriterThread } from './thread.ts'
 
-// The entry point of the writer thread.
 const options = workerData as WriterOptions
 new WriterThread(options, () => new LogWriter(options))
