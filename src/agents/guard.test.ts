@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { createEvent } from '../event.ts'
-import { expires, failed, given, result, type ScenarioStep } from '../testing/given.ts'
+import { expires, failed, given, result, says } from '../testing/given.ts'
 import { callTool, reply } from '../testing/scripted-model.ts'
 import { offlineModel } from '../models/offline/language-model.ts'
 import { tool } from '../tools/tool.ts'
@@ -26,17 +25,7 @@ const completes = (output: unknown) => [{ type: 'agent.task.completed', data: { 
 const refuses = [{ type: 'agent.task.failed', data: { error: { code: 'E_AGENT_REFUSED' } } }]
 const checksInput = (message: unknown) => [{ type: 'tool.invoke', target: 'polite', data: { input: { message } } }]
 const checksOutput = (output: unknown) => [{ type: 'agent.invoke', target: 'judge', data: { input: { output } } }]
-const message =
-  (text: string): ScenarioStep =>
-  (_open, { program, task, start: { correlationid } }) =>
-    createEvent({
-      id: text,
-      type: 'agent.message',
-      target: program,
-      subject: task,
-      correlationid,
-      data: { message: text },
-    })
+const taken = { type: 'agent.message.taken' }
 const refsIn = (data: unknown) => (data as { messages: { event: string }[] }).messages.map(({ event }) => event)
 
 describe('a guard of the input', () => {
@@ -81,12 +70,12 @@ describe('a guard of the input', () => {
   })
 
   it('checks further messages too, before the model reads them and before the task ends', async () => {
-    const chat = given(helper, { input: '?' }).when(result('polite', allow()), message('More'))
-    await chat.emits(checksInput('More'))
+    const chat = given(helper, { input: '?' }).when(result('polite', allow()), says('More', { id: 'said' }))
+    await chat.emits([taken, ...checksInput('More')])
     await chat.when(reply('Done.')).emits([])
     const [asked] = await chat.when(result('polite', allow({ rewrite: 'more' }))).emits(asks)
     expect(refsIn(asked!.data)).toHaveLength(2)
-    expect(refsIn(asked!.data)).not.toContain('More')
+    expect(refsIn(asked!.data)).not.toContain('said')
     await chat.when(reply('Done.')).emits(checksOutput('Done.'))
   })
 
@@ -94,7 +83,7 @@ describe('a guard of the input', () => {
     const chat = given(helper, { input: '?' }).when(
       result('polite', allow()),
       callTool('web.search', { q: 'a' }),
-      message('More'),
+      says('More', { id: 'said' }),
       result('web.search', []),
     )
     await chat.emits([])
@@ -128,8 +117,8 @@ describe('a guard of the output', () => {
   })
 
   it('lets the model answer again if the user has said more meanwhile', async () => {
-    const chat = answered('Done.').when(message('More'))
-    await chat.emits(checksInput('More'))
+    const chat = answered('Done.').when(says('More'))
+    await chat.emits([taken, ...checksInput('More')])
     await chat.when(result('judge', allow())).emits([])
     await chat.when(result('polite', allow())).emits(asks)
   })

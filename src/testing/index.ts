@@ -6,6 +6,7 @@ export {
   failed,
   given,
   result,
+  says,
   type Expected,
   type ScenarioStep,
   type Scenario,
