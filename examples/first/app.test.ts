@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { app, by, event, on, workflow } from '../../src/index.ts'
+import { agent, app, by, event, on, webhook, workflow } from '../../src/index.ts'
 import { callTool, failed, given, reply, result, testApp } from '../../src/testing/index.ts'
 import { z } from 'zod'
 import shop, { desk, helper } from './app.ts'
@@ -46,6 +46,19 @@ test('the helper answers a caller', async () => {
   await using world = await testApp(shop, { model: ({ text }) => reply(`You asked: ${text}`) })
   const handle = await world.ask(helper, 'When?')
   assert.equal(await handle.result(), 'You asked: When?')
+})
+
+const invoicePaid = event('invoice.paid', z.object({ id: z.string(), data: z.object({ total: z.number() }) }))
+const billing = agent('billing', { on: invoicePaid, run: (ctx, { data }) => `booked ${data.total}` })
+const hooks = webhook({
+  endpoints: { stripe: { scheme: 'stripe', secret: process.env.STRIPE_SECRET, publishes: [invoicePaid] } },
+})
+
+test('an invoice that is paid is booked', async () => {
+  await using world = await testApp(app({ use: [billing, hooks] }))
+  const response = await world.webhook('stripe', { body: { id: 'evt_1', type: 'invoice.paid', data: { total: 12 } } })
+  assert.equal(response.status, 202)
+  await world.expect('agent.task.completed', { output: 'booked 12' })
 })
 
 test('the desk asks the helper, then publishes the answer', async () => {

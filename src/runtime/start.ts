@@ -46,7 +46,7 @@ export interface StartOptions extends Partial<Environment> {
 
 /** A limitation of a worker that a person should know. */
 export interface Warning {
-  readonly code: 'durability' | 'tool-not-hosted'
+  readonly code: 'durability' | 'tool-not-hosted' | 'trigger'
   readonly message: string
 }
 
@@ -140,6 +140,7 @@ async function startNow(
     log.info?.({ app: app.name }, 'worker stopped')
   }
   const addresses: string[] = []
+  const warnings: Warning[] = []
   const run = async (station: Stoppable & { start(): Promise<unknown> }) => {
     await station.start()
     started.push(station)
@@ -174,11 +175,12 @@ async function startNow(
         const running = await trigger.start(bus)
         started.push(running)
         addresses.push(running.address)
+        for (const message of running.warnings ?? []) warnings.push({ code: 'trigger', message })
       }
     }
     const durability = await bus.durability()
     log.info?.({ app: app.name, roles: [...hosts], bus: bus.name, addresses }, 'worker started')
-    const warnings = warningsOf(app, hosts, durability)
+    warnings.unshift(...warningsOf(app, hosts, durability))
     return {
       bus,
       pauses,

@@ -17,6 +17,7 @@ import { milliseconds, type Duration } from '../tasks/duration.ts'
 import type { AnyTool, ToolContext } from '../tools/tool.ts'
 import { offlineProvider } from '../models/offline/language-model.ts'
 import { summarizeEvent } from '../trace/summarize.ts'
+import type { TestRequest, Trigger } from '../triggers/trigger.ts'
 import { MemoryDriver } from './memory/driver.ts'
 import { MemoryLog } from './memory/log.ts'
 import { answersOf, fail, scriptedModel, type ModelScript } from './scripted-model.ts'
@@ -69,7 +70,8 @@ const defaultNow = Date.UTC(2026, 0, 1)
 
 /**
  * Runs a whole app in this process for a test: its agents, workflows, tools and models, on a log in memory, with a clock that stands still
- * until the test waits for something that time brings. Nothing listens on a port, and triggers do not run: the test publishes what they would.
+ * until the test waits for something that time brings. Nothing listens on a port, and triggers do not run: the test sends webhooks by `webhook`, and
+ * publishes what other triggers would.
  * @throws E_APP_INVALID if `tools` names a tool that the app does not have
  * @example
  * await using world = await testApp(shop, { tools: { 'card.charge': () => ({ paid: false }) } })
@@ -88,7 +90,7 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
     only: ['agents', 'tools', 'models'],
   })
   const time = new VirtualTime(log, clock, options.stallTimeoutMs ?? defaultStallTimeoutMs)
-  return new TestApp({ running, clock, time, steps })
+  return new TestApp({ running, clock, time, steps, triggers: app.triggers })
 }
 
 interface TestAppParts {
@@ -96,6 +98,7 @@ interface TestAppParts {
   readonly clock: VirtualClock
   readonly time: VirtualTime
   readonly steps: StepStubs
+  readonly triggers: readonly Trigger[]
 }
 
 /** An app under test, and what may happen to it. `testApp` starts one. */
@@ -107,15 +110,17 @@ export class TestApp {
   readonly #events: CloudEvent[] = []
   readonly #expected = new Set<string>()
   readonly #steps: StepStubs
+  readonly #triggers: readonly Trigger[]
   readonly #approvals = new PendingApprovals()
   #cursor = beginning
   #hasFailed = false
 
-  constructor({ running, clock, time, steps }: TestAppParts) {
+  constructor({ running, clock, time, steps, triggers }: TestAppParts) {
     this.running = running
     this.#clock = clock
     this.#time = time
     this.#steps = steps
+    this.#triggers = triggers
   }
 
   /** The time in the app. */
@@ -135,6 +140,21 @@ export class TestApp {
   ): Promise<PublishedEvent> {
     const checked = typeof type === 'string' ? data : checkedData(type, data)
     return this.running.bus.publish({ ...attributes, type: nameOf(type), data: checked })
+  }
+
+  /**
+   * A webhook arrives: a request to an endpoint of the app's `webhook()`, signed as its `scheme` says. Resolves with the response; the app acts on the
+   * event when the test waits for something. A secret that is not set is made up. `headers` may name the id of the source, or a wrong signature.
+   * @throws E_NOT_FOUND for an unknown endpoint, E_SETTING_INVALID for a malformed secret
+   * @example
+   * const response = await world.webhook('billing', { body: { id: 'evt_1', type: 'invoice.paid', data: { total: 12 } } })
+   * assert.equal(response.status, 202)
+   */
+  async webhook(endpoint: string, request: TestRequest = {}): Promise<Response> {
+    const trigger = this.#triggers.find(each => each.receive)
+    if (!trigger)
+      throw new TidingsError('E_NOT_FOUND', 'the app receives no webhooks: add webhook({ endpoints }) to its `use`')
+    return trigger.receive!(this.running.bus, endpoint, request)
   }
 
   /**

@@ -16,12 +16,27 @@ export interface Trigger {
    * Removes what it created outside, when done or when the signal aborts.
    */
   sendSample?(bus: Bus, signal?: AbortSignal): Promise<void>
+  /**
+   * Signs a request as its source would, and handles it in this process without listening: for `webhook` of `testApp`.
+   * @throws E_NOT_FOUND for an unknown endpoint
+   */
+  receive?(bus: Bus, endpoint: string, request: TestRequest): Promise<Response>
+}
+
+/** A request to a trigger in a test. */
+export interface TestRequest {
+  /** JSON, unless it is a text, bytes or the fields of a form. Default null. */
+  readonly body?: unknown
+  /** In addition to the signature and content type, or instead of them: an id of the source, or a wrong signature. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** A trigger that accepts input. */
 export interface RunningTrigger {
   /** Where it listens, as a URL: `smtp://127.0.0.1:2525`. */
   readonly address: string
+  /** What is not accepted although the app declares it, and why. Shown to people. */
+  readonly warnings?: readonly string[]
   /** Accepts no further input, and lets what is in progress end, until the signal at the latest. */
   stop(abort?: AbortSignal): Promise<void>
 }

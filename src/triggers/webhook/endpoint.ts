@@ -22,7 +22,7 @@ export interface WebhookRequest {
 export interface WebhookEndpoint {
   /** How requests are signed. Default `standard`. `none` accepts requests from anyone who knows the URL. */
   scheme?: WebhookScheme
-  /** The signing secret, or several during a rotation. Without one the trigger does not start. */
+  /** The signing secret, or several during a rotation. Without one the endpoint answers 503, and a warning says what is missing. */
   secret?: string | undefined | readonly (string | undefined)[]
   /** How far the signed time may be in the past or the future. Default 5 minutes. GitHub signs no time. */
   tolerance?: Duration

@@ -21,7 +21,7 @@ export async function sendWebhookSample(
 async function sendToEndpoint(url: string, endpoint: WebhookEndpoint): Promise<void> {
   const id = `test_${randomUUID()}`
   const body = Buffer.from(JSON.stringify({ id, type, timestamp: new Date().toISOString(), data: {} }))
-  const headers = { 'content-type': 'application/json', ...signedHeaders(url, endpoint, body, id) }
+  const headers = { 'content-type': 'application/json', ...signedHeaders(url, endpoint, { body, id }) }
   const signal = AbortSignal.timeout(timeoutMs)
   const response = await fetch(url, { method: 'POST', headers, body, signal }).catch((cause: unknown) => {
     throw notListening(`${url} does not answer`, cause)
@@ -33,11 +33,16 @@ async function sendToEndpoint(url: string, endpoint: WebhookEndpoint): Promise<v
   throw new TidingsError('E_REQUEST_INVALID', problem, { next })
 }
 
-function signedHeaders(url: string, endpoint: WebhookEndpoint, body: Buffer, id: string): Record<string, string> {
+/** The headers of a signed request to an endpoint. `what`: for the error. @throws E_SETTING_INVALID */
+export function signedHeaders(
+  what: string,
+  endpoint: WebhookEndpoint,
+  { body, id }: { body: Buffer; id: string },
+): Record<string, string> {
   const { scheme = 'standard' } = endpoint
   if (scheme === 'none') return { 'webhook-id': id }
   const [secret] = secretsOf(endpoint)
   const key = secret === undefined ? undefined : signatures[scheme].key(secret)
-  if (!key) throw new TidingsError('E_SETTING_INVALID', `the secret of ${url} is not set; set it as for the worker`)
+  if (!key) throw new TidingsError('E_SETTING_INVALID', `the secret of ${what} is not set; set it as for the worker`)
   return signatures[scheme].sign(body, key, id)
 }

@@ -1,11 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import type { Bus } from '../../bus/bus.ts'
+import { log } from '../../bus/telemetry/log.ts'
 import { TidingsError } from '../../errors.ts'
 import { aCount, anObject, anything, aText, checkOptions, type Check } from '../../options.ts'
 import type { RunningTrigger, Trigger } from '../trigger.ts'
 import { type HttpResponse, errorResponse, httpError } from '../../http/response.ts'
 import { readBody } from '../../http/body.ts'
-import { checkEndpoint, typesOf, verifierOf, type WebhookEndpoint } from './endpoint.ts'
+import { checkEndpoint, typesOf, verifierOf, type VerifySignature, type WebhookEndpoint } from './endpoint.ts'
+import { receiveSigned } from './receive-signed.ts'
 import { sendWebhookSample } from './sample.ts'
 import { startServer } from './server.ts'
 import { MemoryLimiter } from '../memory-limiter.ts'
@@ -29,6 +31,7 @@ const checks: Checks = { endpoints: anObject, port: anything, host: aText, maxBy
 
 // In bodies of the largest size.
 const maxBodiesInMemory = 64
+const unready = { code: 'E_SETTING_INVALID', next: 'Retry later. The log of the worker says what is missing.' } as const
 const notFound = { code: 'E_NOT_FOUND', next: 'The path is /hooks/NAME, with the name of an endpoint.' } as const
 
 /**
@@ -54,14 +57,19 @@ export function webhook(options: WebhookOptions): Trigger {
       const { host, port } = listenAddress(options)
       return sendWebhookSample(webhookUrl({ host: localHost(host), port }), options.endpoints)
     },
+    receive: (bus, endpoint, request) => receiveSigned(bus, options.endpoints, endpoint, request),
   }
 }
 
 async function start(bus: Bus, options: WebhookOptions): Promise<RunningTrigger> {
   const { maxBytes = 1024 * 1024 } = options
   const endpoints = new Map<string, ActiveEndpoint>()
-  for (const [name, each] of Object.entries(options.endpoints))
-    endpoints.set(`/hooks/${name}`, { name, options: each, verify: verifierOf(name, each) })
+  const warnings: string[] = []
+  for (const [name, each] of Object.entries(options.endpoints)) {
+    const { verify, problem } = verifierOrProblem(name, each)
+    if (problem !== undefined) warnings.push(`${problem}. Until then POST /hooks/${name} answers 503.`)
+    endpoints.set(`/hooks/${name}`, { name, options: each, verify })
+  }
   const limiter = new MemoryLimiter(maxBodiesInMemory * maxBytes)
   const handle = (incoming: IncomingMessage): Promise<HttpResponse> =>
     limiter.run(async reserve => {
@@ -78,7 +86,21 @@ async function start(bus: Bus, options: WebhookOptions): Promise<RunningTrigger>
       return receive(bus, endpoint, { headers: incoming.headers, bytes }, arrived)
     })
   const { url, stop } = await startServer(handle, { ...listenAddress(options), redactor: bus.redactor })
-  return { address: `${url}/hooks`, stop }
+  for (const warning of warnings) log.warn?.({ trigger: 'webhook' }, warning)
+  return { address: `${url}/hooks`, warnings, stop }
+}
+
+/** An endpoint without its secret accepts nothing, and the rest of the app runs. */
+function verifierOrProblem(name: string, endpoint: WebhookEndpoint): { verify: VerifySignature; problem?: string } {
+  try {
+    return { verify: verifierOf(name, endpoint) }
+  } catch (error) {
+    if (!(error instanceof TidingsError && error.code === 'E_SETTING_INVALID')) throw error
+    const verify = () => {
+      throw httpError(503, `the endpoint "${name}" is not ready: a setting of its worker is missing`, unready)
+    }
+    return { verify, problem: error.message }
+  }
 }
 
 const listenAddress = ({ host = '127.0.0.1', port }: WebhookOptions) => ({
