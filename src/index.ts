@@ -17,7 +17,13 @@ export { model, type Model, type ModelOptions } from './models/model.ts'
 export { offlineModel } from './models/offline/language-model.ts'
 export { modelFromEnvironment } from './models/provider.ts'
 export type * from './received.ts'
-export { type AskOptions, type Askable, type Client, type PublishedAttributes } from './ask/client.ts'
+export {
+  type AskOptions,
+  type Askable,
+  type Client,
+  type PublishedAttributes,
+} from './ask/client.ts'
+export type { ApprovalAnswerOptions, ApprovalClient } from './ask/approval-client.ts'
 export type { TaskHandle } from './ask/handle.ts'
 export type { PartialOutput } from './ask/partial-output.ts'
 export type { StreamPart } from './ask/parts.ts'
@@ -25,6 +31,7 @@ export { app, type App, type AppOptions, type AppMember } from './runtime/app.ts
 export { connect, type ClientConnection } from './runtime/connect.ts'
 export { underPrefix, type Fetch } from './runtime/web.ts'
 export { start, type Role, type RunningApp, type StartOptions } from './runtime/start.ts'
+export type { AcceptedDecision } from './tasks/approval-service.ts'
 export { approval, type Approval, type ApprovalOptions, type ApprovalDecision } from './tasks/approval.ts'
 export { answerApproval, type ApprovalReply } from './tasks/approval-answer.ts'
 export { PendingApprovals, type OpenApproval } from './tasks/approval-list.ts'

@@ -41,9 +41,9 @@ export const oneOf = (...values: readonly string[]): Check =>
 
 /** Checks an object that has only these options. */
 export const optionsOf =
-  (checks: Readonly<Record<string, Check>>): Check =>
+  (checks: Readonly<Record<string, Check>>, required: readonly string[] = []): Check =>
   value =>
-    anObject(value) ?? problemIn(value as object, checks)
+    anObject(value) ?? problemIn(value as object, checks, required)
 
 /** An option that is undefined counts as left out. @throws E_APP_INVALID, with the name and place of the definition */
 export function checkOptions(

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import { event, type CloudEvent } from '../src/event.ts'
+import { approval } from '../src/tasks/approval.ts'
 import { model } from '../src/models/model.ts'
 import { connect } from '../src/runtime/connect.ts'
 import { until } from '../src/testing/wait.ts'
@@ -141,6 +142,65 @@ onEveryBus(world => {
       'question.answered',
     ])
     expect(await handle.result()).toBe('Because of about why.')
+  })
+
+  it('streams as server-sent events, to a client that comes again, until the client goes away', async () => {
+    const { use, slow, open } = gated()
+    const worker = await (await world()).worker({ use: [broken, ...use] })
+    const handle = await worker.ask(slow, null)
+    const response = await handle.response()
+    expect(response.headers.get('content-type')).toBe('text/event-stream')
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+    expect((await reader.read()).value).toBe(`event: task\ndata: "${handle.id}"\n\n`)
+    expect((await reader.read()).value).toMatch(/^event: call\ndata: \{"type":"call",.*\}\n\n$/)
+    const waiting = reader.read()
+    await reader.cancel()
+    expect(await waiting).toMatchObject({ done: true })
+    const again = worker.handle(handle.id, slow).response()
+    open('done')
+    expect((await (await again).text()).split('\n\n').map(frame => frame.split('\n')[0])).toEqual([
+      'event: task',
+      'event: call',
+      'event: answer',
+      'event: result',
+      '',
+    ])
+    const failed = await (await (await worker.ask(broken, null)).response()).text()
+    expect(failed).toMatch(/event: failed\ndata: \{"code":"E_PROGRAM_FAILED","message":"no luck".*\}\n\n$/)
+    expect((await worker.handle('17').response()).status).toBe(400)
+    expect((await worker.handle(handle.id, broken).response()).status).toBe(404)
+  })
+
+  it('lists requests for approval, and answers them as the approvers of each may', async () => {
+    const editor = approval<string>('editor', { approvers: ['ann'] })
+    const press = agent('press', { run: async (ctx, draft: string) => (await ctx.call(editor, draft)).approved })
+    const created = await world()
+    const worker = await created.worker({ use: [press] })
+    const outside = await connected(created)
+    const handles = [await worker.ask(press, 'one'), await worker.ask(press, 'two')]
+    const [one, two] = await Promise.all(
+      handles.map(async handle => {
+        for await (const part of handle.stream()) if (part.type === 'approval') return part
+        throw new Error('nobody was asked')
+      }),
+    )
+    expect(one).toMatchObject({ name: 'editor', what: { input: 'one' }, approvers: ['ann'], until: expect.any(String) })
+    expect(await outside.approvals({ by: 'bob' })).toEqual([])
+    expect((await outside.approvals()).map(({ id, hash }) => [id, hash])).toEqual([
+      [one!.call, one!.hash],
+      [two!.call, two!.hash],
+    ])
+    const refused = async (id: string, answer: { by: string; hash: string }) =>
+      outside.approve(id, answer).catch(error => error.code)
+    expect(await refused(one!.call, { by: 'bob', hash: one!.hash })).toBe('E_APPROVAL_FORBIDDEN')
+    expect(await refused(one!.call, { by: 'ann', hash: two!.hash })).toBe('E_APPROVAL_CHANGED')
+    expect(await refused(one!.call, { by: 'ann' } as never)).toBe('E_REQUEST_INVALID')
+    await outside.approve(one!.call, { by: 'ann', hash: one!.hash, comment: 'Fine.' })
+    expect(await refused(one!.call, { by: 'ann', hash: one!.hash })).toBe('E_APPROVAL_ANSWERED')
+    await worker.deny(two!.call, { by: 'ann', hash: two!.hash })
+    expect(await Promise.all(handles.map(handle => handle.result({ within: '20s' })))).toEqual([true, false])
+    expect(await worker.approvals()).toEqual([])
+    await outside.close()
   })
 
   it('shows an object while the model writes it', async () => {

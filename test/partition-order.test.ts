@@ -13,7 +13,7 @@ import { followByTime, readByTime } from '../src/bus/read-by-time.ts'
 import { printEvents } from '../src/cli/tail.ts'
 import { openNats } from '../src/drivers/nats/index.ts'
 import { createEvent, type CloudEvent, type Draft } from '../src/event.ts'
-import { ApprovalService } from '../src/gateway/commands/approvals.ts'
+import { ApprovalService } from '../src/tasks/approval-service.ts'
 import { selectInputs } from '../src/replay/redrive.ts'
 import { readSelection } from '../src/replay/selection.ts'
 import { findApproval } from '../src/tasks/approval-find.ts'
@@ -226,7 +226,7 @@ function cases(openBus: OpenBus) {
     const bus = await openBus()
     const asked: CloudEvent[] = []
     for (let n = 0; n < 9; n++) asked.push(await ask(bus, n, [2, 0, 1][n % 3]!))
-    const open = await new ApprovalService(bus).openFor('ann')
+    const open = await new ApprovalService(bus).open('ann')
     expect(open.map(({ id }) => id)).toEqual(asked.map(({ id }) => id))
   })
 

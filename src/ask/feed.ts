@@ -47,13 +47,16 @@ export class CorrelationFeed {
 
   /**
    * The events of a correlation from its beginning, the progress of its tools from now on, and the text of its open model calls from the
-   * beginning of each. Ends when the reader stops. @throws E_BUS_CLOSED
+   * beginning of each. Ends when the reader stops, or `signal` aborts, also while it waits for an item.
+   * @throws E_BUS_CLOSED
    */
-  async *read(correlation: string): AsyncGenerator<FeedItem> {
+  async *read(correlation: string, signal?: AbortSignal): AsyncGenerator<FeedItem> {
     const texts = this.#texts.read(call => this.#grow(reader, call))
     const reader: Reader = { correlation, queue: [], grown: new Set(), texts, isBehind: true, onItem: undefined }
     this.#add(reader)
     let cursor: Cursor = beginning
+    const wakeUp = () => reader.onItem?.()
+    signal?.addEventListener('abort', wakeUp)
     try {
       for (;;) {
         if (reader.isBehind) {
@@ -64,6 +67,7 @@ export class CorrelationFeed {
             cursor = advance(cursor, entry.position)
           }
         }
+        if (signal?.aborted) return
         const item = reader.queue.shift()
         if (!item && this.#closed.signal.aborted)
           throw new TidingsError('E_BUS_CLOSED', 'the app stopped; the task goes on')
@@ -78,6 +82,7 @@ export class CorrelationFeed {
         }
       }
     } finally {
+      signal?.removeEventListener('abort', wakeUp)
       this.#remove(reader)
     }
   }

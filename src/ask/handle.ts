@@ -5,12 +5,14 @@ import { correlationOf, isTaskId, resultId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent, Draft } from '../event.ts'
 import { askTarget, messageTakenType, messageType } from '../tasks/asked.ts'
+import { errorResponse } from '../http/response.ts'
 import { deadlineFrom, type Timeout } from '../tasks/duration.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { CallError } from '../tasks/script.ts'
 import { readTaskState } from '../tasks/task-state.ts'
 import { turnType } from '../tasks/turn.ts'
 import { findTask, isEnd, isRequestOf, programOfEnd, taskOfEnd, type Answers } from './answers.ts'
+import { eventStream } from './event-stream.ts'
 import type { CorrelationFeed, FeedItem } from './feed.ts'
 import { PartialReader, type PartialOutput } from './partial-output.ts'
 import type { ClientOrigin } from './origin.ts'
@@ -80,12 +82,29 @@ export class TaskHandle<Output = unknown> {
    * for await (const part of handle.stream()) if (part.type === 'text') process.stdout.write(part.text)
    */
   async *stream(): AsyncGenerator<StreamPart> {
-    const parts = new StreamParts()
-    for await (const { event, position } of this.#items()) {
-      if (event.type === turnType) continue
-      yield* position ? parts.ofEvent(await this.#options.bus.resolveIfStored(event)) : parts.ofSignal(event)
-    }
+    yield* this.#parts()
     await this.result()
+  }
+
+  /**
+   * The stream as a web `Response` of server-sent events: `task` with the id, each part under its type, at last `result` with the output or `failed`
+   * with the error. A client that goes away ends only the stream, and continues by the id: `running.handle(id).response()`. Never rejects: an
+   * unknown id is a 404, as from the gateway.
+   * @example
+   * const ask = async (request: Request) => (await running.ask(helper, await request.text())).response()
+   * const askAgain = (id: string) => running.handle(id, helper).response()
+   */
+  async response(): Promise<Response> {
+    const { id } = this
+    const { asked, bus, origin } = this.#options
+    try {
+      this.#assertId()
+      if (!asked?.end) this.#assertAsked((await findTask(bus, id, origin.tenant)).request.target!)
+    } catch (error) {
+      const { status, body, headers } = errorResponse(error, bus.redactor)
+      return Response.json(body, { status, headers })
+    }
+    return eventStream({ id, parts: signal => this.#parts(signal), result: () => this.result() })
   }
 
   /**
@@ -148,11 +167,19 @@ export class TaskHandle<Output = unknown> {
     throw new TidingsError('E_TASK_ENDED', `task ${this.id} ended before it took the message`)
   }
 
+  async *#parts(signal?: AbortSignal): AsyncGenerator<StreamPart> {
+    const parts = new StreamParts()
+    for await (const { event, position } of this.#items(signal)) {
+      if (event.type === turnType) continue
+      yield* position ? parts.ofEvent(await this.#options.bus.resolveIfStored(event)) : parts.ofSignal(event)
+    }
+  }
+
   /** From the request on: other requests of a thread share its correlation. */
-  async *#items(): AsyncGenerator<FeedItem> {
+  async *#items(signal?: AbortSignal): AsyncGenerator<FeedItem> {
     this.#assertId()
     let isBegun = false
-    for await (const item of this.#options.feed.read(this.correlation)) {
+    for await (const item of this.#options.feed.read(this.correlation, signal)) {
       if (!isBegun) {
         const { event } = item
         if (!isRequestOf(this.id, event) || event.tenant !== this.#options.origin.tenant) continue

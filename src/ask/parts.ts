@@ -49,8 +49,18 @@ export type StreamPart =
   | (OfTool & { readonly type: 'answer'; readonly output?: unknown; readonly error?: ErrorData })
   /** What a tool reported with `progress`. */
   | (OfCall & { readonly type: 'progress'; readonly data: unknown })
-  /** A person is asked. `tidings approve CALL` answers. `of`: the call of the tool that waits for it, if a tool does. */
-  | (OfCall & { readonly type: 'approval'; readonly what: unknown; readonly of?: string })
+  /**
+   * A person is asked: `running.approve(call, { by, hash })` or `tidings approve CALL` answers. `hash`: of what the person must be shown. `until`: RFC 3339,
+   * after which nobody waits for the answer. `of`: the call of the tool that waits for it, if a tool does.
+   */
+  | (OfCall & {
+      readonly type: 'approval'
+      readonly what: unknown
+      readonly hash: string
+      readonly approvers?: readonly string[]
+      readonly until?: string
+      readonly of?: string
+    })
   /** An event of the app, such as one that an agent emitted. */
   | { readonly type: 'event'; readonly event: CloudEvent }
 
@@ -75,13 +85,7 @@ export class StreamParts {
     const { type, call, replyto, data } = event
     const open = call === undefined ? undefined : this.#open.get(call)
     if (open?.of) return this.#answer(open, open.of, event)
-    if (type === approvalType) {
-      const { of } = this.#begin(event)
-      const isOfTool = event.source.startsWith('/tools/') && event.causationid !== undefined
-      return [
-        { type: 'approval', ...of!, what: (data as ApprovalRequest).what, ...(isOfTool && { of: event.causationid }) },
-      ]
-    }
+    if (type === approvalType) return [{ type: 'approval', ...this.#begin(event).of!, ...requestedIn(event) }]
     if (type === 'tool.failed' && call === undefined) return unmade(event)
     if (!isRuntimeType(type)) return [{ type: 'event', event }]
     if (replyto === undefined || replyto === askTarget || !type.endsWith('.invoke')) return []
@@ -180,4 +184,16 @@ function unmade({ id, source, data }: CloudEvent): StreamPart[] {
       error: error as ErrorData,
     },
   ]
+}
+
+function requestedIn({ source, causationid, data, deadline }: CloudEvent) {
+  const isOfTool = source.startsWith('/tools/') && causationid !== undefined
+  const { what, hash, who: approvers } = data as ApprovalRequest
+  return {
+    what,
+    hash,
+    ...(approvers && { approvers }),
+    ...(deadline !== undefined && { until: deadline }),
+    ...(isOfTool && { of: causationid }),
+  }
 }

@@ -1,10 +1,13 @@
+import { ApprovalClient } from '../ask/approval-client.ts'
 import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
 import { environment, openBus } from './environment.ts'
 import { lazyWebHandler, type Fetch } from './web.ts'
 
 /** A log that this process uses without hosting anything. */
-export interface ClientConnection extends Pick<Client, 'ask' | 'handle' | 'publish'> {
+export interface ClientConnection
+  extends Pick<Client, 'ask' | 'handle' | 'publish'>,
+    Pick<ApprovalClient, 'approvals' | 'approve' | 'deny'> {
   readonly bus: Bus
   /** As that of a running app. */
   readonly fetch: Fetch
@@ -26,12 +29,16 @@ export async function connect(address?: string, { home }: { home?: string } = {}
   const settings = environment()
   const bus = await openBus({ bus: address ?? settings.bus, home: home ?? settings.home })
   const client = new Client(bus)
+  const people = new ApprovalClient(bus)
   const web = lazyWebHandler(bus, settings.approvers)
   return {
     bus,
     ask: client.ask,
     handle: client.handle,
     publish: client.publish,
+    approvals: people.approvals,
+    approve: people.approve,
+    deny: people.deny,
     fetch: web.fetch,
     async close() {
       await web.stop()

@@ -1,3 +1,4 @@
+import { ApprovalClient } from '../ask/approval-client.ts'
 import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { BlobStore, Driver, Durability } from '../bus/driver.ts'
@@ -51,7 +52,9 @@ export interface Warning {
 }
 
 /** An app that runs in this process, until `stop` resolves. */
-export interface RunningApp extends Pick<Client, 'ask' | 'handle' | 'publish'> {
+export interface RunningApp
+  extends Pick<Client, 'ask' | 'handle' | 'publish'>,
+    Pick<ApprovalClient, 'approvals' | 'approve' | 'deny'> {
   readonly bus: Bus
   readonly pauses: Pauses
   readonly durability: Durability
@@ -115,6 +118,7 @@ async function startNow(
   const bus = await openBus(settings, { timeoutMs, redactor: app.redactor, events: app.events, ...own })
   const pauses = new Pauses(bus)
   const client = new Client(bus)
+  const people = new ApprovalClient(bus)
   const web = lazyWebHandler(bus, settings.approvers)
   const names = [...new Set(app.programs.map(program => program.name))]
   let engine: Engine | undefined
@@ -191,6 +195,9 @@ async function startNow(
       ask: client.ask,
       handle: client.handle,
       publish: client.publish,
+      approvals: people.approvals,
+      approve: people.approve,
+      deny: people.deny,
       fetch: web.fetch,
     }
   } catch (error) {

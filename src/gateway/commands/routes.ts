@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
-import { ApprovalService } from './approvals.ts'
+import { ApprovalService } from '../../tasks/approval-service.ts'
+import { parseAnswer } from './approvals.ts'
 import { readEvents, readJsonBody } from './body.ts'
 import { eventPlan, publishEvents } from './publish.ts'
 import { requestKeyOf } from './request.ts'
@@ -23,10 +24,10 @@ export function commandRoutes({ bus, approvers, maxBodyBytes }: GatewayDeps): Ho
       c.header('location', `events/stream?correlation=${published.correlationid}`)
       return c.json(published, 202)
     })
-    .get('/approvals', async c => c.json({ approvals: await approvals.openFor(await approverOf(c)) }))
+    .get('/approvals', async c => c.json({ approvals: await approvals.open(await approverOf(c)) }))
     .post('/approvals/:id', async c => {
       const by = await approverOf(c)
-      const body = await readJsonBody(c.env.incoming, maxAnswerBodyBytes)
-      return c.json(await approvals.answer(c.req.param('id'), by, body))
+      const body = parseAnswer(await readJsonBody(c.env.incoming, maxAnswerBodyBytes))
+      return c.json(await approvals.answer({ id: c.req.param('id'), by, source: '/gateway', ...body }))
     })
 }
