@@ -1,5 +1,5 @@
 import type { LanguageModelV4CallOptions } from '@ai-sdk/provider'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { agent, app, handover, model as named, start, tool } from '../src/index.ts'
 import { z } from 'zod'
 import type { CloudEvent } from '../src/event.ts'
@@ -100,6 +100,27 @@ onEveryBus(world => {
       expect(await goOn({ prev: purged.event, messages: [answer], first: purged })).toMatchObject({ output: 'Two' })
     })
   })
+})
+
+it('a conversation that an agent without tools takes over declares the tools that it called, as Anthropic demands', async () => {
+  const asked: LanguageModelV4CallOptions[] = []
+  const { model: plain } = plainModel(() => 'Paid.')
+  const doStream = (options: LanguageModelV4CallOptions) => (asked.push(options), plain.doStream(options))
+  const options = { model: named({ ...plain, doStream }, { name: 'second' }), instructions: '' }
+  const second = agent('second', { ...options, description: 'Knows.' })
+  const { model: transfer } = plainModel(() => [{ id: 'c', tool: 'transfer_to_second', input: {} }])
+  const first = agent('first', { model: transfer, instructions: '', tools: [handover(second)] })
+  const driver = new MemoryDriver(new MemoryLog())
+  const running = await start(app({ use: [first, second] }), { driver, only: ['agents', 'models'] })
+  onTestFinished(() => running.stop())
+  expect(await (await running.ask(first, '?')).result({ within: '10s' })).toBe('Paid.')
+  expect(asked[0]).toMatchObject({
+    tools: [{ type: 'function', name: 'transfer_to_second' }],
+    toolChoice: { type: 'none' },
+  })
+  expect(await (await running.ask(second, '?')).result({ within: '10s' })).toBe('Paid.')
+  expect(asked[1]).not.toHaveProperty('tools')
+  expect(asked[1]).not.toHaveProperty('toolChoice')
 })
 
 /** What a desk that hands its conversation over, and the agent that takes it, are given until the task ends. */

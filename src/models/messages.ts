@@ -11,6 +11,7 @@ import {
   userContent,
   type MessagePart,
   type MessageRef,
+  type ModelDefinition,
   type ModelPart,
   type ModelResult,
   type ModelToolCall,
@@ -94,6 +95,17 @@ export function withCacheHints(prompt: LanguageModelV4Prompt): LanguageModelV4Pr
     if (i > 0 && i < prompt.length - 1) return message
     return { ...message, providerOptions: mergedOptions(message.providerOptions, cached)! }
   })
+}
+
+/**
+ * The tools that a conversation called. An agent without tools may have taken it over, and Anthropic rejects calls in a request that declares
+ * no tools.
+ */
+export function toolsCalledIn(prompt: LanguageModelV4Prompt): ModelDefinition['tools'] {
+  const calls = prompt.flatMap(({ role, content }) =>
+    role === 'assistant' ? content.flatMap(part => (part.type === 'tool-call' ? [part.toolName] : [])) : [],
+  )
+  return [...new Set(calls)].map(name => ({ name, description: 'A tool of another agent.', input: { type: 'object' } }))
 }
 
 /** Whether redaction removed reasoning since the last message of the user. Anthropic requires it while thinking is on. */

@@ -18,7 +18,7 @@ import { retryInRequest, RetryPolicy, type RetryOptions } from '../tasks/retry.t
 import { textRequestType, type TextKind, type TextRequest } from '../tasks/text-delta.ts'
 import { Circuit, type Cooldown } from './circuit.ts'
 import { Conversations } from './conversation.ts'
-import { lacksReasoning, withCacheHints } from './messages.ts'
+import { lacksReasoning, toolsCalledIn, withCacheHints } from './messages.ts'
 import type { Model } from './model.ts'
 import { modelError, step, type ModelFailure, type StepListener } from './step.ts'
 import { hiddenKinds, TextStream } from './text-stream.ts'
@@ -155,6 +155,8 @@ export class ModelStation {
     const { instructions, tools, output, settings, cache } = copyOf(definition)
     const { toolChoice, summary } = event.data as ModelRequest
     const prompt = await this.#logErrors.from(this.#conversations.prompt(event, instructions))
+    const declared = tools.length > 0 ? tools : toolsCalledIn(prompt)
+    const choice = summary || tools.length === 0 ? ({ type: 'none' } as const) : toolChoice
     const options: LanguageModelV4CallOptions = {
       ...callSettings(model.options, settings ?? {}, lacksReasoning(prompt) ? withoutThinking : {}),
       prompt: cache ? withCacheHints(prompt) : prompt,
@@ -162,12 +164,11 @@ export class ModelStation {
         AbortSignal.timeout(milliseconds(model.options.timeout ?? defaultTimeout)),
         this.#workers.abandoned,
       ]),
-      ...(tools.length > 0 && {
-        tools: tools.map(({ input: inputSchema, ...tool }) => ({ type: 'function', ...tool, inputSchema })),
-      }),
       // OpenAI rejects a choice without tools.
-      ...(tools.length > 0 &&
-        (summary || toolChoice) && { toolChoice: summary ? { type: 'none' } : { ...toolChoice! } }),
+      ...(declared.length > 0 && {
+        tools: declared.map(({ input: inputSchema, ...tool }) => ({ type: 'function', ...tool, inputSchema })),
+        ...(choice && { toolChoice: { ...choice } }),
+      }),
       ...(output && !summary && { responseFormat: { type: 'json', schema: output } }),
     }
     const result = await this.#streamed(event, listener =>
