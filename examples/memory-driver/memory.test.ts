@@ -1,3 +1,5 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { agent, app, start, tool } from '../../src/index.ts'
 import { driverConformance, type TestClock } from '../../src/testing/conformance/index.ts'
@@ -28,6 +30,12 @@ const clerk = agent('clerk', {
   run: async (ctx, order: { n: number }) => {
     ctx.emit({ type: 'order.booked', data: await ctx.call(double, order) })
   },
+})
+
+test('the driver has at most 700 lines, as docs/custom-driver.md says', async () => {
+  const folder = join(import.meta.dirname, '../../src/testing/memory')
+  const texts = await Promise.all((await readdir(folder)).map(file => readFile(join(folder, file), 'utf8')))
+  expect(texts.join('').split('\n').length - 1).toBeLessThanOrEqual(700)
 })
 
 test('an app runs on a driver that is passed in, and on one that is named', async () => {

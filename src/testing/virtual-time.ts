@@ -112,12 +112,12 @@ export class VirtualTime {
     for (let round = 0, quiet = 0; quiet < quietRounds; round++) {
       if (round < eagerRounds) await setImmediate()
       else await setTimeout(1)
-      const { activity, isBusy } = this.#log
+      const { activity, sortedGroups } = this.#log
       if (activity !== seen) {
         seen = activity
         seenAt = performance.now()
         quiet = 0
-      } else if (!isBusy) quiet++
+      } else if (!sortedGroups.some(group => group.isBusy)) quiet++
       else if (performance.now() - seenAt > this.#stallTimeoutMs)
         return `${this.#running()} for ${this.#stallTimeoutMs} ms`
     }

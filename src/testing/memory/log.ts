@@ -48,7 +48,6 @@ interface Task {
   /** Position of the oldest turn that the task needs. */
   origin: Position
   wake: number | null
-  /** Cancels the timer of its next wake-up. */
   cancelWake: () => void
   /** How long after this wake-up comes the next, if it changes nothing. */
   wakeDelayMs: number
@@ -88,8 +87,7 @@ export class MemoryLog {
   readonly #heads: number[]
   horizon: Cursor = beginning
   readonly #tasks = new Map<string, Task>()
-  /** Those of each correlation. */
-  readonly #tasksOf = new Map<string, Set<Task>>()
+  readonly #tasksByCorrelation = new Map<string, Set<Task>>()
   readonly #claims = new Set<string>()
 
   constructor({ shards = 8, partitions = 1, clock = new SystemClock() }: MemoryLogOptions = {}) {
@@ -98,11 +96,6 @@ export class MemoryLog {
     this.clock = clock
     this.#rows = Array.from({ length: partitions }, () => [])
     this.#heads = this.#rows.map(() => 0)
-  }
-
-  /** Whether deliveries are in flight, or are handed out soon. */
-  get isBusy(): boolean {
-    return [...this.groups.values()].some(group => group.isBusy)
   }
 
   get head(): Cursor {
@@ -157,7 +150,7 @@ export class MemoryLog {
     const own = this.groups.get(group)
     if (settle.some(({ delivery }) => !own?.holds(delivery))) return 'conflict'
     const entries = [turn, ...events]
-    const [{ position }] = this.publish(entries) as [AppendResult]
+    const { position } = this.publish(entries)[0]!
     const task = known ?? this.#begin(group, id, position)
     task.turns.push(entries.map(({ event }) => this.byId.get(event.id)!))
     if (snapshot !== undefined)
@@ -175,7 +168,7 @@ export class MemoryLog {
   }
 
   newestTurns(correlation: string): CloudEvent[] {
-    const newest = [...(this.#tasksOf.get(correlation) ?? [])].flatMap(({ id, turns }) =>
+    const newest = [...(this.#tasksByCorrelation.get(correlation) ?? [])].flatMap(({ id, turns }) =>
       turns.at(-1)!.filter(({ event }) => event.id === turnId(id, turns.length)),
     )
     return newest.map(row => stored(row).event)
@@ -249,7 +242,7 @@ export class MemoryLog {
     const task: Task = { id, group, turns: [], ended: false, origin, ...times }
     this.#tasks.set(id, task)
     const correlation = correlationOf(id)
-    this.#tasksOf.set(correlation, (this.#tasksOf.get(correlation) ?? new Set()).add(task))
+    this.#tasksByCorrelation.set(correlation, (this.#tasksByCorrelation.get(correlation) ?? new Set()).add(task))
     return task
   }
 
