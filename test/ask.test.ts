@@ -240,7 +240,7 @@ onEveryBus(world => {
 
   it('lists the events of one request of a thread', async () => {
     const worker = await (await world()).worker({ use: [double] })
-    const first = await worker.ask(double, 1, { thread: 'a chat' })
+    const first = await worker.ask(double, 1, { thread: 'a chat', user: 'ada' })
     await first.result({ within: '10s' })
     const second = await worker.ask(double, 2, { thread: 'a chat', user: 'ada' })
     expect(second.correlation).toBe(first.correlation)

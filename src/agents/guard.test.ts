@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { expires, failed, given, result, says } from '../testing/given.ts'
+import { createEvent } from '../event.ts'
+import { expires, failed, given, result, type ScenarioStep } from '../testing/given.ts'
 import { callTool, reply } from '../testing/scripted-model.ts'
 import { offlineModel } from '../models/offline/language-model.ts'
 import { tool } from '../tools/tool.ts'
@@ -25,7 +26,17 @@ const completes = (output: unknown) => [{ type: 'agent.task.completed', data: { 
 const refuses = [{ type: 'agent.task.failed', data: { error: { code: 'E_AGENT_REFUSED' } } }]
 const checksInput = (message: unknown) => [{ type: 'tool.invoke', target: 'polite', data: { input: { message } } }]
 const checksOutput = (output: unknown) => [{ type: 'agent.invoke', target: 'judge', data: { input: { output } } }]
-const taken = { type: 'agent.message.taken' }
+const message =
+  (text: string): ScenarioStep =>
+  (_open, { program, task, start: { correlationid } }) =>
+    createEvent({
+      id: text,
+      type: 'agent.message',
+      target: program,
+      subject: task,
+      correlationid,
+      data: { message: text },
+    })
 const refsIn = (data: unknown) => (data as { messages: { event: string }[] }).messages.map(({ event }) => event)
 
 describe('a guard of the input', () => {
@@ -70,12 +81,12 @@ describe('a guard of the input', () => {
   })
 
   it('checks further messages too, before the model reads them and before the task ends', async () => {
-    const chat = given(helper, { input: '?' }).when(result('polite', allow()), says('More', { id: 'said' }))
-    await chat.emits([taken, ...checksInput('More')])
+    const chat = given(helper, { input: '?' }).when(result('polite', allow()), message('More'))
+    await chat.emits(checksInput('More'))
     await chat.when(reply('Done.')).emits([])
     const [asked] = await chat.when(result('polite', allow({ rewrite: 'more' }))).emits(asks)
     expect(refsIn(asked!.data)).toHaveLength(2)
-    expect(refsIn(asked!.data)).not.toContain('said')
+    expect(refsIn(asked!.data)).not.toContain('More')
     await chat.when(reply('Done.')).emits(checksOutput('Done.'))
   })
 
@@ -83,7 +94,7 @@ describe('a guard of the input', () => {
     const chat = given(helper, { input: '?' }).when(
       result('polite', allow()),
       callTool('web.search', { q: 'a' }),
-      says('More', { id: 'said' }),
+      message('More'),
       result('web.search', []),
     )
     await chat.emits([])
@@ -117,8 +128,8 @@ describe('a guard of the output', () => {
   })
 
   it('lets the model answer again if the user has said more meanwhile', async () => {
-    const chat = answered('Done.').when(says('More'))
-    await chat.emits([taken, ...checksInput('More')])
+    const chat = answered('Done.').when(message('More'))
+    await chat.emits(checksInput('More'))
     await chat.when(result('judge', allow())).emits([])
     await chat.when(result('polite', allow())).emits(asks)
   })

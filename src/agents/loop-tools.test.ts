@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { expires, failed, given, result, says } from '../testing/given.ts'
+import { createEvent } from '../event.ts'
+import { expires, failed, given, result, type ScenarioStep } from '../testing/given.ts'
 import { callTool, callTools, reply } from '../testing/scripted-model.ts'
 import { offlineModel } from '../models/offline/language-model.ts'
 import { tool } from '../tools/tool.ts'
@@ -20,6 +21,11 @@ const refund = workflow('refund', {
 const billing = agent('billing', { description: 'Knows invoices.', model, instructions: 'Answer.', tools: [search] })
 const invoked = { type: 'agent.invoke' }
 const desk0 = { model, instructions: '' }
+/** The user says something while the task runs. */
+const message =
+  (id: string): ScenarioStep =>
+  (_open, { program, task, start: { correlationid } }) =>
+    createEvent({ id, type: 'agent.message', target: program, subject: task, correlationid, data: { message: id } })
 
 describe('agents and workflows among the tools of a model agent', () => {
   const boss = agent('boss', { model, instructions: 'Delegate.', tools: [search, researcher, refund] })
@@ -138,14 +144,14 @@ describe('a hand-over', () => {
     const guarded = agent('guarded', { ...desk0, tools: [search, handover(billing)], guard: { output: search } })
     const chat = given(guarded, { input: '?' }).when(
       callTools(['web.search', { q: 'a' }], ['transfer_to_billing', {}]),
-      says('Quick!', { id: 'said' }),
+      message('Quick!'),
       result('web.search', []),
     )
     const [taken] = await chat.emits([invoked])
     expect((taken!.data as { conversation: { messages: unknown[] } }).conversation.messages).toMatchObject([
       { role: 'assistant' },
       { role: 'tool' },
-      { role: 'user', event: 'said' },
+      { role: 'user', event: 'Quick!' },
     ])
     await chat
       .when(result('billing', 'Paid.'), result('web.search', { allow: true }))

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { given, result, says } from '../testing/given.ts'
+import { createEvent, type Draft } from '../event.ts'
+import { given, result, type ScenarioStep } from '../testing/given.ts'
 import { callTool, reply } from '../testing/scripted-model.ts'
 import { offlineModel } from '../models/offline/language-model.ts'
 import { tool } from '../tools/tool.ts'
@@ -13,44 +14,47 @@ const helper = agent('helper', { description: 'Helps.', model, instructions: 'He
 const asks = [{ type: 'model.invoke' }]
 const completes = (output: unknown) => [{ type: 'agent.task.completed', data: { output } }]
 
-const taken = { type: 'agent.message.taken' }
+/** The user says something while the task runs. */
+const message =
+  (text: string, more: Partial<Draft> = {}): ScenarioStep =>
+  (_open, { program, task, start: { correlationid } }) => {
+    const address = { target: program, subject: task, correlationid }
+    return createEvent({ id: text, type: 'agent.message', ...address, data: { message: text }, ...more })
+  }
+
 const rolesOf = (data: unknown) => (data as { messages: { role: string }[] }).messages.map(({ role }) => role)
 
 describe('a further message of the user', () => {
   it('that comes while the model answers is read before the task ends', async () => {
-    const chat = given(helper, { input: '?' }).when(says('In blue, please.'))
-    await chat.emits([taken])
+    const chat = given(helper, { input: '?' }).when(message('In blue, please.'))
+    await chat.emits([])
     const [asked] = await chat.when(reply('Here it is in red.')).emits(asks)
     expect(rolesOf(asked!.data)).toEqual(['assistant', 'user'])
     await chat.when(reply('Here it is in blue.')).emits(completes('Here it is in blue.'))
   })
 
   it('that comes while tools run is part of the next request, after their answers', async () => {
-    const chat = given(helper, { input: '?' }).when(callTool('web.search', { q: 'a' }), says('Quick!'))
-    await chat.emits([taken])
+    const chat = given(helper, { input: '?' }).when(callTool('web.search', { q: 'a' }), message('Quick!'))
+    await chat.emits([])
     const [asked] = await chat.when(result('web.search', [])).emits(asks)
     expect(rolesOf(asked!.data)).toEqual(['assistant', 'tool', 'user'])
     await chat.when(reply('Done.')).emits(completes('Done.'))
   })
 
   it('is taken once, however often it is delivered', async () => {
-    const chat = given(helper, { input: '?' }).when(
-      says('More.', { id: 'said' }),
-      reply('One.'),
-      says('More.', { id: 'said' }),
-    )
+    const chat = given(helper, { input: '?' }).when(message('More.'), reply('One.'), message('More.'))
     await chat.when(reply('Two.')).emits(completes('Two.'))
   })
 
   it('ends a text that was being continued', () =>
     given(helper, { input: '?' })
-      .when(reply('Once upon ', { finish: 'length' }), says('Stop!'), reply('a time'), reply('As you wish.'))
+      .when(reply('Once upon ', { finish: 'length' }), message('Stop!'), reply('a time'), reply('As you wish.'))
       .emits(completes('As you wish.')))
 
   it('is answered when the task takes it, under one id', async () => {
-    const chat = given(helper, { input: '?' }).when(says('More.', { id: 'said' }))
-    const [answer] = await chat.emits([{ ...taken, target: '@ask' }])
-    expect(answer).toMatchObject({ id: 'said:result', call: 'said' })
+    const chat = given(helper, { input: '?' }).when(message('More.', { replyto: '@ask' }))
+    const [taken] = await chat.emits([{ type: 'agent.message.taken', target: '@ask' }])
+    expect(taken).toMatchObject({ id: 'More.:result', call: 'More.' })
   })
 
   it('is answered before the code that waited for it ends the task, and not if no code waits for it', async () => {
@@ -58,16 +62,16 @@ describe('a further message of the user', () => {
       waitsFor: ['agent.message'],
       run: ctx => ctx.waitFor('agent.message'),
     })
-    const said = says('Go')
+    const said = message('Go', { replyto: '@ask' })
     await given(waiting, { input: '?' })
       .when(said)
-      .emits([taken, { type: 'agent.task.completed', data: { output: { message: 'Go' } } }])
+      .emits([{ type: 'agent.message.taken' }, { type: 'agent.task.completed', data: { output: { message: 'Go' } } }])
     const deaf = agent('deaf', { run: ctx => ctx.sleep('1d') })
     await given(deaf, { input: '?' }).when(said).emits([])
   })
 
   it('that was forwarded is taken once, however often it was forwarded', async () => {
-    const copy = (id: string) => says('More.', { id, call: 'first' })
+    const copy = (id: string) => message('More.', { id, call: 'first', replyto: '@ask' })
     const chat = given(helper, { input: '?' }).when(copy('one'), copy('two'), reply('One.'))
     const [asked] = await chat.emits(asks)
     expect(rolesOf(asked!.data)).toEqual(['assistant', 'user'])
@@ -78,9 +82,9 @@ describe('a further message of the user', () => {
     const chat = given(desk, { input: '?' }).when(callTool('transfer_to_helper', {}))
     await chat.emits([{ type: 'agent.invoke' }])
     const [passed] = await chat
-      .when(says('More.', { id: 'said' }))
+      .when(message('More.', { replyto: '@ask' }))
       .emits([{ type: 'agent.message', target: 'helper', data: { message: 'More.' } }])
-    expect(passed).toMatchObject({ subject: expect.stringMatching(/^01900000-/), call: 'said', replyto: '@ask' })
+    expect(passed).toMatchObject({ subject: expect.stringMatching(/^01900000-/), call: 'More.', replyto: '@ask' })
     await chat.when(result('helper', 'Done.')).emits(completes('Done.'))
   })
 })

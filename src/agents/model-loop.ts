@@ -115,13 +115,6 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     ctx.call({ ...guardRequest(guard.output, { output: value }, { output: true }), ...bound })
   }
 
-  /** An output that is not of the model itself must fit the schema too. */
-  const checkOutput = (value: unknown, what: string): { value: unknown } | { error: ErrorData } => {
-    const checked = output ? validateNow(output, value) : { value }
-    if ('value' in checked) return checked
-    return { error: failure('E_MODEL_OUTPUT', `${what} does not fit its schema: ${checked.problem}`) }
-  }
-
   /** Has a message of the user checked, before the next request contains it. */
   const guardMessage = (
     state: LoopState,
@@ -138,12 +131,15 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     const verdict = verdictOf(answered, `the guard of the ${'output' in guarded ? 'output' : 'input'}`)
     if ('error' in verdict) ctx.fail(verdict.error)
     else if ('output' in guarded && !hasUnread(state)) {
-      const checked =
-        'rewrite' in verdict
-          ? checkOutput(verdict.rewrite, 'the output that the guard rewrote')
-          : { value: guarded.output }
-      if ('error' in checked) ctx.fail(checked.error)
-      else ctx.complete(checked.value)
+      if (!('rewrite' in verdict)) ctx.complete(guarded.output)
+      else {
+        const checked = output ? validateNow(output, verdict.rewrite) : { value: verdict.rewrite }
+        if ('value' in checked) ctx.complete(checked.value)
+        else
+          ctx.fail(
+            failure('E_MODEL_OUTPUT', `the guard rewrote the output, which then does not fit: ${checked.problem}`),
+          )
+      }
     } else return false
     return true
   }
@@ -217,9 +213,10 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
   /** The answer of the agent that continued the conversation is the answer of the task. */
   const passOn = (answered: CloudEvent, ctx: TurnContext) => {
     const outcome = callOutcome(answered)
-    const checked = 'error' in outcome ? outcome : checkOutput(outcome.output, 'the output of the agent that took over')
-    if ('error' in checked) ctx.fail(checked.error)
-    else finish(checked.value, ctx)
+    if ('error' in outcome) return ctx.fail(outcome.error)
+    const checked = output ? validateNow(output, outcome.output) : { value: outcome.output }
+    if ('value' in checked) return finish(checked.value, ctx)
+    ctx.fail(failure('E_MODEL_OUTPUT', `the agent that took over gave another output: ${checked.problem}`))
   }
 
   /** Passes further messages of the user on to the agent that continues the conversation, which answers them. */

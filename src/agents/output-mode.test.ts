@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { given, result, says } from '../testing/given.ts'
+import { createEvent } from '../event.ts'
+import { given, result, type ScenarioStep } from '../testing/given.ts'
 import { callTool, callTools, reply } from '../testing/scripted-model.ts'
 import { offlineModel } from '../models/offline/language-model.ts'
 import { tool } from '../tools/tool.ts'
@@ -43,6 +44,10 @@ describe('an output by a call', () => {
   })
 
   it('that does not know what the user said counts as no misfit', async () => {
+    const says =
+      (id: string): ScenarioStep =>
+      (_open, { program, task, start: { correlationid } }) =>
+        createEvent({ id, type: 'agent.message', target: program, subject: task, correlationid, data: { message: id } })
     const answered = callTool('final_answer', { parts: [] })
     const chat = given(planner, { input: '?' }).when(says('a'), answered, says('b'), answered, says('c'), answered)
     await chat.emits(refused)

@@ -16,7 +16,8 @@ import { CorrelationFeed } from './feed.ts'
 import { TaskHandle } from './handle.ts'
 import { planOnce } from './idempotency.ts'
 import { appOrigin, type ClientOrigin } from './origin.ts'
-import { threadConversation, threadCorrelation } from './thread.ts'
+import { ThreadHistory, type ThreadPlace } from './thread-history.ts'
+import { Threads } from './threads.ts'
 
 /** What can be asked: what `agent()` and `workflow()` return. */
 export interface Askable<Input = unknown, Output = unknown> extends Callable<Input, Output> {
@@ -25,8 +26,15 @@ export interface Askable<Input = unknown, Output = unknown> extends Callable<Inp
 
 /** Options of one request. */
 export interface AskOptions {
-  /** Name of a conversation. Its requests share one correlation, and a model agent remembers those that it has answered. */
+  /** Name of a conversation of the user. Its requests share one correlation, and a model agent remembers those that it has answered. */
   thread?: string
+  /**
+   * With `thread`: the task that this request comes after, null for the beginning. Default: the newest one. An earlier one branches the
+   * conversation there, as after an edit.
+   */
+  after?: string | null
+  /** With `thread`: the id of the message in the user interface. */
+  message?: string
   /**
    * A second request of the same target with this key, within 24 hours, is the same request: it starts nothing, and has the same result. With
    * another input it is refused.
@@ -46,6 +54,8 @@ export type PublishedAttributes = Pick<Draft, 'id' | 'subject' | 'correlationid'
 
 const checkOptions = optionsOf({
   thread: aText,
+  after: value => (value === null ? undefined : aText(value)),
+  message: aText,
   idempotencyKey: aText,
   user: aText,
   deadline: aDuration,
@@ -112,10 +122,12 @@ export class Client {
   }
 
   /** The ids of the request: those of the first one with its key. */
-  async #plan(program: string, input: unknown, { thread, idempotencyKey }: AskOptions) {
+  async #plan(program: string, input: unknown, options: AskOptions) {
+    const { thread, idempotencyKey } = options
     const id = randomUUIDv7()
     const { tenant } = this.#origin
-    const correlationid = thread === undefined ? id : threadCorrelation(tenant, thread)
+    const correlationid =
+      thread === undefined ? id : (await this.#threads(options).open(thread, program, input)).correlationid
     if (idempotencyKey === undefined) return { request: { id, correlationid }, isRepeated: false }
     const operation = `ask ${program}`
     const body = JSON.stringify([jsonOf(input, 'the input'), thread])
@@ -127,12 +139,11 @@ export class Client {
   async #draft(
     target: string,
     input: unknown,
-    { thread, deadline, user = this.#origin.user }: AskOptions,
+    options: AskOptions,
     request: { readonly id: string; readonly correlationid: string },
   ) {
+    const { deadline, user = this.#origin.user } = options
     const until = deadline === undefined ? null : deadlineFrom(this.#bus.now(), deadline)
-    const conversation =
-      thread === undefined ? undefined : await threadConversation(this.#bus, request.correlationid, target)
     return {
       ...request,
       type: 'agent.invoke',
@@ -142,8 +153,27 @@ export class Client {
       replyto: askTarget,
       ...(user !== undefined && { user }),
       ...(until !== null && { deadline: new Date(until).toISOString() }),
-      data: { input, ...(conversation && { conversation }) },
+      data: { input, ...(await this.#place(target, request.correlationid, options)) },
     } satisfies Draft
+  }
+
+  #threads({ user = this.#origin.user }: AskOptions): Threads {
+    return new Threads(this.#bus, { tenant: this.#origin.tenant, user })
+  }
+
+  /** Where a request stands in its thread. @throws E_NOT_FOUND if the thread has no task `after` */
+  async #place(target: string, correlation: string, { thread, after: given, message }: AskOptions) {
+    if (thread === undefined) return undefined
+    const history = await ThreadHistory.read(this.#bus, correlation)
+    if (typeof given === 'string' && history.branch(given).length === 0)
+      throw new TidingsError(
+        'E_NOT_FOUND',
+        `the thread has no task ${given}: pass the id of one of its tasks as \`after\``,
+      )
+    const after = given === undefined ? (history.newest?.task ?? null) : given
+    const conversation = await history.conversation(after, target)
+    const place: ThreadPlace = { after, ...(message !== undefined && { message }) }
+    return { thread: place, ...(conversation && { conversation }) }
   }
 
   /**

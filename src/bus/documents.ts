@@ -9,6 +9,8 @@ export interface DocumentOptions {
    * The document contains names, ids and positions, which the rules of an app must not change: redacts only built-in secret formats.
    */
   readonly namesOnly?: boolean
+  /** After that the document no longer exists. Default: it stays. */
+  readonly ttlMs?: number
 }
 
 /** Small named values beside the log, stored as JSON or text, redacted before they are stored. */
@@ -57,7 +59,7 @@ export class Documents {
       const next = await change(current)
       if (next === undefined || next === current) return { value: current, isChanged: false }
       const json = this.#encode(next, options)
-      if ((await this.#store.putDocument(key, json, found?.revision ?? 0)) > 0)
+      if ((await this.#store.putDocument(key, json, found?.revision ?? 0, options?.ttlMs)) > 0)
         return { value: JSON.parse(json) as T, isChanged: true }
     }
     throw new TidingsError(

@@ -6,6 +6,7 @@ import { errorResponse, httpError } from '../http/response.ts'
 import { blobRoutes } from './commands/blobs.ts'
 import { commandRoutes } from './commands/routes.ts'
 import { taskRoutes } from './commands/tasks.ts'
+import { threadRoutes } from './threads/routes.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from './context.ts'
 import { HealthCheck } from './health.ts'
 import { assertAllowed } from './identity/origin-policy.ts'
@@ -33,6 +34,7 @@ export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   app.route('/', commandRoutes(deps))
   app.route('/', taskRoutes(deps))
   app.route('/', blobRoutes(deps))
+  app.route('/', threadRoutes(deps))
 
   const known = knownRoutes(app)
   app.notFound(c => notFound(redactor, c, known))

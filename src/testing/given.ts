@@ -4,7 +4,6 @@ import { createEvent, type CloudEvent, type Draft } from '../event.ts'
 import { TidingsError, type ErrorCode } from '../errors.ts'
 import { resultId, taskId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
-import { askTarget, messageType } from '../tasks/asked.ts'
 import { jsonOf } from '../json.ts'
 import type { ModelResult } from '../tasks/conversation.ts'
 import type { Machine, RecordedTurn } from '../tasks/program.ts'
@@ -89,21 +88,6 @@ export const cancelled =
       correlationid,
       data: { reason },
     })
-
-/**
- * The user says something while the task runs, as with `handle.say`. `id`: of the message, for one that is delivered twice. `call`: the
- * id of the first message, for one that an agent forwarded.
- * @example
- * await given(helper, { input: 'When?' })
- *   .when(says('On Sunday, I mean.'))
- *   .emits([{ type: 'agent.message.taken' }])
- */
-export const says =
-  (message: unknown, attributes: Pick<Draft, 'id' | 'call'> = {}): ScenarioStep =>
-  (_open, { program, task }) => {
-    const address = { target: program, subject: task, replyto: askTarget }
-    return recorded({ type: messageType, ...address, ...attributes, correlationid, data: { message } })
-  }
 
 /**
  * An event of the task's correlation comes, for which `ctx.waitFor` may wait.

@@ -6,7 +6,6 @@ export {
   failed,
   given,
   result,
-  says,
   type Expected,
   type ScenarioStep,
   type Scenario,

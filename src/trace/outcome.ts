@@ -4,7 +4,6 @@ import { isRuntimeType } from '../bus/admit.ts'
 import { taskId } from '../bus/ids.ts'
 import type { DelayedData, RetriesData } from '../bus/retries.ts'
 import { deniedType, grantedType, type ApprovalAnswer } from '../tasks/approval.ts'
-import { messageType } from '../tasks/asked.ts'
 import { endOf, type ModelResult } from '../tasks/conversation.ts'
 import { isInvocation } from '../tasks/fork.ts'
 import { countText, elapsed } from './text.ts'
@@ -156,8 +155,8 @@ const isAbandoned = ({ cancellation, by }: TraceNode) => cancellation !== undefi
 const decisiveAnswer = (answers: readonly TraceAnswer[]) =>
   answers.find(answer => answer.verdict === 'taken') ?? answers.find(answer => answer.verdict === 'open')
 
-// A continuation passes on the caller of its task, so it never gets an answer of its own. A message may not get one.
-const isCall = ({ event: { type, replyto, call }, answers }: TraceNode) =>
-  answers.length > 0 || type === 'timer.set' || (replyto !== undefined && call === undefined && type !== messageType)
+// A continuation passes on the caller of its task, so it never gets an answer of its own.
+const isCall = ({ event, answers }: TraceNode) =>
+  answers.length > 0 || event.type === 'timer.set' || (event.replyto !== undefined && event.call === undefined)
 
 const amount = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : 0)

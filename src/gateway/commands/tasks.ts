@@ -13,6 +13,8 @@ import { taskView, type TaskView } from './task-view.ts'
 const askBody = z.strictObject({
   input: z.json(),
   thread: z.string().min(1).max(256).optional(),
+  after: z.string().nullable().optional(),
+  message: z.string().min(1).max(256).optional(),
   deadline: z
     .string()
     .regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/, 'expected a duration such as "30s"')

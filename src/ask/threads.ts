@@ -1,0 +1,135 @@
+import { hash, randomUUIDv7 } from 'node:crypto'
+import type { Bus } from '../bus/bus.ts'
+import { TidingsError } from '../errors.ts'
+import { isMessagePart } from '../tasks/conversation.ts'
+
+/*
+ * The threads of users. A thread is a document with its correlation, so that its events are found by the time in the id. A list of names for
+ * each user finds the documents:
+ *
+ *     thread/TENANT/…      { thread, correlationid, title, … } written at each request, and gone 90 days after the last one
+ *     threads/TENANT/…     [name, …]                                     of a user, newest first
+ */
+
+/** How long a thread is kept after its last request. Its events are kept as long as all events. */
+const keptMs = 90 * 24 * 3_600_000
+/** How long a deleted thread is known as such, so that a slower writer does not bring it back. */
+const tombstoneMs = 60_000
+const maxListed = 1_000
+const maxTitleChars = 80
+
+/** A conversation between a user and an agent. */
+export interface Thread {
+  /** Its name, as the caller gave it. */
+  readonly thread: string
+  readonly title: string
+  /** The agent or workflow that was asked first. */
+  readonly target: string
+  /** The correlation of all its requests. */
+  readonly correlationid: string
+  /** RFC 3339, in UTC. */
+  readonly createdAt: string
+  /** Time of the last request. */
+  readonly updatedAt: string
+}
+
+/** Whose threads: those of other tenants and users are not found. */
+export interface ThreadOwner {
+  readonly tenant: string
+  readonly user?: string | undefined
+}
+
+/** The threads of one user, or of a tenant's requests without a user. */
+export class Threads {
+  readonly #bus: Bus
+  readonly #owner: ThreadOwner
+
+  constructor(bus: Bus, owner: ThreadOwner) {
+    this.#bus = bus
+    this.#owner = owner
+  }
+
+  /** The thread that a request belongs to; a new one if there is none. `input`: of the request, whose beginning is the title. */
+  async open(thread: string, target: string, input: unknown): Promise<Thread> {
+    const now = new Date(this.#bus.now()).toISOString()
+    const title = this.#bus.redactor.text(titleOf(input))
+    const created = { thread, title, target, correlationid: randomUUIDv7(), createdAt: now, updatedAt: now }
+    const opened = await this.#update(thread, current => (current ? { ...current, updatedAt: now } : created))
+    if (opened.correlationid === created.correlationid) await this.#updateNames(names => [thread, ...names])
+    return opened
+  }
+
+  /** @throws E_NOT_FOUND */
+  async get(thread: string): Promise<Thread> {
+    const found = await this.#read(thread)
+    if (found) return found
+    throw new TidingsError('E_NOT_FOUND', `there is no thread ${JSON.stringify(thread.slice(0, maxTitleChars))}`, {
+      next: 'GET /threads lists the threads of a user. A thread is gone 90 days after its last request.',
+    })
+  }
+
+  /** The last one that was used first. */
+  async list(): Promise<Thread[]> {
+    const names = (await this.#bus.documents.read<string[]>(this.#namesKey())) ?? []
+    const found = await Promise.all(names.map(name => this.#read(name)))
+    return found.filter(thread => thread !== undefined).toSorted((a, b) => (a.updatedAt < b.updatedAt ? 1 : -1))
+  }
+
+  /** @throws E_NOT_FOUND */
+  async rename(thread: string, title: string): Promise<Thread> {
+    const found = await this.get(thread)
+    return this.#update(thread, (current = found) => ({ ...current, title: this.#bus.redactor.text(title) }))
+  }
+
+  /** The next request with this name begins a new thread. The events stay as long as all events. @throws E_NOT_FOUND */
+  async delete(thread: string): Promise<void> {
+    const found = await this.get(thread)
+    await this.#updateNames(names => names.filter(name => name !== thread))
+    const tombstone = { ...found, isDeleted: true }
+    await this.#bus.documents.update<StoredThread>(this.#key(thread), () => tombstone, {
+      namesOnly: true,
+      ttlMs: tombstoneMs,
+    })
+  }
+
+  async #read(thread: string): Promise<Thread | undefined> {
+    return undeleted(await this.#bus.documents.read<StoredThread>(this.#key(thread)))
+  }
+
+  async #update(thread: string, change: (current: Thread | undefined) => Thread): Promise<Thread> {
+    const options = { namesOnly: true, ttlMs: keptMs }
+    const key = this.#key(thread)
+    return (await this.#bus.documents.update<StoredThread>(key, found => change(undeleted(found)), options)).value!
+  }
+
+  async #updateNames(change: (names: string[]) => string[]): Promise<void> {
+    const options = { namesOnly: true, ttlMs: keptMs }
+    const changed = (names: string[] = []) => change(names).slice(0, maxListed)
+    await this.#bus.documents.update<string[]>(this.#namesKey(), changed, options)
+  }
+
+  #key(thread: string): string {
+    const { tenant, user } = this.#owner
+    return `thread/${tenant}/${hash('sha256', JSON.stringify([user ?? null, thread]))}`
+  }
+
+  #namesKey(): string {
+    const { tenant, user } = this.#owner
+    return `threads/${tenant}/${user === undefined ? '-' : hash('sha256', user)}`
+  }
+}
+
+type StoredThread = Thread & { readonly isDeleted?: boolean }
+
+const undeleted = (stored: StoredThread | undefined): Thread | undefined => (stored?.isDeleted ? undefined : stored)
+
+/** In a list of parts of a message. */
+const firstText = (input: unknown): string | undefined =>
+  Array.isArray(input) ? input.find(part => isMessagePart(part) && part.type === 'text')?.text : undefined
+
+/** The beginning of the first text in an input. */
+function titleOf(input: unknown): string {
+  const text = typeof input === 'string' ? input : (firstText(input) ?? JSON.stringify(input))
+  const line = text.trim().split('\n', 1)[0]!
+  return line.length <= maxTitleChars ? line : `${line.slice(0, maxTitleChars - 1)}…`
+}
