@@ -2,7 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { until } from '../src/testing/wait.ts'
+import { correlationOf } from '../src/bus/ids.ts'
+import { by, on, workflow } from '../src/index.ts'
+import { collect, until } from '../src/testing/wait.ts'
 import { shortId } from '../src/trace/short-id.ts'
 import { tidings } from './lib/cli.ts'
 import { lines, records, refusal, taskOf, use } from './lib/reading.ts'
@@ -77,6 +79,37 @@ test('every verb refuses the end of several ids or of none, and lists candidates
     if (args[0] !== 'approve') expect(message).toMatch(/ends with ".*"; the newest: \S{6,}/)
     expect(message).not.toMatch(/[0-9a-f-]{36}/)
   }
+})
+
+test('instances of one workflow have different ids in lists, which every verb takes', async () => {
+  const log = new World(await mkdtemp(join(tmpdir(), 'tidings-suffixes-')), 'sqlite')
+  onTestFinished(() => log.stop())
+  const { place } = log
+  const flow = workflow('order', { within: '1h', key: [by('order.placed', e => e.id)] })
+    .when('placed', on('order.placed').as('order'), { within: '1h' })
+    .approve('release', s => s.order, { within: '1h' })
+    .complete(s => s.order.id)
+  const worker = await log.worker({ use: [flow] })
+  for (const id of ['one', 'two']) await worker.bus.publish({ type: 'order.placed', data: { id } })
+  const requests = await until(async () => {
+    const found = await collect(worker.bus.read({ filter: [{ types: ['approval.requested'] }] }))
+    return found.length === 2 && found.map(({ event }) => event)
+  })
+  const tasks = requests.map(taskOf)
+  const short = tasks.map(task => `${correlationOf(task).slice(-6)}.${task.slice(-4)}`)
+  const listed = await lines(place, 'tasks')
+  for (const [i, task] of tasks.entries()) {
+    expect(listed).toContain(` ${short[i]} 1 turn`)
+    expect(await lines(place, 'show', short[i]!)).toContain(`task ${short[i]} order v1 waiting`)
+    const shown = await lines(place, 'trace', short[i]!)
+    expect(shown).toContain(` ${short[i]}:1:0 turn 1`)
+    expect((await records(place, 'show', `${short[i]}:1:0`))[0]!.event.id).toBe(`${task}:0000001:0`)
+    expect((await records(place, 'why', `${short[i]}:1:0`))[0]!.event.id).toBe(`${task}:0000001:0`)
+  }
+  expect(await refusal(place, 'show', tasks[0]!.slice(-6))).toMatchObject({ code: 'E_AMBIGUOUS' })
+  expect(await lines(place, 'approvals')).toContain(`tidings approve ${short[1]}:1:0 `)
+  expect(await records(place, 'approve', `${short[1]}:1:0`)).toMatchObject([{ id: requests[1]!.id }])
+  expect(await records(place, 'attention', 'cancel', short[0]!)).toMatchObject([{ task: tasks[0] }])
 })
 
 test('events of the user that end in failed, expired or denied show their data', async () => {

@@ -46,7 +46,8 @@ function describeApproval(approval: OpenApproval): string {
   const version = parseId(id)?.version
   const turn = version === undefined ? '' : `, turn ${version}`
   const deadline = until === undefined ? 'no deadline' : `until ${formatTime(Date.parse(until))}`
-  const nextStep = `  ${arrow()} tidings approve ${shortId(id)}${dim('  or  ')}tidings deny ${shortId(id)}`
+  const short = shortId(id, from)
+  const nextStep = `  ${arrow()} tidings approve ${short}${dim('  or  ')}tidings deny ${short}`
   return [
     printable(`${name}  ${id}`),
     shorten(`  ${preview(what)}`, terminalWidth()),

@@ -4,7 +4,7 @@ import { approvalType } from '../tasks/approval.ts'
 import { answerApproval } from '../tasks/approval-answer.ts'
 import { findApproval } from '../tasks/approval-find.ts'
 import { resolveId } from '../trace/index/resolve-id.ts'
-import { longForm } from '../trace/short-id.ts'
+import { isNamedBy } from '../trace/short-id.ts'
 import { dim, printable } from '../trace/text.ts'
 import { approvalEvents, cliIdentity, openApprovalsIn } from './approvals.ts'
 import { withExistingLog } from './log.ts'
@@ -47,8 +47,7 @@ async function resolveApproval(bus: Bus, text: string): Promise<string> {
   const events = await approvalEvents(bus)
   const open = await openApprovalsIn(bus, events)
   const newest = open.map(({ id }) => id).toReversed()
-  const end = longForm(text)
-  const matchesText = ({ id }: { id: string }) => id.endsWith(text) || id.endsWith(end)
+  const matchesText = ({ id }: { id: string }) => isNamedBy(id, text)
   const find = (): readonly { id: string }[] => {
     const found = open.filter(matchesText)
     return found.length > 0 ? found : events.filter(event => event.type === approvalType && matchesText(event))

@@ -5,7 +5,7 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
-import { shortId } from '../trace/short-id.ts'
+import { shortId, shortIdOf } from '../trace/short-id.ts'
 import { countText, dim, elapsed, paint, printable, shorten } from '../trace/text.ts'
 import { listAttention, nextCommands, type AttentionItem } from './attention-list.ts'
 import { dismissFailed, listFailed } from './failed-tasks.ts'
@@ -93,7 +93,7 @@ export function describeItem(item: AttentionItem, more = 0, began?: CorrelationS
 
 function linesOf(item: AttentionItem, similar: readonly string[]): string[] {
   if (item.kind === 'unhosted')
-    return [`${printable(item.reason)} ${dim(`${countText(item.waiting, 'call')}, ${shortId(item.call)}`)}`]
+    return [`${printable(item.reason)} ${dim(`${countText(item.waiting, 'call')}, ${shortId(item.call, item.group)}`)}`]
   if (item.kind === 'failed') {
     const about = [item.code, `${elapsed(Date.now() - item.at)} ago`, `task ${item.task}`, ...similar]
     return [
@@ -107,7 +107,7 @@ function linesOf(item: AttentionItem, similar: readonly string[]): string[] {
     `for ${group}`,
     countText(attempts, 'attempt'),
     `correlation ${event.correlationid.slice(-6)}`,
-    `event ${shortId(event.id)}`,
+    `event ${shortIdOf(event)}`,
     ...similar,
   ]
   return [

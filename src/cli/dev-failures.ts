@@ -42,11 +42,12 @@ export class FailurePrinter {
     ]
     const details = isRepeated ? [] : reason
     if (task === undefined) return details
-    const look = `tidings trace ${event.correlationid.slice(-6)}${dim('  or  ')}tidings show ${shortId(task)}`
+    const short = shortId(task, String(program))
+    const look = `tidings trace ${event.correlationid.slice(-6)}${dim('  or  ')}tidings show ${short}`
     return [
       `  ${styleText('red', '✖')} ${styleText('bold', `${String(program)} failed`)} ${dim(code)}`,
       ...details,
-      `    ${arrow()} ${look}${dim('  or, after a fix,  ')}tidings retry ${shortId(task)}`,
+      `    ${arrow()} ${look}${dim('  or, after a fix,  ')}tidings retry ${short}`,
     ]
   }
 

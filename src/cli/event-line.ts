@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { summarizeEvent } from '../trace/summarize.ts'
-import { shortId } from '../trace/short-id.ts'
+import { shortIdOf } from '../trace/short-id.ts'
 import { dim, padOrShorten, paint, printable, shorten, displayWidth } from '../trace/text.ts'
 
 const typeWidth = 22
@@ -13,7 +13,7 @@ export const terminalWidth = () => process.stdout.columns ?? (Number(process.env
 
 export function eventLine(event: CloudEvent, width: number): string {
   const { type, time, correlationid, source, target } = event
-  const id = width < minWidthForId ? '' : `${shortId(event.id)} `
+  const id = width < minWidthForId ? '' : `${shortIdOf(event)} `
   const route = printable(target === undefined ? shortSource(source) : `${shortSource(source)} → ${target}`)
   const routeWidth = Math.min(maxRouteWidth, Math.max(12, Math.floor(width / 4)))
   const room = width - (12 + 1 + 6 + 1 + typeWidth + 1 + routeWidth + 1 + displayWidth(id))

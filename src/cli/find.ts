@@ -1,7 +1,7 @@
 import type { StoredEvent } from '../bus/driver.ts'
 import { summarizeEvent } from '../trace/summarize.ts'
 import { eventsAt, withData } from '../trace/index/events.ts'
-import { shortId } from '../trace/short-id.ts'
+import { shortIdOf } from '../trace/short-id.ts'
 import { dim, padOrShorten, paint, shorten, displayWidth } from '../trace/text.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
@@ -25,12 +25,12 @@ export async function findCommand(words: readonly string[], options: SearchOptio
   const found = await withExistingLog(bus =>
     queryIndex(bus, async index => withData(bus, await eventsAt(bus, index.search(words.join(' '), filter)))),
   )
-  const idWidth = Math.max(0, ...found.map(({ event }) => displayWidth(shortId(event.id))))
+  const idWidth = Math.max(0, ...found.map(({ event }) => displayWidth(shortIdOf(event))))
   await printAll(options, found, stored => line(stored, idWidth), 'No event contains all of these words.')
 }
 
 function line({ event }: StoredEvent, idWidth: number): string {
-  const { id, type, time, correlationid } = event
-  const shown = padOrShorten(shortId(id), idWidth)
+  const { type, time, correlationid } = event
+  const shown = padOrShorten(shortIdOf(event), idWidth)
   return `${dim(formatTime(Date.parse(time)))} ${dim(correlationid.slice(-6))} ${shown} ${paint(type, padOrShorten(type, 20))} ${shorten(summarizeEvent(event), terminalWidth() - 49 - idWidth)}`.trimEnd()
 }

@@ -4,7 +4,7 @@ import type { CloudEvent } from '../event.ts'
 import { provisionApp } from '../runtime/start.ts'
 import { planFork, publishFork, type ForkFrom } from '../replay/fork.ts'
 import { resolveId } from '../trace/index/resolve-id.ts'
-import { longForm } from '../trace/short-id.ts'
+import { isNamedBy } from '../trace/short-id.ts'
 import { countText, dim } from '../trace/text.ts'
 import { effectLines, readJsonFile, withEffects, type EffectOptions } from './effects.ts'
 import { resolveTask } from './log.ts'
@@ -68,7 +68,7 @@ async function withFullIds(bus: Bus, from: ForkFrom, edits: Record<string, unkno
   if (Object.keys(edits).length === 0) return edits
   const { inputs } = (await planFork(bus, from)).fork
   const whole = (text: string) => {
-    const found = inputs.filter(({ id }) => id.endsWith(text) || id.endsWith(longForm(text)))
+    const found = inputs.filter(({ id }) => isNamedBy(id, text))
     const isKnown = found.length === 0 || found.some(({ id }) => id === text)
     return isKnown ? text : resolveId(text, 'input', () => found, () => []).id // biome-ignore format: one line
   }

@@ -57,5 +57,5 @@ function line({ task, program, version, hash, state, turns, since, waitsFor, sho
     waitsFor.length === 0 ? '' : `  waits for ${countText(waitsFor.length, 'answer')}: ${waitsFor.join(', ')}`
   const shown = shows === undefined ? '' : `  ${JSON.stringify(shows)}`
   const progress = shorten(printable(`${countText(turns, 'turn')}${waits}${shown}`), terminalWidth() - 75)
-  return `${styleText(colours[state], padOrShorten(state, 9))} ${name} ${dim(code)} ${dim(formatTime(since))} ${dim(task.slice(30, 36))} ${shortId(task)} ${progress}`.trimEnd()
+  return `${styleText(colours[state], padOrShorten(state, 9))} ${name} ${dim(code)} ${dim(formatTime(since))} ${dim(task.slice(30, 36))} ${shortId(task, program)} ${progress}`.trimEnd()
 }

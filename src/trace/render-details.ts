@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 import type { CloudEvent } from '../event.ts'
 import { positionKey } from '../bus/cursor.ts'
 import { parseId } from '../bus/ids.ts'
-import { shortId } from './short-id.ts'
+import { shortId, shortIdOf } from './short-id.ts'
 import { dim, paint, printable } from './text.ts'
 import type { EventDetails, TaskDetails, TurnDetails } from './details.ts'
 
@@ -25,7 +25,7 @@ export function renderTask(whole: TaskDetails): string[] {
     whole
   const [first, newest] = [turns[0]!, turns.at(-1)!]
   return [
-    `${styleText('bold', 'task')} ${shortId(task)} ${styleText('magenta', printable(program))} v${programVersion} ${styleText(state === 'failed' ? 'red' : 'green', state)}`,
+    `${styleText('bold', 'task')} ${shortId(task, program)} ${styleText('magenta', printable(program))} v${programVersion} ${styleText(state === 'failed' ? 'red' : 'green', state)}`,
     ...fields({
       id: task,
       correlation,
@@ -37,7 +37,7 @@ export function renderTask(whole: TaskDetails): string[] {
       ...more,
     }),
     ...waitsFor.map(({ id, target, until }) =>
-      field('waits for', `${target} ${shortId(id)}${until === null ? '' : ` until ${isoTime(until)}`}`),
+      field('waits for', `${target} ${shortId(id, program)}${until === null ? '' : ` until ${isoTime(until)}`}`),
     ),
     ...(first.version > 1 ? [dim(`  turns 1 to ${first.version - 1} are no longer on the log`)] : []),
     ...turns.flatMap(turn => ['', ...renderTurn(turn)]),
@@ -51,16 +51,16 @@ export function renderTurn(turn: TurnDetails): string[] {
   const { id, position, version, at, program, inputs, emits, emitted, withdrawn = [], state, stateHash, end } = turn
   const byId = new Map(emitted.map(event => [event.id, event]))
   return [
-    `${styleText('bold', `turn ${version}`)} ${dim(`${printable(program)}  ${isoTime(at)}  ${shortId(id)}  position ${positionKey(position)}`)}`,
+    `${styleText('bold', `turn ${version}`)} ${dim(`${printable(program)}  ${isoTime(at)}  ${shortId(id, program)}  position ${positionKey(position)}`)}`,
     ...inputs.flatMap(event => eventLines('in ', event)),
     ...emits.flatMap(emit => {
       const event = byId.get(emit.id)
-      if (!event) return [`  out ${paint(emit.type)} ${shortId(emit.id)} ${dim('no longer on the log')}`]
+      if (!event) return [`  out ${paint(emit.type)} ${shortId(emit.id, program)} ${dim('no longer on the log')}`]
       // The outcome of the task is printed below the turns.
       const isEnd = end !== undefined && emit.type === `agent.task.${end}`
       return isEnd ? [eventLine('out', event)] : eventLines('out', event)
     }),
-    ...withdrawn.map(call => `  cancels ${shortId(call)}`),
+    ...withdrawn.map(call => `  cancels ${shortId(call, program)}`),
     ...(state === undefined ? [] : section('  state', linesOf(state))),
     ...(stateHash === undefined ? [] : [dim(`  state too large for the turn, which has its digest ${stateHash}`)]),
     ...(end === undefined ? [] : [`  ends ${end}`]),
@@ -69,10 +69,11 @@ export function renderTurn(turn: TurnDetails): string[] {
 
 const eventLines = (way: string, event: CloudEvent) => [eventLine(way, event), ...indented(dataOf(event), '      ')]
 
-function eventLine(way: string, { id, type, source, target, subject }: CloudEvent): string {
+function eventLine(way: string, event: CloudEvent): string {
+  const { type, source, target, subject } = event
   const to = target === undefined ? '' : ` → ${target}`
   const about = subject === undefined ? '' : `, subject ${subject}`
-  return `  ${way} ${paint(type)} ${shortId(id)} ${dim(printable(`${source}${to}${about}`))}`
+  return `  ${way} ${paint(type)} ${shortIdOf(event)} ${dim(printable(`${source}${to}${about}`))}`
 }
 
 const isoTime = (ms: number) => new Date(ms).toISOString()

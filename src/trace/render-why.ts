@@ -2,7 +2,7 @@ import { parseId, turnId } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
 import { summarizeEvent } from './summarize.ts'
 import { between, retriesText, usageOf, stackIn } from './outcome.ts'
-import { shortId } from './short-id.ts'
+import { shortId, shortIdOf } from './short-id.ts'
 import { dim, elapsed, padOrShorten, paint, preview, printable, shorten, usageText, displayWidth } from './text.ts'
 import type { ModelQuestion, Author, CauseLink, Why } from './why.ts'
 
@@ -41,9 +41,9 @@ function linesOf(
   const { type, target, data } = event
   const to = target === undefined || asked ? '' : ` → ${printable(target)}`
   const after = cause === undefined ? '' : `, ${elapsed(between(cause.event, event))} later`
-  const room = width - above.length - typeWidth - 4 - displayWidth(shortId(event.id))
+  const room = width - above.length - typeWidth - 4 - displayWidth(shortIdOf(event))
   const text = shorten(`${authorText(by)}${to}${after}`, room)
-  const head = `${dim(above + (isLast ? '└─' : '├─'))} ${paint(type, padOrShorten(type, typeWidth))} ${text} ${dim(shortId(event.id))}`
+  const head = `${dim(above + (isLast ? '└─' : '├─'))} ${paint(type, padOrShorten(type, typeWidth))} ${text} ${dim(shortIdOf(event))}`
   const spent = [...usageText(usageOf([event])), retriesText([event]) ?? []].flat()
   const details = asked
     ? askedLines(asked)
@@ -62,7 +62,11 @@ function linesOf(
     ...also.flatMap(other => [dim(`${below}also`), ...treeLines(other, below, width)]),
     ...(more === undefined
       ? []
-      : [dim(`${below}and ${more.toLocaleString('en')} causes more: tidings show ${shortId(turnOf(event))}`)]),
+      : [
+          dim(
+            `${below}and ${more.toLocaleString('en')} causes more: tidings show ${shortIdOf({ ...event, id: turnOf(event) })}`,
+          ),
+        ]),
   ]
 }
 
@@ -74,7 +78,7 @@ function turnOf({ id }: CloudEvent): string {
 function authorText({ kind, name, version, hash, turn, retryOf }: Author): string {
   const program = version === undefined ? '' : ` v${version}`
   const code = hash === undefined ? '' : ` ${printable(hash).slice(0, 8)}`
-  return `${kind === 'other' ? '' : `${kind} `}${printable(name)}${program}${code}${turn === undefined ? '' : `, turn ${turn}`}${retryOf === undefined ? '' : `, retry of ${shortId(retryOf)}`}`
+  return `${kind === 'other' ? '' : `${kind} `}${printable(name)}${program}${code}${turn === undefined ? '' : `, turn ${turn}`}${retryOf === undefined ? '' : `, retry of ${shortId(retryOf, name)}`}`
 }
 
 function askedLines({ model, instructions, settings, messages, spent }: ModelQuestion): string[] {

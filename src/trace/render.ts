@@ -17,7 +17,7 @@ import {
   type TraceOutcome,
   type OutcomeStatus,
 } from './outcome.ts'
-import { shortId } from './short-id.ts'
+import { shortId, shortIdOf } from './short-id.ts'
 import {
   countText,
   dim,
@@ -142,7 +142,7 @@ const replayOf = (item: TraceNode | TraceTask) => (item.kind === 'task' ? item.t
 function taskLine(task: TraceTask, outcome: TraceOutcome, guides: string): Line {
   const version = task.programVersion === undefined ? '' : ` v${task.programVersion}`
   const output = task.end === 'completed' && task.ending ? [summarizeEvent(task.ending)] : []
-  const retry = task.retryOf === undefined ? [] : [`[retry of ${shortId(task.retryOf)}]`]
+  const retry = task.retryOf === undefined ? [] : [`[retry of ${shortId(task.retryOf, task.program)}]`]
   const text = [
     ...retry,
     [countText(task.turns.length, 'turn'), ...usageText(usageOfTask(task))].join(', '),
@@ -152,7 +152,7 @@ function taskLine(task: TraceTask, outcome: TraceOutcome, guides: string): Line 
     guides,
     label: `${task.station} ${printable(task.program ?? '?')}${version}`,
     type: 'agent.task',
-    id: shortId(task.id),
+    id: shortId(task.id, task.program),
     ...outcome,
     note: noteOf(outcome, text),
   }
@@ -160,7 +160,7 @@ function taskLine(task: TraceTask, outcome: TraceOutcome, guides: string): Line 
 
 function nodeLine({ event, by, answers, tasks }: TraceNode, outcome: TraceOutcome | undefined, guides: string): Line {
   const { type, target, source, data } = asRequested(event)
-  const common = { guides, type, id: shortId(event.id), ...(by && { turn: by.turn }), ...outcome }
+  const common = { guides, type, id: shortIdOf(event), ...(by && { turn: by.turn }), ...outcome }
   const called = type === stepType ? stepName(event) : target
   const name = called === undefined ? '' : ` ${printable(called)}`
   if (!outcome)
@@ -198,7 +198,7 @@ function lateLine({ event }: TraceNode, answer: TraceAnswer, guides: string): Li
     label: type,
     type,
     status: 'late',
-    id: shortId(answer.event.id),
+    id: shortIdOf(answer.event),
     ms: between(event, answer.event),
     note: 'late: the caller no longer waited for it',
   }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { longForm, shortId } from './short-id.ts'
+import { instanceId } from '../tasks/instances.ts'
+import { isNamedBy, longForm, shortId, shortIdOf } from './short-id.ts'
 
 const correlation = '01900000-0000-7000-8000-0000000000a1'
 const task = `${correlation}.0123456789`
@@ -20,4 +21,17 @@ test.each([
 ])('%s is shown as %s, which is the end of it', (id, short) => {
   expect(shortId(id)).toBe(short)
   expect(id.endsWith(longForm(short))).toBe(true)
+})
+
+test('two instances of a workflow have different short ids, which name one of them', () => {
+  const [one, two] = ['a1', 'b2'].map(end => instanceId(correlation.slice(0, -2) + end, 'order'))
+  const short = shortId(`${one}:0000012:3`, 'order')
+  expect(short).toBe(`0000a1.${one!.slice(-4)}:12:3`)
+  expect(shortIdOf({ id: `${one}:0000012:3`, source: '/workflows/order' })).toBe(short)
+  expect(shortIdOf({ id: `${one}:0000012:3:result`, source: '/tools/x', target: 'order' })).toBe(`${short}:result`)
+  for (const text of [short, `${one!.slice(-10)}:12:3`, `${one!.slice(-12)}:0000012:3`])
+    expect(isNamedBy(`${one}:0000012:3`, text)).toBe(true)
+  for (const other of [`${two}:0000012:3`, `${one}:0000013:3`, one!, 'order-20261129'])
+    expect(isNamedBy(other, short)).toBe(false)
+  expect(shortId(task, 'order')).toBe('456789')
 })

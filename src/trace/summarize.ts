@@ -10,8 +10,8 @@ import { countText, preview } from './text.ts'
 
 /** The content of an event on one line, without the envelope of requests and answers. */
 export function summarizeEvent(event: CloudEvent): string {
-  const { type, subject, data, dataref, retryof } = event
-  if (type === retryType && retryof !== undefined) return `retry of ${shortId(retryof)}`
+  const { type, subject, data, dataref, retryof, target } = event
+  if (type === retryType && retryof !== undefined) return `retry of ${shortId(retryof, target)}`
   if (type === 'email.received')
     return preview([subject, (data as { text?: unknown } | null)?.text].filter(Boolean).join('  '))
   if (dataref !== undefined) return 'data in a blob'

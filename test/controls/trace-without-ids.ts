@@ -3,7 +3,7 @@ import type { Control } from './control.ts'
 export default {
   fault: 'The trace shows no ids.',
   file: 'src/trace/render.ts',
-  find: 'id: shortId(event.id)',
+  find: 'id: shortIdOf(event)',
   replace: "id: ''",
   test: 'test/suffixes.test.ts',
   name: 'every verb accepts',

@@ -250,13 +250,13 @@ export class Index {
     const found = [...new Set([short, text])].flatMap(each =>
       this.#all<EventRow>(outsideEvents(`substr(name, -length(?1)) = ?1 LIMIT ${limit}`), each),
     )
-    const [, hash, name] = /^(?:[0-9a-f-]*\.)?([0-9a-z]+):(\d{7}(?::.+)?)$/.exec(text) ?? []
+    const [, correlation = '', hash, name] = /^(?:([0-9a-f-]*)\.)?([0-9a-z]+):(\d{7}(?::.+)?)$/.exec(text) ?? []
     if (hash === undefined || name === undefined) return found
     const tasks = this.#all<{ correlation: string; hash: string }>(
       `SELECT c.id AS correlation, t.hash FROM tasks t JOIN correlations c ON c.key = t.correlation
-      WHERE t.hash LIKE '%' || ? AND (c.id || '.' || t.hash) LIKE '%' || ?`,
+      WHERE t.hash LIKE '%' || ? AND c.id LIKE '%' || ?`,
       hash,
-      text.slice(0, -name.length - 1),
+      correlation,
     )
     for (const task of tasks) {
       const pos = this.#emitted(task.correlation, task.hash, name)
@@ -266,16 +266,19 @@ export class Index {
   }
 
   #tasksEndingIn(text: string, program?: string): { id: string }[] {
-    const find = (what: string) =>
+    const find = (correlation: string, hash: string) =>
       this.#all<{ id: string }>(
         `SELECT c.id || '.' || t.hash AS id FROM tasks t JOIN correlations c ON c.key = t.correlation
         LEFT JOIN names p ON p.key = t.program
-        WHERE substr(${what}, -length(?1)) = ?1 AND (?2 IS NULL OR p.name = ?2) ORDER BY t.at DESC, t.last DESC LIMIT ${maxCandidates + 1}`,
-        text,
+        WHERE c.id LIKE '%' || ?1 AND t.hash LIKE '%' || ?2 AND (?3 IS NULL OR p.name = ?3)
+        ORDER BY t.at DESC, t.last DESC LIMIT ${maxCandidates + 1}`,
+        correlation,
+        hash,
         program ?? null,
       )
-    const found = find("c.id || '.' || t.hash")
-    return found.length > 0 ? found : find('c.id')
+    const [, correlation = '', hash] = /^(?:([0-9a-f-]*)\.)?([0-9a-z]+)$/.exec(text) ?? []
+    const found = hash === undefined ? [] : find(correlation, hash)
+    return found.length > 0 || !/^[0-9a-f-]+$/.test(text) ? found : find(text, '')
   }
 
   #newestEvents(): string[] {

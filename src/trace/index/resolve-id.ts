@@ -39,6 +39,6 @@ export function resolveId<T extends Named>(
 
 /** Short ids, or full ids if two short ones are equal. */
 function shown(ids: readonly string[]): readonly string[] {
-  const short = ids.map(shortId)
+  const short = ids.map(id => shortId(id))
   return new Set(short).size === ids.length ? short : ids
 }
