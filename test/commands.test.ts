@@ -48,7 +48,7 @@ onEveryBus(world => {
   }
 
   it('accepts a request at once, and shows its task until it has ended', async () => {
-    const { send } = await started()
+    const { send, types } = await started()
     const asked = await send('POST', '/agents/listener', { input: 'Ada' })
     expect(asked.status).toBe(202)
     const { task, correlationid } = asked.body
@@ -63,6 +63,7 @@ onEveryBus(world => {
     expect(ended).toMatchObject({ status: 200, body: { task, correlationid, target: 'listener', status: 'completed' } })
     expect(ended.body.output).toEqual({ message: 'hello' })
     expect(ended.headers.get('preference-applied')).toBe('wait')
+    expect((await types()).slice(-2)).toEqual(['agent.message.taken', 'agent.task.completed'])
     expect(await send('POST', `/tasks/${task}/messages`, { message: 'late' })).toMatchObject({
       status: 409,
       body: { error: { code: 'E_TASK_ENDED' } },

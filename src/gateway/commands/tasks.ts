@@ -4,6 +4,7 @@ import { findTask } from '../../ask/answers.ts'
 import type { Client } from '../../ask/client.ts'
 import { isTaskId } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
+import { askTarget, messageType } from '../../tasks/asked.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
 import { bodyOf, requestKeyOf } from './request.ts'
@@ -78,14 +79,14 @@ export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       return c.json(await taskView(bus, id, task), task.end ? 200 : 202)
     })
     .post('/tasks/:id/messages', async c => {
-      assertMay(c.var.principal, 'publish', 'agent.message')
+      assertMay(c.var.principal, 'publish', messageType)
       const id = c.req.param('id')
       const { request, end } = await find(c, id)
       const { message } = await bodyOf(c, messageBody, maxBodyBytes)
       if (end) throw new TidingsError('E_TASK_ENDED', `task ${id} has ended (${end.type}), so it reads no message`)
       const { correlationid, target } = request
       const about = { source: '/gateway', ...tenantAndUser(c), target: target!, subject: id, correlationid }
-      const { id: event } = await bus.publish({ ...about, type: 'agent.message', data: { message } })
+      const { id: event } = await bus.publish({ ...about, type: messageType, replyto: askTarget, data: { message } })
       return c.json({ id: event, task: id, correlationid }, 202)
     })
 }
