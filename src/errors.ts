@@ -107,7 +107,13 @@ export const errors = {
     'The approval was answered before, and the first answer counts. `tidings trace` shows the answer.',
   E_APPROVAL_OVER: 'No caller waits for this answer any more. The caller must ask again.',
   E_CREDENTIAL_UNKNOWN:
-    'The request carries no credential that the gateway knows. TIDINGS_APPROVERS names the file of the approvers; see docs/approval.md.',
+    'The request carries no credential that the gateway accepts. `tidings keys create` makes an API key; docs/identity.md describes keys, tokens and tickets.',
+  E_FORBIDDEN:
+    'No role of the credential permits this. The policy file (TIDINGS_POLICY) says what each role may do; docs/identity.md describes it.',
+  E_IDENTITY_MISSING:
+    'The gateway serves other machines only if it knows who they are. Set TIDINGS_POLICY to a policy file (docs/identity.md), or leave TIDINGS_HOST unset to serve this machine only.',
+  E_RATE_LIMITED:
+    'The credential sent too much in a minute. Wait as long as Retry-After says; `limits` in the policy file sets how much is allowed.',
   E_WORKER_LOST:
     'The call ended the worker that ran it, several times. Check what it does to the process: memory, exit, a native crash.',
   E_WORKER_STOPPED:

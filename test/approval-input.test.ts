@@ -6,7 +6,7 @@ import { openBus } from '../src/runtime/environment.ts'
 import type { Schema } from '../src/schema.ts'
 import type { CallError } from '../src/tasks/script.ts'
 import { digest } from '../src/tasks/turn.ts'
-import { ApprovalKey } from '../src/tools/approval-key.ts'
+import { SharedKey } from '../src/bus/shared-key.ts'
 import { tool, type ToolOptions } from '../src/tools/tool.ts'
 import { asked, codeOf, answerRequest } from './lib/approvals.ts'
 import { ended, eventsOf, onEveryBus, typesOf, type World } from './lib/world.ts'
@@ -185,7 +185,7 @@ onEveryBus(world => {
     const log = await world()
     await (await log.worker({ use: [] })).stop()
     const keys = await Promise.all(
-      [opened(log), opened(log), opened(log)].map(async bus => new ApprovalKey(await bus).get()),
+      [opened(log), opened(log), opened(log)].map(async bus => new SharedKey(await bus, 'approval/key').get()),
     )
     expect(new Set(keys).size).toBe(1)
   })

@@ -256,7 +256,7 @@ onEveryBus(world => {
       requests
         .filter(request => request === from(3) || request === from(5))
         .map(({ id, data: { who, ...asked }, time, deadline }) => ({
-          id, name: 'editor', approvers: who, ...asked, since: time, until: deadline, correlation: correlationid, from: 'desk',
+          id, tenant: 'default', name: 'editor', approvers: who, ...asked, since: time, until: deadline, correlation: correlationid, from: 'desk',
         })),
     ) // biome-ignore format: one table
   })

@@ -1,7 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import { defaultTenant, type Draft } from '../event.ts'
 import { checkDraft } from './decode.ts'
-import { correlationOf, isTaskDerivedId } from './ids.ts'
+import { correlationOf, isTaskDerivedId, maxOutsideId, tenantId } from './ids.ts'
 
 // Event types of the runtime. From outside, only requests to agents, messages to them and their cancellation are accepted.
 const runtimeFamilies = /^(agent|approval|call|control|model|schedule|step|task|timer|tool|workflow)(\.|$)/
@@ -29,15 +29,24 @@ export const isReservedType = (type: string): boolean => isRuntimeType(type) && 
 export interface EventOrigin {
   /** The `source` of its events. */
   readonly source: string
+  /** Default: `default`. */
+  readonly tenant?: string
+  readonly user?: string | undefined
   /** Its users can write to the log directly, so they may also publish the types of triggers, to test subscribers. */
   readonly isOperator?: boolean
 }
 
 /**
- * Checks a draft from outside and sets its source and tenant, which never come from the body. @throws E_EVENT_INVALID
+ * Checks a draft from outside and sets its source, tenant and user, which never come from the body. An id belongs to its tenant.
+ * @throws E_EVENT_INVALID
  */
-export function admit(value: unknown, { source, isOperator = false }: EventOrigin): Draft {
-  const draft: Draft = { ...checkDraft(value), source, tenant: defaultTenant }
+export function admit(
+  value: unknown,
+  { source, tenant = defaultTenant, user, isOperator = false }: EventOrigin,
+): Draft {
+  const checked = checkDraft(value)
+  const id = checked.id === undefined ? {} : { id: outsideId(tenant, checked.id) }
+  const draft: Draft = { ...checked, ...id, source, tenant, ...(user !== undefined && { user }) }
   if (isOperator && Object.hasOwn(triggers, draft.type)) return draft
   if (!requests.has(draft.type)) {
     assertCustomType(draft.type)
@@ -56,6 +65,13 @@ export function assertCustomType(type: string): void {
   if (Object.hasOwn(triggers, type))
     throw invalid('type', `"${type}" is reserved for the trigger ${triggers[type]}: use a type of your own`)
   if (isRuntimeType(type)) throw invalid('type', `"${type}" is reserved for the runtime: use a type of your own`)
+}
+
+/** The id on the log of what a tenant calls `id`, so that no tenant can take the id of another one. */
+function outsideId(tenant: string, id: string): string {
+  const whole = tenant === defaultTenant ? id : tenantId(tenant, id)
+  if (whole.length <= maxOutsideId) return whole
+  throw invalid('id', `must be text of 1 to ${maxOutsideId - whole.length + id.length} characters`)
 }
 
 // A cancellation or a message reaches its task only in the shard of the task's correlation.

@@ -12,7 +12,8 @@ import { defaultTenant, type Draft } from '../event.ts'
  *
  * Versions are padded, so that they sort as text. An id derived from another event appends a colon and a suffix:
  * `EVENT:INSTANCE`, `EVENT:INSTANCE:late`, `EVENT:result`. Triggers prefix theirs with their name and a colon. Ids from
- * outside have no colon, so that they never collide with any of these.
+ * outside have no colon, so that they never collide with any of these; those of a tenant other than `default` get one,
+ * `@TENANT:ID`, so that they never collide with those of another tenant.
  *
  * The correlation of an event from outside follows from its tenant and id, unless the publisher names one: `correlationFor`.
  */
@@ -81,6 +82,9 @@ export const isReservedId = (id: string) =>
   id.includes(':') || isTaskDerivedId(id) || /^(redrive|fork)\//.test(id) || ofRetry.test(id)
 
 const ofRetry = /^(retry|dismissed)\/[0-9a-f-]{36}\.[0-9a-z]{10}$/
+
+/** The id of an event from outside of a tenant that has a name. It has a colon, so that no id from outside is the same. */
+export const tenantId = (tenant: string, id: string) => `@${tenant}:${id}`
 
 /** Longest id from outside, so that ids derived from it still fit into the limit of ids. */
 export const maxOutsideId = 240

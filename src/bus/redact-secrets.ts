@@ -79,6 +79,11 @@ export const secrets: readonly Secret[] = [
   { name: 'google-oauth', hints: ['ya29\\.', 'GOCSPX-'], match: /ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}/g },
   { name: 'huggingface-token', hints: ['hf_'], match: /hf_[A-Za-z0-9]{30,}/g },
   {
+    name: 'tidings-key',
+    hints: ['tidings_[a-z0-9]{6,10}_'],
+    match: /tidings_(?:ticket|[a-z0-9]{10})_[\w.-]{20,}/g,
+  },
+  {
     name: 'npm-token',
     hints: ['npm_', '_authT'],
     match: new RegExp(`npm_[A-Za-z0-9]{36,}|(?<=_authToken${assigned})[\\w+/=.~-]{8,}`, 'g'),

@@ -85,6 +85,7 @@ export function program(): Command {
   addTriggers(root)
   addWorkflows(root)
   addApprovals(root)
+  addKeys(root)
   add(root, 'pause <kind> <name>', async () => (await import('./pause.ts')).pauseCommand).description(
     'pause an agent, a tool or a model in every process; its deliveries are kept',
   )
@@ -197,6 +198,21 @@ function addApprovals(root: Command) {
     add(root, `${verb} <approval>`, async () => (await import('./approve.ts'))[verb])
       .description(`${verb} a request; <approval>: the full id, or at least its last four characters`)
       .option('--comment <text>', 'a comment for the caller, stored on the log')
+}
+
+function addKeys(root: Command) {
+  const keys = root.command('keys').description('create, list and revoke API keys of the gateway')
+  add(keys, 'create <name>', async () => (await import('./keys.ts')).createKeyCommand)
+    .description('create a key for a person or service, and print it once')
+    .requiredOption('--role <role...>', 'its roles in the policy file')
+    .option('--tenant <name>', 'its tenant (default: default)')
+    .option('--expires <duration>', 'refuse it after this time, such as 90d (default: never)')
+  add(keys, 'list', async () => (await import('./keys.ts')).listKeysCommand).description(
+    'list all keys, without their secrets',
+  )
+  add(keys, 'revoke <id>', async () => (await import('./keys.ts')).revokeKeyCommand).description(
+    'revoke a key; every gateway refuses it within seconds',
+  )
 }
 
 function addAttention(root: Command) {

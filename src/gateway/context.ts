@@ -2,7 +2,7 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
-import type { Approvers } from './identity/approvers.ts'
+import type { Identity } from './identity/identity.ts'
 import type { OriginPolicy } from './identity/origin-policy.ts'
 import type { Principal } from './identity/principal.ts'
 import type { Streams } from './streams/streams.ts'
@@ -13,10 +13,15 @@ export interface GatewayDeps {
   readonly client: Client
   readonly streams: Streams
   readonly originPolicy: OriginPolicy
-  readonly approvers: Approvers
+  /** Undefined: everyone who reaches the gateway may use it. */
+  readonly identity: Identity | undefined
   readonly maxBodyBytes: number
 }
 
 /** What Hono passes to a route of the gateway. */
-export type GatewayEnv = { Bindings: HttpBindings; Variables: { principal: Principal } }
+export type GatewayEnv = {
+  /** `principal`: as the server that the gateway is mounted in knows it. */
+  Bindings: HttpBindings & { readonly principal?: Principal | undefined }
+  Variables: { principal: Principal }
+}
 export type GatewayContext = Context<GatewayEnv>

@@ -220,7 +220,7 @@ test('other paths and methods are answered with 404 and 405', async () => {
 })
 
 test('a page of another origin, and a name that is pointed at this machine, get nothing', async () => {
-  const { url, stored } = await openGateway({ hosts: ['tidings.example'], origins: ['http://console.example'] })
+  const { url, stored } = await openGateway()
   const { host } = new URL(url)
   const post = { method: 'POST', body: '{"type":"a.b"}' }
   const send = async (headers: Record<string, string>) =>
@@ -232,8 +232,6 @@ test('a page of another origin, and a name that is pointed at this machine, get 
   expect((await ask(url, '/health', { headers: { host: 'evil.example' } })).status).toBe(403)
   expect(await stored()).toEqual([])
   expect(await send({ origin: `http://${host}` })).toBe(202)
-  expect(await send({ origin: 'http://console.example' })).toBe(202)
-  expect(await send({ host: 'tidings.example:80' })).toBe(202)
   expect(await send({ host: 'localhost' })).toBe(202)
 })
 

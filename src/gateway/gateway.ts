@@ -2,22 +2,18 @@ import { createServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { Client } from '../ask/client.ts'
 import { type HttpListener, listen } from '../http/listen.ts'
-import { errorResponse, httpError } from '../http/response.ts'
-import { Approvers } from './identity/approvers.ts'
+import { errorResponse, httpError, securityHeaders } from '../http/response.ts'
+import { assertGuarded, openIdentity } from './identity/guard.ts'
 import { routes } from './routes.ts'
 import { defaultMaxStreams, Streams, type StreamsOptions } from './streams/streams.ts'
 
 export interface GatewayOptions extends StreamsOptions {
   /** 0 uses any free port. */
   port: number
-  /** Address to listen on. Default 127.0.0.1; any other address opens the log to the network, without credentials. */
+  /** Address to listen on. Default 127.0.0.1; any other address demands a policy. */
   host?: string
-  /** Other host names under which clients reach the gateway, without the port. */
-  hosts?: readonly string[]
-  /** Origins of web pages that may use the gateway besides its own, such as `http://localhost:5173`. */
-  origins?: readonly string[]
-  /** Path of the JSON file of approvers: names, and SHA-256 of their tokens. Default: no one can answer over HTTP. */
-  approvers?: string
+  /** Path of the policy file. Default: every process of this machine may use the gateway, and no one can answer approvals over HTTP. */
+  policy?: string
   /** Largest request body, in bytes. Default 4 MiB. */
   maxBodyBytes?: number
 }
@@ -31,20 +27,22 @@ const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCh
 
 /**
  * HTTP to and from the log: `POST /events`, `GET /events/stream`, `/approvals`, `GET /health`. `docs/wire-format.md` is
- * normative. Resolves when it listens. @throws E_PORT_IN_USE, E_SETTING_INVALID
+ * normative. Resolves when it listens. @throws E_IDENTITY_MISSING, E_PORT_IN_USE, E_SETTING_INVALID
  */
 export async function startGateway(options: GatewayOptions): Promise<HttpListener> {
-  const approvers = new Approvers(options.approvers)
-  const { bus, port, host = '127.0.0.1', hosts = [], origins = [], maxBodyBytes = 4 * 1024 * 1024 } = options
+  const { bus, port, host = '127.0.0.1', policy, maxBodyBytes = 4 * 1024 * 1024 } = options
+  assertGuarded(host, policy)
+  const identity = await openIdentity(bus, policy)
   const { maxStreams = defaultMaxStreams } = options
   const streams = new Streams(options)
   const client = new Client(bus)
   const close = () => {
     streams.close()
     client.close()
+    identity?.close()
   }
-  const originPolicy = { hosts: new Set([host, ...hosts]), origins: new Set(origins) }
-  const handle = getRequestListener(routes({ bus, client, streams, originPolicy, approvers, maxBodyBytes }).fetch, {
+  const originPolicy = { ...(!identity && { hosts: new Set([host]) }), origins: () => identity?.origins ?? [] }
+  const handle = getRequestListener(routes({ bus, client, streams, originPolicy, identity, maxBodyBytes }).fetch, {
     overrideGlobalObjects: false,
     hostname: host,
     errorHandler: () => unreadable(),
@@ -73,5 +71,5 @@ export async function startGateway(options: GatewayOptions): Promise<HttpListene
 
 function unreadable(): Response {
   const { status, body } = errorResponse(httpError(400, 'the URL or the Host header of the request cannot be parsed'))
-  return Response.json(body, { status })
+  return Response.json(body, { status, headers: securityHeaders })
 }

@@ -9,32 +9,34 @@ import { taskRoutes } from './commands/tasks.ts'
 import { threadRoutes } from './threads/routes.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from './context.ts'
 import { HealthCheck } from './health.ts'
-import { assertAllowed } from './identity/origin-policy.ts'
-import { anyone } from './identity/principal.ts'
+import { guard } from './identity/guard.ts'
+import { assertMay } from './identity/principal.ts'
+import { ticketRoutes } from './identity/routes.ts'
 import { streamRoutes } from './streams/routes.ts'
 
 export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
-  const { bus, originPolicy } = deps
+  const { bus } = deps
   const { redactor } = bus
   const health = new HealthCheck(bus)
   const app = new Hono<GatewayEnv>()
 
-  app.use((c, next) => {
-    assertAllowed(originPolicy, c.req.header('host'), c.req.header('origin'))
-    c.set('principal', anyone)
-    return next()
-  })
+  app.use(guard(deps))
 
   app.get('/health', async c => {
     const found = await health.check()
-    return found.status === 'ok' ? c.json(found) : c.json(found, 503, { 'retry-after': '1' })
+    const shown = c.var.principal.may('operate') ? found : { status: found.status }
+    return found.status === 'ok' ? c.json(shown) : c.json(shown, 503, { 'retry-after': '1' })
   })
-  app.get('/metrics', async c => c.body(await prometheusText(), 200, { 'content-type': prometheusType }))
+  app.get('/metrics', async c => {
+    assertMay(c.var.principal, 'operate')
+    return c.body(await prometheusText(), 200, { 'content-type': prometheusType })
+  })
   app.route('/', streamRoutes(deps))
   app.route('/', commandRoutes(deps))
   app.route('/', taskRoutes(deps))
   app.route('/', blobRoutes(deps))
   app.route('/', threadRoutes(deps))
+  app.route('/', ticketRoutes(deps))
 
   const known = knownRoutes(app)
   app.notFound(c => notFound(redactor, c, known))

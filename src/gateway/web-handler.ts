@@ -5,35 +5,47 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { GatewayEnv } from './context.ts'
-import { Approvers } from './identity/approvers.ts'
+import { openIdentity } from './identity/guard.ts'
+import type { Identity } from './identity/identity.ts'
+import type { Principal } from './identity/principal.ts'
 import { routes } from './routes.ts'
 import { Streams } from './streams/streams.ts'
 
 /**
- * The gateway as a function of a web `Request`, to be mounted in a server of the app. That server decides who may call it: the handler
- * refuses only pages of other origins.
+ * The gateway as a function of a web `Request`, to be mounted in a server of the app. That server decides who may call it, or a policy does,
+ * as in the gateway. Pages of other origins are refused.
  */
 export class WebHandler {
   readonly #streams: Streams
   readonly #client: Client
+  readonly #identity: Identity | undefined
   readonly #app: Hono<GatewayEnv>
 
-  /** `approvers`: as in the gateway. @throws E_SETTING_INVALID */
-  constructor(bus: Bus, approvers: string | undefined) {
-    this.#streams = new Streams({ bus })
-    this.#client = new Client(bus)
-    const originPolicy = { origins: new Set<string>() }
-    const maxBodyBytes = 4 * 1024 * 1024
-    const shared = { bus, client: this.#client, streams: this.#streams, originPolicy, maxBodyBytes }
-    this.#app = routes({ ...shared, approvers: new Approvers(approvers) })
+  /** `policy`: path of the policy file. @throws E_SETTING_INVALID */
+  static async open(bus: Bus, policy: string | undefined): Promise<WebHandler> {
+    return new WebHandler(bus, await openIdentity(bus, policy))
   }
 
-  async fetch(request: Request): Promise<Response> {
+  private constructor(bus: Bus, identity: Identity | undefined) {
+    this.#streams = new Streams({ bus })
+    this.#client = new Client(bus)
+    this.#identity = identity
+    const originPolicy = { origins: () => identity?.origins ?? [] }
+    const maxBodyBytes = 4 * 1024 * 1024
+    const shared = { bus, client: this.#client, streams: this.#streams, originPolicy, maxBodyBytes }
+    this.#app = routes({ ...shared, identity })
+  }
+
+  /**
+   * `principal`: who sends the request. Default: with a policy, as its credential says; without one, everyone may do everything in the
+   * tenant `default`.
+   */
+  async fetch(request: Request, principal?: Principal): Promise<Response> {
     const outgoing = new StreamResponse(request.signal)
     const headers = new Headers(request.headers)
     const { host } = new URL(request.url)
     if (!headers.has('host')) headers.set('host', host)
-    const env = { incoming: incomingOf(request), outgoing: outgoing as unknown as ServerResponse }
+    const env = { incoming: incomingOf(request), outgoing: outgoing as unknown as ServerResponse, principal }
     const response = await this.#app.fetch(new Request(request.url, { method: request.method, headers }), env)
     return response === RESPONSE_ALREADY_SENT ? outgoing.response! : response
   }
@@ -41,6 +53,7 @@ export class WebHandler {
   close() {
     this.#streams.close()
     this.#client.close()
+    this.#identity?.close()
   }
 }
 
@@ -59,16 +72,21 @@ function incomingOf({ method, headers, body }: Request): IncomingMessage {
 /** The part of a `ServerResponse` that streams write to, as the body of a web `Response`. */
 class StreamResponse extends PassThrough {
   response: Response | undefined
+  readonly #headers: Record<string, string> = {}
 
   constructor(signal: AbortSignal) {
     super({ signal })
     this.on('error', () => {})
   }
 
+  setHeader(name: string, value: string): void {
+    this.#headers[name] = value
+  }
+
   writeHead(status: number, headers: Record<string, string>): this {
     // The server that the handler is mounted in owns the connection.
     const { connection: _, ...own } = headers
-    this.response = new Response(Readable.toWeb(this), { status, headers: own })
+    this.response = new Response(Readable.toWeb(this), { status, headers: { ...this.#headers, ...own } })
     return this
   }
 }

@@ -76,5 +76,8 @@ export function configuredPort(setting: string, fallback: number): number {
 
 export const urlHost = (host: string) => (host.includes(':') ? `[${host}]` : host)
 
+/** Whether only this machine reaches an address. */
+export const isLoopback = (address: string) => /^(localhost|127(\.\d{1,3}){3}|::1)$/.test(address)
+
 /** Where this machine reaches a server that listens on this address. */
 export const localHost = (host: string) => ({ '0.0.0.0': '127.0.0.1', '::': '::1' })[host] ?? host

@@ -20,6 +20,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   E_EVENT_INVALID: 400,
   E_REQUEST_INVALID: 400,
   E_APPROVAL_FORBIDDEN: 403,
+  E_FORBIDDEN: 403,
   E_NOT_FOUND: 404,
   E_BLOB_MISSING: 404,
   E_APPROVAL_CHANGED: 409,
@@ -37,14 +38,18 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   E_BUS_CLOSED: 503,
 }
 
-const retryAfterSeconds: Partial<Record<number, string>> = { 429: '60', 503: '1' }
+const retryAfterSeconds: Partial<Record<number, number>> = { 429: 60, 503: 1 }
 
-/** An error whose status does not follow from its code. */
+type HttpError = TidingsError & { readonly status?: number; readonly retryAfter?: number }
+
+/** An error whose status does not follow from its code. `retryAfter`: in seconds. */
 export const httpError = (
   status: number,
   message: string,
-  { code = 'E_REQUEST_INVALID', next }: { code?: ErrorCode; next?: string } = {},
-) => Object.assign(new TidingsError(code, message, { retryable: status === 503, next }), { status })
+  { code = 'E_REQUEST_INVALID', next, retryAfter }: { code?: ErrorCode; next?: string; retryAfter?: number } = {},
+) => Object.assign(new TidingsError(code, message, { retryable: retryable.has(status), next }), { status, retryAfter })
+
+const retryable: ReadonlySet<number> = new Set([429, 503])
 
 /**
  * The response for any thrown value. Errors are redacted, because they may quote the request. An error that is not ours
@@ -56,18 +61,26 @@ export function errorResponse(thrown: unknown, redactor: Redactor = plainRedacto
     warn(redactor, error)
     return { status: 500, body: { error: unexpected.toJSON() }, headers: {} }
   }
-  const status = (error as { status?: number }).status ?? statuses[error.code] ?? 500
-  const retryAfter = retryAfterSeconds[status]
+  const { status = statuses[error.code] ?? 500, retryAfter = retryAfterSeconds[status] } = error as HttpError
   const body: ErrorBody = { error: redactor.value(error.toJSON()) }
-  return { status, body, headers: { ...(retryAfter !== undefined && { 'retry-after': retryAfter }) } }
+  return { status, body, headers: { ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }) } }
 }
 
 const unexpected = new TidingsError('E_INTERNAL', 'the request failed unexpectedly; a warning of the worker says why')
 
+/** On every response: what it contains is data for a program, never a page or a script. */
+export const securityHeaders = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+}
+
 export function send(outgoing: ServerResponse, { status, body, headers }: HttpResponse): void {
   const text = body && JSON.stringify(body)
   const about = text && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
-  outgoing.writeHead(status, { ...about, ...headers })
+  outgoing.writeHead(status, { ...securityHeaders, ...about, ...headers })
   outgoing.end(text)
 }
 
@@ -85,6 +98,7 @@ export function rejectBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex
     'content-type: application/json',
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
+    ...Object.entries(securityHeaders).map(([name, value]) => `${name}: ${value}`),
   ]
   // A client that does not close its side would keep the socket open.
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())

@@ -2,15 +2,14 @@ import { ApprovalClient } from '../ask/approval-client.ts'
 import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
 import { environment, openBus } from './environment.ts'
-import { lazyWebHandler, type Fetch } from './web.ts'
+import { lazyWebHandler, type WebHandlers } from './web.ts'
 
 /** A log that this process uses without hosting anything. */
 export interface ClientConnection
   extends Pick<Client, 'ask' | 'handle' | 'publish'>,
-    Pick<ApprovalClient, 'approvals' | 'approve' | 'deny'> {
+    Pick<ApprovalClient, 'approvals' | 'approve' | 'deny'>,
+    WebHandlers {
   readonly bus: Bus
-  /** As that of a running app. */
-  readonly fetch: Fetch
   /** Closes the log. Results that are still awaited reject with E_BUS_CLOSED; their tasks go on. */
   close(): Promise<void>
 }
@@ -30,7 +29,7 @@ export async function connect(address?: string, { home }: { home?: string } = {}
   const bus = await openBus({ bus: address ?? settings.bus, home: home ?? settings.home })
   const client = new Client(bus)
   const people = new ApprovalClient(bus)
-  const web = lazyWebHandler(bus, settings.approvers)
+  const web = lazyWebHandler(bus, settings.policy)
   return {
     bus,
     ask: client.ask,
@@ -40,6 +39,7 @@ export async function connect(address?: string, { home }: { home?: string } = {}
     approve: people.approve,
     deny: people.deny,
     fetch: web.fetch,
+    fetchAs: web.fetchAs,
     async close() {
       await web.stop()
       client.close()

@@ -14,21 +14,28 @@ export interface Environment {
   port: number
   /** Address of the log: `TIDINGS_BUS`, default `sqlite`, the embedded log in `home`. */
   bus: string
-  /** File with the approvers who may answer over HTTP. `TIDINGS_APPROVERS`, default none. */
-  approvers?: string
+  /** Address that the gateway listens on. `TIDINGS_HOST`, default 127.0.0.1. */
+  host: string
+  /** File that says who may do what over HTTP. `TIDINGS_POLICY`, default none. */
+  policy?: string
   /** Maximum time for running work to end when the app stops. `TIDINGS_STOP_WITHIN`, default 30 s. */
   stopWithin: Duration
   /** How long a failed task is on the attention list. `TIDINGS_FAILED_FOR`, default one day. */
   failedFor: Duration
 }
 
-/** @throws E_SETTING_INVALID for an invalid port or duration */
+/** @throws E_SETTING_INVALID for an invalid port or duration, or a setting of an older version */
 export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
+  if (env.TIDINGS_APPROVERS)
+    throw new TidingsError('E_SETTING_INVALID', 'TIDINGS_APPROVERS is no longer read: approvers have API keys now', {
+      next: 'Set TIDINGS_POLICY to a policy file with a role that has "approve", give each approver a key (`tidings keys create ann --role approver`) and unset TIDINGS_APPROVERS; docs/identity.md shows how.',
+    })
   return {
     home: resolve(env.TIDINGS_HOME || variables.TIDINGS_HOME.default),
     port: portOf('TIDINGS_PORT', env.TIDINGS_PORT, variables.TIDINGS_PORT.default),
     bus: env.TIDINGS_BUS || variables.TIDINGS_BUS.default,
-    ...(env.TIDINGS_APPROVERS && { approvers: resolve(env.TIDINGS_APPROVERS) }),
+    host: env.TIDINGS_HOST || variables.TIDINGS_HOST.default,
+    ...(env.TIDINGS_POLICY && { policy: resolve(env.TIDINGS_POLICY) }),
     stopWithin: duration(env.TIDINGS_STOP_WITHIN || variables.TIDINGS_STOP_WITHIN.default, 'TIDINGS_STOP_WITHIN'),
     failedFor: duration(env.TIDINGS_FAILED_FOR || variables.TIDINGS_FAILED_FOR.default, 'TIDINGS_FAILED_FOR'),
   }

@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { type ErrorCode, TidingsError } from '../errors.ts'
+import type { StandbyOptions } from '../gateway/standby.ts'
 
 export interface BrokerWait {
   /** Why the app cannot start yet. */
@@ -9,8 +10,8 @@ export interface BrokerWait {
 }
 
 interface StartWithRetryOptions {
-  /** Port for `/health` meanwhile; undefined for none. */
-  readonly port: number | undefined
+  /** Where to answer `/health` meanwhile; undefined for nowhere. */
+  readonly gateway: StandbyOptions | undefined
   readonly signal: AbortSignal | undefined
   readonly onWaiting: ((waiting: BrokerWait) => void) | undefined
 }
@@ -25,7 +26,7 @@ const doubled = (ms: number, max: number) => Math.min(2 * ms, max)
 /** Starts, and retries while the broker is unavailable or full. Throws what a retry cannot fix, such as rejected credentials. */
 export async function startWithRetry<T extends { stop(): Promise<void> }>(
   attempt: Attempt<T>,
-  { port, signal, onWaiting }: StartWithRetryOptions,
+  { gateway, signal, onWaiting }: StartWithRetryOptions,
 ): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   aborted.catch(() => {})
@@ -50,7 +51,7 @@ export async function startWithRetry<T extends { stop(): Promise<void> }>(
         if (signal?.aborted || !isTransient(thrown)) throw thrown
         const isFirst = error === undefined
         error = thrown
-        if (port !== undefined) placeholder ??= await serveHealth(port, () => error!)
+        if (gateway) placeholder ??= await serveHealth(gateway, () => error!)
         if (isFirst) onWaiting?.({ error, address: placeholder?.url })
       }
       await Promise.race([aborted, setTimeout(delayMs, undefined, { signal })])
@@ -68,7 +69,7 @@ const transientCodes = new Set<ErrorCode>(['E_LOG_UNAVAILABLE', 'E_LOG_UNANSWERE
 const isTransient = (error: unknown): error is TidingsError =>
   error instanceof TidingsError && error.retryable && transientCodes.has(error.code)
 
-async function serveHealth(port: number, problem: () => TidingsError) {
+async function serveHealth(gateway: StandbyOptions, problem: () => TidingsError) {
   const { startStandby } = await import('../gateway/standby.ts')
-  return startStandby('nats', port, problem)
+  return startStandby('nats', gateway, problem)
 }

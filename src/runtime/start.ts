@@ -14,6 +14,7 @@ import { withOlderTypes, publishWorkflows } from '../tasks/definitions.ts'
 import { Engine } from '../tasks/engine.ts'
 import { claimNames, appGroup } from '../tasks/hosts.ts'
 import { logReplacedWarning } from '../gateway/health.ts'
+import { assertGuarded } from '../gateway/identity/guard.ts'
 import { assertNotPartial } from '../replay/slice-import.ts'
 import { ToolStation } from '../tools/station.ts'
 import type { App } from './app.ts'
@@ -21,7 +22,7 @@ import { startLogging } from './logging.ts'
 import { schemeOf } from './drivers.ts'
 import { environment, openBus, type Environment } from './environment.ts'
 import { stopAll, type Stoppable } from './stop.ts'
-import { lazyWebHandler, type Fetch } from './web.ts'
+import { lazyWebHandler, type WebHandlers } from './web.ts'
 import { startWithRetry, type BrokerWait } from './start-with-retry.ts'
 import { startTelemetry } from './telemetry.ts'
 
@@ -54,20 +55,14 @@ export interface Warning {
 /** An app that runs in this process, until `stop` resolves. */
 export interface RunningApp
   extends Pick<Client, 'ask' | 'handle' | 'publish'>,
-    Pick<ApprovalClient, 'approvals' | 'approve' | 'deny'> {
+    Pick<ApprovalClient, 'approvals' | 'approve' | 'deny'>,
+    WebHandlers {
   readonly bus: Bus
   readonly pauses: Pauses
   readonly durability: Durability
   /** Where it listens, for display. */
   readonly addresses: readonly string[]
   readonly warnings: readonly Warning[]
-  /**
-   * What the gateway does over HTTP, as a function of a web `Request`: mount it in a server of your own, which decides who may call it.
-   * @example
-   * import { Hono } from 'hono'
-   * const server = new Hono().mount('/tidings', running.fetch)
-   */
-  readonly fetch: Fetch
   /**
    * Waits up to `stopWithin` for running work, returns the rest to other workers and closes the log.
    * @example await running.stop()
@@ -82,7 +77,7 @@ type StartSettings = Environment & Pick<StartOptions, 'module' | 'driver' | 'blo
 
 /**
  * Starts an app in this process. Waits for the broker, if the log is on one.
- * @throws E_SETTING_INVALID, E_MODEL_KEY, E_PORT_IN_USE, E_AGENT_TAKEN, E_LOG_UNAVAILABLE
+ * @throws E_SETTING_INVALID, E_MODEL_KEY, E_IDENTITY_MISSING, E_PORT_IN_USE, E_AGENT_TAKEN, E_LOG_UNAVAILABLE
  * @example
  * const running = await start(shop, { only: ['agents', 'tools'] })
  * const handle = await running.ask(writer, { topic: 'The tides' })
@@ -94,12 +89,13 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
   const settings = { ...environment(), ...options }
   const hosts = new Set<Role>(options.only ?? roles)
   if (hosts.has('models')) for (const { languageModel } of app.models) assertKey(languageModel)
+  if (hosts.has('gateway')) assertGuarded(settings.host, settings.policy)
   if (settings.driver || schemeOf(settings.bus) === 'sqlite') return startNow(app, settings, hosts)
   const { signal, onWaiting } = options
-  const port = hosts.has('gateway') ? settings.port : undefined
+  const gateway = hosts.has('gateway') ? settings : undefined
   const attempt = (timeoutMs: number, releasePort: () => Promise<void>) =>
     startNow(app, settings, hosts, timeoutMs, releasePort)
-  return startWithRetry(attempt, { port, signal, onWaiting })
+  return startWithRetry(attempt, { gateway, signal, onWaiting })
 }
 
 /** Consumers are provisioned before anything from outside may publish. */
@@ -119,7 +115,7 @@ async function startNow(
   const pauses = new Pauses(bus)
   const client = new Client(bus)
   const people = new ApprovalClient(bus)
-  const web = lazyWebHandler(bus, settings.approvers)
+  const web = lazyWebHandler(bus, settings.policy)
   const names = [...new Set(app.programs.map(program => program.name))]
   let engine: Engine | undefined
   const isIngress = hosts.has('gateway') || hosts.has('triggers')
@@ -169,8 +165,8 @@ async function startNow(
     if (hosts.has('gateway')) {
       const { startGateway } = await import('../gateway/gateway.ts')
       await releasePort?.()
-      const { port, approvers } = settings
-      const gateway = await startGateway({ bus, port, ...(approvers !== undefined && { approvers }) })
+      const { port, host, policy } = settings
+      const gateway = await startGateway({ bus, port, host, ...(policy !== undefined && { policy }) })
       addresses.push(gateway.url)
       started.push(gateway)
     }
@@ -199,6 +195,7 @@ async function startNow(
       approve: people.approve,
       deny: people.deny,
       fetch: web.fetch,
+      fetchAs: web.fetchAs,
     }
   } catch (error) {
     await stop()

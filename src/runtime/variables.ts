@@ -12,7 +12,15 @@ export const variables = {
     default: 'sqlite',
     about: 'the embedded log, or the address of a log on NATS: [nats.md](nats.md#address)',
   },
-  TIDINGS_PORT: { default: 4110, about: "the gateway's port, on loopback" },
+  TIDINGS_PORT: { default: 4110, about: "the gateway's port" },
+  TIDINGS_HOST: {
+    default: '127.0.0.1',
+    about: "the gateway's address; any other than loopback demands `TIDINGS_POLICY`: [identity.md](identity.md)",
+  },
+  TIDINGS_POLICY: {
+    about:
+      'the policy file, which says who may do what over HTTP; if unset, every process of this machine may do everything but answer approvals: [identity.md](identity.md)',
+  },
   TIDINGS_SMTP_PORT: { default: 2525, about: 'the port for mail, on loopback' },
   TIDINGS_WEBHOOK_PORT: { default: 2580, about: 'the port for webhooks, on loopback' },
   TIDINGS_MQTT_URL: {
@@ -23,10 +31,6 @@ export const variables = {
     about: 'the model of `modelFromEnvironment()`: [start.md](start.md#use-a-real-model)',
   },
   TIDINGS_MODEL_KEY: { about: 'the key of a model that `TIDINGS_MODEL` names by a URL' },
-  TIDINGS_APPROVERS: {
-    about:
-      'the file of the approvers who may answer over HTTP; if unset, no one can: [approval.md](approval.md#over-http)',
-  },
   TIDINGS_STOP_WITHIN: {
     default: '30s',
     about: 'how long a stop waits for work in progress; after that, other workers get it',

@@ -1,15 +1,37 @@
 import type { Bus } from '../bus/bus.ts'
+import type { Principal } from '../gateway/identity/principal.ts'
 import type { WebHandler } from '../gateway/web-handler.ts'
 
 /** A web-standard handler. */
 export type Fetch = (request: Request) => Promise<Response>
 
+/** The gateway as web-standard handlers. */
+export interface WebHandlers {
+  /**
+   * What the gateway does over HTTP, as a function of a web `Request`: mount it in a server of your own, which decides who may call it.
+   * With a policy (`TIDINGS_POLICY`) it checks credentials as the gateway does.
+   * @example
+   * import { Hono } from 'hono'
+   * const server = new Hono().mount('/tidings', running.fetch)
+   */
+  readonly fetch: Fetch
+  /**
+   * The same for a request whose sender your server knows: it stays in the tenant of the principal, and may do what the principal may.
+   * @example
+   * const ann = { tenant: 'acme', user: 'ann', may: () => true }
+   * const response = await running.fetchAs(ann, request)
+   */
+  readonly fetchAs: (principal: Principal, request: Request) => Promise<Response>
+}
+
 /** A handler that loads the gateway with the first request. */
-export function lazyWebHandler(bus: Bus, approvers: string | undefined) {
+export function lazyWebHandler(bus: Bus, policy: string | undefined) {
   let handler: Promise<WebHandler> | undefined
-  const load = async () => new (await import('../gateway/web-handler.ts')).WebHandler(bus, approvers)
+  const load = async () => (await import('../gateway/web-handler.ts')).WebHandler.open(bus, policy)
+  const open = () => (handler ??= load())
   return {
-    fetch: async (request: Request) => (await (handler ??= load())).fetch(request),
+    fetch: async (request: Request) => (await open()).fetch(request),
+    fetchAs: async (principal: Principal, request: Request) => (await open()).fetch(request, principal),
     stop: async () => (await handler)?.close(),
   }
 }

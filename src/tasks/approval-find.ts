@@ -47,17 +47,19 @@ export async function findApproval(bus: Bus, id: string): Promise<ApprovalRecord
   // A request that the effect policy of a redrive or fork does not allow is answered without a person.
   const isMeant = request?.type === approvalType && request.target !== replayTarget
   const found = isMeant ? await bus.resolve(request!) : undefined
-  if (!isApprovalRequest(found?.data))
-    throw new TidingsError(
-      'E_NOT_FOUND',
-      `${id} is not the id of a request for approval: \`tidings approvals\` lists the open ones`,
-    )
+  if (!isApprovalRequest(found?.data)) throw notAnApproval(id)
   return {
     request: found as CloudEvent<ApprovalRequest>,
     ...(answer && { answer: await bus.resolve(answer) }),
     ...(claim && { claim: (await bus.resolve(claim)) as CloudEvent<ApprovalClaim> }),
   }
 }
+
+export const notAnApproval = (id: string) =>
+  new TidingsError(
+    'E_NOT_FOUND',
+    `${id} is not the id of a request for approval: \`tidings approvals\` lists the open ones`,
+  )
 
 /**
  * Whether a task waits for the answer to a request. An answer that no task has processed yet may be missed, because drivers do not

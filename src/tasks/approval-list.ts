@@ -7,6 +7,7 @@ import { replayTarget } from './effects.ts'
 /** A request for approval that waits for a person. */
 export interface OpenApproval extends Omit<ApprovalRequest, 'who'> {
   readonly id: string
+  readonly tenant: string
   readonly name: string
   readonly approvers?: readonly string[]
   /** RFC 3339, in UTC: when it was requested, and its deadline if it has one. */
@@ -69,12 +70,13 @@ export class PendingApprovals {
 
 /** Empty if the data cannot be shown: such a request cannot be approved. */
 function described(request: CloudEvent): OpenApproval[] {
-  const { id, target, time, deadline, correlationid, replyto, source, replay, data } = request
+  const { id, tenant, target, time, deadline, correlationid, replyto, source, replay, data } = request
   if (!isApprovalRequest(data)) return []
   const { who: approvers, what, hash } = data
   return [
     {
       id,
+      tenant,
       name: target ?? '',
       ...(approvers && { approvers }),
       what,

@@ -33,14 +33,14 @@ export class ApprovalService {
   }
 
   /**
-   * The open approvals, oldest first, at most 1,000. `by`: only those that this person may answer. Reads the part of the log that is new since
-   * the last call.
+   * The open approvals, oldest first, at most 1,000. `by`: only those that name this person or nobody. `matches`: only these. Reads the part of
+   * the log that is new since the last call.
    */
-  async open(by?: string): Promise<OpenApproval[]> {
+  async open(by?: string, matches: (request: OpenApproval) => boolean = () => true): Promise<OpenApproval[]> {
     await (this.#reading = this.#reading.catch(() => {}).then(() => this.#read()))
     const open = await this.#pending.open(this.#bus)
     const mine = ({ approvers }: OpenApproval) => by === undefined || approvers === undefined || approvers.includes(by)
-    return open.filter(mine).slice(0, maxListed)
+    return open.filter(request => mine(request) && matches(request)).slice(0, maxListed)
   }
 
   /** @throws as {@link answerApproval} */

@@ -6,6 +6,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { HandlerResult } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
 import { LogErrors } from '../bus/log-errors.ts'
+import { SharedKey } from '../bus/shared-key.ts'
 import type { Pauses } from '../bus/pauses.ts'
 import { delay, retriesData, retriesOf, type Retries } from '../bus/retries.ts'
 import { traceTool } from '../bus/telemetry/work.ts'
@@ -26,7 +27,6 @@ import {
   approvalRequestFor,
   waitingCallOf,
 } from './approval.ts'
-import { ApprovalKey } from './approval-key.ts'
 import { runInThread } from './thread.ts'
 import { runTool, type AnyTool, type ToolContext } from './tool.ts'
 
@@ -56,7 +56,7 @@ export class ToolStation {
   readonly #workers: Workers
   /** Errors of the log that were thrown while a tool ran. */
   readonly #logErrors = new LogErrors()
-  readonly #key: ApprovalKey
+  readonly #key: SharedKey
   readonly #policies: ReadonlyMap<AnyTool, RetryPolicy>
 
   constructor(options: ToolStationOptions) {
@@ -65,7 +65,7 @@ export class ToolStation {
     this.#policies = new Map(retried.map(tool => [tool, new RetryPolicy(tool.options.retry!)]))
     this.#workers = new Workers(options.bus, options.pauses)
     this.#runningCalls = new RunningCalls(options.bus, this.#workers.abandoned)
-    this.#key = new ApprovalKey(options.bus)
+    this.#key = new SharedKey(options.bus, 'approval/key')
   }
 
   async start(): Promise<void> {

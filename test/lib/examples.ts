@@ -34,6 +34,7 @@ const names = {
   call: 'string',
   hash: 'string',
   url: 'string',
+  request: 'Request',
   shop: `import('tidings').App`,
   ctx: `import('tidings').ScriptContext`,
   turn: `import('tidings').TurnContext`,

@@ -82,6 +82,10 @@ export const planted: Readonly<Record<string, fc.Arbitrary<Planted>>> = {
   ),
   'huggingface-token': after('hf_', chars(letters, 34)),
   'npm-token': fc.oneof(after('npm_', chars(alphanumeric, 36)), within('//registry.example/:_authToken=', fc.uuid())),
+  'tidings-key': fc.oneof(
+    after('tidings_k3v9x0q2ab_', chars(alphanumeric, 49)),
+    after('tidings_ticket_', chars(`${alphanumeric}_-`, 90)),
+  ),
   'pypi-token': after('pypi-AgEIcHlwaS5vcmc', chars(`${alphanumeric}_-`, 100)),
   'docker-token': after('dckr_pat_', chars(`${alphanumeric}_-`, 27)),
   'sendgrid-key': fc

@@ -1,6 +1,3 @@
-import { hash } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import first from '../../examples/first/app.ts'
@@ -13,6 +10,7 @@ import { startNatsCluster } from '../../src/testing/nats/cluster.ts'
 import { freePort } from '../../src/testing/ports.ts'
 import { until } from '../../src/testing/wait.ts'
 import { asked } from '../lib/approvals.ts'
+import { bearer, keyFor, policyFile } from '../lib/identity.ts'
 import { Provider } from '../lib/outage.ts'
 import { describeNatsServer } from '../lib/nats.ts'
 import { ended, eventsOf } from '../lib/world.ts'
@@ -212,15 +210,15 @@ describeNatsServer('roles with the permissions of the template', () => {
     const desk = app({ name: 'desk', use: [agent('clerk', { run: ctx => ctx.call(search, {}) }), search] })
     const agents = await role(nats, 'agents', desk)
     await role(nats, 'tools', desk)
-    const approvers = join(await dataFolder(), 'approvers.json')
-    await writeFile(approvers, JSON.stringify({ ann: hash('sha256', 'token') }))
-    const { addresses } = await role(nats, 'gateway', desk, { port: 0, approvers })
+    const policy = await policyFile({ roles: { approver: { approve: ['>'] } } })
+    const key = await keyFor(agents.bus, 'ann', 'approver')
+    const { addresses } = await role(nats, 'gateway', desk, { port: 0, policy })
     const invoke = { type: 'agent.invoke', target: 'clerk', data: { input: null } }
     const { id, correlationid } = await agents.bus.publish(invoke)
     const [request] = await asked(agents.bus, correlationid)
     const { status } = await fetch(`${addresses[0]}/approvals/${request!.id}`, {
       method: 'POST',
-      headers: { authorization: 'Bearer token', 'content-type': 'application/json' },
+      headers: { ...bearer(key), 'content-type': 'application/json' },
       body: JSON.stringify({ decision: 'grant', hash: request!.data.hash }),
     })
     expect(status).toBe(200)

@@ -1,4 +1,33 @@
+import type { Bus } from '../../bus/bus.ts'
 import { TidingsError } from '../../errors.ts'
+import { httpError } from '../../http/response.ts'
+import { findApproval, notAnApproval } from '../../tasks/approval-find.ts'
+import type { OpenApproval } from '../../tasks/approval-list.ts'
+import { assertMay, type Principal } from '../identity/principal.ts'
+
+/** The name in which this principal answers approvals. @throws 403 E_CREDENTIAL_UNKNOWN, E_FORBIDDEN */
+export function personOf(principal: Principal): string {
+  const { user } = principal
+  if (user === undefined)
+    throw httpError(
+      403,
+      'approvals cannot be answered over HTTP here, because nobody is identified; set TIDINGS_POLICY, or use tidings approve',
+      { code: 'E_CREDENTIAL_UNKNOWN' },
+    )
+  assertMay(principal, 'approve')
+  return user
+}
+
+/** Whether an approval is of the tenant of this principal, and of a kind that it may answer. */
+export const mayAnswer = (principal: Principal) => (request: OpenApproval) =>
+  request.tenant === principal.tenant && principal.may('approve', request.name)
+
+/** @throws E_NOT_FOUND, also for an approval of another tenant, E_FORBIDDEN */
+export async function assertMayAnswer(bus: Bus, principal: Principal, id: string): Promise<void> {
+  const { request } = await findApproval(bus, id)
+  if (request.tenant !== principal.tenant) throw notAnApproval(id)
+  assertMay(principal, 'approve', request.target)
+}
 
 /** The body of a person's answer to a request for approval. */
 export interface ApprovalAnswerBody {

@@ -8,6 +8,8 @@ import { attribute } from '../../bus/telemetry/names.ts'
 import type { Draft } from '../../event.ts'
 import { assertHosted } from '../../tasks/hosts.ts'
 import { instancesFedBy } from '../../tasks/links.ts'
+import { assertOwn } from '../identity/ownership.ts'
+import { anyone, assertMay, type Principal } from '../identity/principal.ts'
 
 /** The body of the 202 response. `correlationid` is that of the first event. */
 export interface PublishResponse {
@@ -27,6 +29,15 @@ export interface EventPlan extends PlannedRequest {
 }
 
 type PublishRequest = Pick<IngressSource, 'caller' | 'at'> & { readonly plan: EventPlan }
+
+/** The events that this principal sends, with its tenant and user. @throws E_EVENT_INVALID, E_FORBIDDEN, E_NOT_FOUND, E_LOG_UNAVAILABLE */
+export async function admitEvents(bus: Bus, events: readonly unknown[], principal: Principal): Promise<Draft[]> {
+  const { tenant, user } = principal
+  const drafts = events.map(event => admit(event, { source: '/gateway', tenant, user }))
+  for (const { type } of drafts) assertMay(principal, 'publish', type)
+  if (principal !== anyone) await assertOwn(bus, tenant, drafts)
+  return drafts
+}
 
 /** New ids, or those of the first request with this key. @throws E_KEY_REUSED */
 export async function eventPlan(
@@ -49,13 +60,12 @@ export async function eventPlan(
  */
 export async function publishEvents(
   bus: Bus,
-  events: readonly unknown[],
+  admitted: readonly Draft[],
   { plan, ...request }: PublishRequest,
 ): Promise<PublishResponse> {
-  const drafts = events.map((event, i) => {
-    const draft = admit(event, edge)
-    return draft.id === undefined ? { correlationid: plan.correlationid, ...draft, id: plan.ids[i]! } : draft
-  })
+  const drafts = admitted.map((draft, i) =>
+    draft.id === undefined ? { correlationid: plan.correlationid, ...draft, id: plan.ids[i]! } : draft,
+  )
   await assertHosted(bus, drafts)
   const missing = plan.isRepeated ? await missingOf(bus, drafts) : drafts
   const source = { name: 'POST /events', attributes, ...request }
@@ -83,5 +93,4 @@ async function missingOf(bus: Bus, drafts: readonly Draft[]): Promise<Draft[]> {
   return missing
 }
 
-const edge = { source: '/gateway' }
 const attributes = { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: '/events' }

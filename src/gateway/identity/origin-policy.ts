@@ -1,12 +1,11 @@
+import { isLoopback } from '../../http/listen.ts'
 import { httpError } from '../../http/response.ts'
 
-const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
-
 export interface OriginPolicy {
-  /** Accepted values of the Host header besides loopback; undefined if the server that the gateway is mounted in decides. */
-  hosts?: ReadonlySet<string>
+  /** Accepted values of the Host header besides loopback; undefined if every request shows a credential, or a server in front decides. */
+  readonly hosts?: ReadonlySet<string>
   /** Web origins that may use the gateway besides its own. */
-  origins: ReadonlySet<string>
+  origins(): readonly string[]
 }
 
 /**
@@ -20,13 +19,30 @@ export function assertAllowed(
   origin: string | undefined,
 ): void {
   const name = (host ?? '').replace(/:\d*$/, '').toLowerCase()
-  if (hosts && !loopback.test(name) && !hosts.has(name)) {
+  if (hosts && !isLoopback(name.replace(/^\[(.*)\]$/, '$1')) && !hosts.has(name)) {
     const rejected = `the gateway does not accept the host ${JSON.stringify(name.slice(0, 80))}`
-    throw httpError(403, `${rejected}; use localhost, or add it to the allowed hosts`)
+    throw httpError(403, `${rejected}; use localhost, or set TIDINGS_POLICY, with which every host is accepted`)
   }
-  if (origin !== undefined && hostOf(origin) !== host && !origins.has(origin)) {
+  if (origin !== undefined && hostOf(origin) !== host && !origins().includes(origin)) {
     const rejected = `the origin ${JSON.stringify(origin.slice(0, 80))} may not use this gateway`
-    throw httpError(403, `${rejected}; add it to the allowed origins`)
+    throw httpError(403, `${rejected}; add it to "origins" in the policy (TIDINGS_POLICY)`)
+  }
+}
+
+/** The CORS headers for a page of another origin that may use the gateway, and for its preflight request. */
+export function corsHeaders({ origins }: OriginPolicy, origin: string | undefined, isPreflight: boolean) {
+  if (origin === undefined || !origins().includes(origin)) return {}
+  return {
+    vary: 'Origin',
+    'access-control-allow-origin': origin,
+    'access-control-allow-credentials': 'true',
+    'access-control-expose-headers': 'Location, Retry-After, Preference-Applied',
+    ...(isPreflight && {
+      'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
+      'access-control-allow-headers':
+        'Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, Traceparent',
+      'access-control-max-age': '600',
+    }),
   }
 }
 

@@ -1,24 +1,39 @@
 import { defaultTenant } from '../../event.ts'
 import { httpError } from '../../http/response.ts'
 
-/** What a policy can permit. `publish` and `read` are about event types, `operate` about pausing, retrying and the like. */
+/**
+ * What a policy can permit. `publish` and `read` are about event types, `approve` about names of approvals, `operate` about metrics, pausing,
+ * retrying and the like.
+ */
 export type Action = 'publish' | 'read' | 'approve' | 'operate'
 
-/** Who sends a request, and what they may do. It follows from the credential alone, never from the body of the request. */
+/**
+ * Who sends a request, and what they may do. It follows from the credential alone, never from the body of the request.
+ * @example
+ * import type { Principal } from 'tidings'
+ * const ann: Principal = { tenant: 'acme', user: 'ann', may: action => action !== 'operate' }
+ * const response = await running.fetchAs(ann, request)
+ */
 export interface Principal {
   /** The tenant that bounds all that the principal reads and writes. */
   readonly tenant: string
   /** The `user` of what they publish. Undefined for a credential without a name. */
   readonly user?: string
-  /** `type`: the type of the event that is published or read. */
+  /** `type`: the type of the event that is published or read, or the name of the approval. Without it: whether any is permitted. */
   may(action: Action, type?: string): boolean
+  /** Whether the credential was revoked or has expired since: streams that it opened then end. */
+  hasEnded?(): boolean
 }
 
-/** @throws 403 E_REQUEST_INVALID */
-export function assertMay({ may, user = 'this credential' }: Principal, action: Action, type?: string): void {
-  if (may(action, type)) return
-  throw httpError(403, `${user} may not ${action}${type === undefined ? '' : ` ${type}`}`)
-}
-
-/** Every client of a gateway without credentials, which listens on loopback only. */
+/** Every client of a gateway without identity, which listens on loopback only. */
 export const anyone: Principal = { tenant: defaultTenant, may: () => true }
+
+/** A client without a credential, where the gateway demands one. */
+export const nobody: Principal = { tenant: defaultTenant, may: () => false }
+
+/** @throws 403 E_FORBIDDEN */
+export function assertMay({ may, user }: Principal, action: Action, type?: string): void {
+  if (may(action, type)) return
+  const who = user === undefined ? 'this credential' : `"${user}"`
+  throw httpError(403, `${who} may not ${action}${type === undefined ? '' : ` ${type}`}`, { code: 'E_FORBIDDEN' })
+}

@@ -1,6 +1,6 @@
 import { aCount, aList, anything, aText, checkOptions, type Check } from '../../options.ts'
 import { TidingsError } from '../../errors.ts'
-import { configuredPort, urlHost } from '../../http/listen.ts'
+import { configuredPort, isLoopback, urlHost } from '../../http/listen.ts'
 import type { Relay } from './authentication-results.ts'
 import type { SmtpAuth } from './auth.ts'
 import type { SmtpTls } from './tls.ts'
@@ -65,7 +65,5 @@ export const listenAddress = ({ host = '127.0.0.1', port }: SmtpOptions) => ({
 
 export const smtpUrl = (host: string, port: number, tls: SmtpTls | undefined) =>
   `${tls?.mode === 'implicit' ? 'smtps' : 'smtp'}://${urlHost(host)}:${port}`
-
-export const isLoopback = (host: string) => host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)
 
 const invalid = (why: string) => new TidingsError('E_SETTING_INVALID', `smtp(): ${why}`)
