@@ -11,7 +11,7 @@ const problemOf = (value: unknown) => {
   }
 }
 
-describe('what is taken', () => {
+describe('what is accepted', () => {
   it('is what JSON makes of it, and a copy', () => {
     fc.assert(
       fc.property(fc.oneof(fc.jsonValue(), fc.object({ withDate: true, maxDepth: 4 })), value => {

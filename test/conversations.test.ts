@@ -34,7 +34,7 @@ onEveryBus(world => {
       expect(await handle.result({ within: '20s' })).toBe('Begin | "done" | Hurry')
     })
 
-    it('that becomes too long goes on with a summary', async () => {
+    it('that becomes too long continues with a summary', async () => {
       const look = tool('look', {
         description: 'Looks.',
         input: z.object({ n: z.number() }),

@@ -119,7 +119,7 @@ onEveryBus(world => {
     expect(late.parts.filter(({ type }) => type === 'restart')).toHaveLength(0)
   })
 
-  it('asks for what it missed, and shows the answer of the log when nobody answers', async () => {
+  it('asks for what it missed, and shows the answer on the log if no process replies', async () => {
     const created = await world()
     const { sheet, handle, worker } = await writing(created)
     const late = await reader(created, handle.id)

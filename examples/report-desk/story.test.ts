@@ -110,7 +110,7 @@ test('a folder of the user is read whatever its files are called, and skipped fi
   expect(output).toContain('not read (neither Markdown, text, HTML nor PDF): plan.docx\n')
 })
 
-test('a desk that was killed goes on with the question when it starts again', { timeout }, async () => {
+test('a desk that was killed continues with the question after a restart', { timeout }, async () => {
   const first = desk('--ask', 'What does the keeper do in fog?')
   await first.said(/researcher 1 .*library\.search/)
   await first.end('SIGKILL')

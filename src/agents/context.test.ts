@@ -29,7 +29,7 @@ const requestIn = (events: readonly CloudEvent[]) =>
 describe('a conversation that becomes too long', () => {
   const long = () => given(reader, { input: '?' }).when(...searched(500), ...searched(1_500))
 
-  it('is summarised by the model, and goes on with the first message, the summary and the newest step', async () => {
+  it('is summarised by the model, and continues with the first message, the summary and the newest step', async () => {
     const reading = long()
     const [noted, asked] = await reading.emits([{ type: 'agent.noted' }, { type: 'model.invoke' }])
     const asking = asked!.data as ModelRequest
@@ -52,7 +52,7 @@ describe('a conversation that becomes too long', () => {
       .emits([{ type: 'agent.task.completed', data: { output: { n: 1 } } }])
   })
 
-  it('goes on as it was if the model gives no summary', async () => {
+  it('continues unchanged if the model gives no summary', async () => {
     const before = requestIn(await long().emitted())
     const reading = long().when(using(2_000, reply('')))
     const next = requestIn(await reading.emits([{ type: 'model.invoke' }]))
@@ -60,7 +60,7 @@ describe('a conversation that becomes too long', () => {
     await reading.when(...searched(1_500)).emits([{ type: 'model.invoke' }])
   })
 
-  it('goes on as it was if the model refuses to give one', async () => {
+  it('continues unchanged if the model refuses to give one', async () => {
     const refusal = reply('I cannot do that.', { finish: 'content-filter', rawFinish: 'refusal' })
     const before = requestIn(await long().emitted())
     const next = requestIn(

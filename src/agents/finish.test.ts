@@ -52,7 +52,7 @@ describe('an answer that was cut off at the limit of output tokens', () => {
   it('fails at once where the agent says so', () =>
     writer({ length: 'fail' }).when(cut('Half')).emits(failure('E_MODEL_LENGTH')))
 
-  it('is taken as it is where the agent says so', () =>
+  it('is accepted unchanged where the agent allows it', () =>
     writer({ length: 'accept' }).when(cut('Half')).emits(completed('Half')))
 
   it.each([
@@ -75,12 +75,12 @@ describe('an answer that was cut off at the limit of output tokens', () => {
       await story.when(reply('{"n":1}')).emits(completed({ n: 1 }))
     })
 
-    it('is taken where it is whole', () =>
+    it('is accepted where it is complete', () =>
       writer(undefined, shape)
         .when(cut('{"n":1}'))
         .emits(completed({ n: 1 })))
 
-    it('is no misfit: those are counted by themselves', () =>
+    it('does not count as a misfit: those have a count of their own', () =>
       writer(undefined, shape)
         .when(cut('{'), reply('no'), cut('{'), reply('no'), reply('{"n":1}'))
         .emits(completed({ n: 1 })))
@@ -135,7 +135,7 @@ describe('an empty answer', () => {
       error: { code: 'E_MODEL_EMPTY', message: expect.stringContaining('4 times in a row') },
     }))
 
-  it('fails at once, or is taken, where the agent says so', async () => {
+  it('fails at once, or is accepted, as the agent declares', async () => {
     expect((await writer({ empty: 'fail' }).when(reply('')).emitted())[0]!.data).toMatchObject({
       error: { code: 'E_MODEL_EMPTY' },
     })
@@ -159,14 +159,14 @@ describe('an answer that ended otherwise', () => {
     expect(JSON.stringify(fact!.data)).toContain(why)
   })
 
-  it('is taken where the agent says so', async () => {
+  it('is accepted where the agent allows it', async () => {
     await writer({ filtered: 'accept' }).when(filtered).emits(completed('Half'))
     await writer({ refused: 'accept' }).when(refused).emits(completed('I will not.'))
     await writer({ other: 'accept' }).when(other).emits(completed('Half'))
     await writer({ other: 'accept' }).when(cut('First '), other).emits(completed('First Half'))
   })
 
-  it('goes on where its provider only paused', async () => {
+  it('continues where its provider only paused', async () => {
     const paused = writer().when(reply('Let me see.', { rawFinish: 'pause_turn' }))
     await paused.emits([{ type: 'model.invoke' }])
     await paused.when(reply('Found.')).emits(completed('Found.'))

@@ -58,7 +58,7 @@ describe('agents and workflows among the tools of a model agent', () => {
     ])
   })
 
-  it('may fail or not answer in time: the model is told', () =>
+  it('may fail or not answer in time, and the model learns it', () =>
     given(boss, { input: '?' })
       .when(callTool('researcher', { input: 'Why?' }), expires('researcher'), reply('I do not know.'))
       .emits([{ type: 'agent.task.completed', data: { output: 'I do not know.' } }]))

@@ -41,7 +41,7 @@ describe('a further message of the user', () => {
     await chat.when(reply('Done.')).emits(completes('Done.'))
   })
 
-  it('is taken once, however often it is delivered', async () => {
+  it('takes effect once, however often it is delivered', async () => {
     const chat = given(helper, { input: '?' }).when(message('More.'), reply('One.'), message('More.'))
     await chat.when(reply('Two.')).emits(completes('Two.'))
   })
@@ -70,7 +70,7 @@ describe('a further message of the user', () => {
     await given(deaf, { input: '?' }).when(said).emits([])
   })
 
-  it('that was forwarded is taken once, however often it was forwarded', async () => {
+  it('that was forwarded takes effect once, however often it was forwarded', async () => {
     const copy = (id: string) => message('More.', { id, call: 'first', replyto: '@ask' })
     const chat = given(helper, { input: '?' }).when(copy('one'), copy('two'), reply('One.'))
     const [asked] = await chat.emits(asks)

@@ -43,7 +43,7 @@ describe('an output by a call', () => {
       .emits([{ type: 'agent.task.failed', data: { error: { code: 'E_MODEL_OUTPUT' } } }])
   })
 
-  it('that does not know what the user said counts as no misfit', async () => {
+  it('that does not know the message of the user is not a misfit', async () => {
     const says =
       (id: string): ScenarioStep =>
       (_open, { program, task, start: { correlationid } }) =>

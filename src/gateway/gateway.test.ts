@@ -86,7 +86,7 @@ test('an id of its own makes a repeated request inert, and the answer names the 
   expect(await stored()).toHaveLength(2)
 })
 
-test('CloudEvents are taken in parseStructured, batch and binary mode', async () => {
+test('CloudEvents are accepted in structured, batch and binary mode', async () => {
   const { post, stored } = await openGateway()
   const cloudEvent = {
     specversion: '1.0',
@@ -200,7 +200,7 @@ test('more than 1,000 events in a request are refused, 1,000 are not', async () 
   expect(await stored()).toHaveLength(1_000)
 })
 
-test('only JSON is taken', async () => {
+test('only JSON is accepted', async () => {
   const { post } = await openGateway()
   for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/json; charset=latin1', '']) {
     const { status, body } = await post({ type: 'a.b' }, { 'content-type': type })

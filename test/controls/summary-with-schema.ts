@@ -6,5 +6,5 @@ export default {
   find: '...(output && !summary && {',
   replace: '...(output && {',
   test: 'test/conversations.test.ts',
-  name: 'goes on with a summary',
+  name: 'that becomes too long continues with a summary',
 } satisfies Control

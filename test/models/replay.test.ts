@@ -16,7 +16,7 @@ import { eventsOf, onEveryBus } from '../lib/world.ts'
 onEveryBus(world => {
   const call = (n: number) => ({ name: 'step', input: { n } })
 
-  it('a fork goes on with the thinking of the task that it came from', async () => {
+  it('a fork continues with the thinking of its original task', async () => {
     await using server = await anthropicServer(
       { thinking: 'One.', calls: [call(1)] },
       { thinking: 'Two.', calls: [call(2)] },

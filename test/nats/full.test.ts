@@ -67,7 +67,7 @@ describeNatsServer('a server without room', () => {
     },
   )
 
-  test('makes tasks wait; with more room after a restart they go on, each once', async () => {
+  test('makes tasks wait; with more room after a restart they continue, each once', async () => {
     const [dataDir, port] = [await dataFolder(), await freePort()]
     const small = await server({ ...roomFor(dataDir, 4_000_000), port })
     let runs = 0
@@ -218,7 +218,7 @@ describeNatsServer('a log that cannot be written just when a tool', () => {
     expect(await ended(running, correlationid, id, 20_000)).toMatchObject({ data: { output: 1 } })
   })
 
-  test('asks to be tried later keeps it in hand until that can be written', async () => {
+  test('asks for a retry keeps the delivery until the retry can be written', async () => {
     const { url } = await server()
     const driver = await openNats({ url: `${url}/log?timeout=300`, shards: 4, leaseMs: 600 })
     onTestFinished(() => driver.close())

@@ -18,7 +18,7 @@ const mail = [
 ].join('\r\n')
 
 describeNatsServer('mail while the broker', () => {
-  test('is away or silent is refused with 451, and the retry is taken, once', async () => {
+  test('is away or silent is refused with 451, and the retry is stored once', async () => {
     const { direct, proxy, url } = await wire()
     const port = await freePort()
     await worker(url, [smtp({ port })], { only: ['triggers'] })

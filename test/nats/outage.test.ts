@@ -143,7 +143,7 @@ describeNatsServer('a server that comes back empty', () => {
     expect(followed.slice(3)).toEqual(sent.map(({ event }) => event.id))
   })
 
-  test('what was in hand is forgotten, so that its acknowledgement takes nothing from the new log', async () => {
+  test('deliveries of the old log are forgotten, so that their acknowledgements do not affect the new log', async () => {
     const nats = await server()
     const driver = await open(nats.url)
     const held: { settle(outcome: { kind: 'done' }): Promise<void>; event: { id: string } }[] = []

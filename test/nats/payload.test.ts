@@ -8,7 +8,7 @@ import { entry, open, server, worker } from './lib/broker.ts'
 const maxPayload = 64 * 1024
 
 describeNatsServer('a server with a small max_payload', () => {
-  test('takes no event that is larger, alone or among others; the refusal says what to do', async () => {
+  test('refuses a larger event, alone or among others, with what to do next', async () => {
     const driver = await open((await server({ maxPayload })).url)
     const large = entry({ data: 'é'.repeat(maxPayload) })
     for (const sent of [[large], [entry(), large]])

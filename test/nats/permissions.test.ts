@@ -273,7 +273,7 @@ describeNatsServer('roles with the permissions of the template', () => {
     expect(await replyOrRefusal(nc, `$JS.API.CONSUMER.INFO.${stream}.${group}`)).toContain('"durable_name"')
   })
 
-  it('let a tool worker go on that may not make its group, once that is there', async () => {
+  it('let a tool worker that may not create its group start when the group exists', async () => {
     const dataDir = await dataFolder()
     const before = await guarded({ dataDir })
     for (const running of [await role(before, 'agents'), await role(before, 'tools')]) await running.stop()

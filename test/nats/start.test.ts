@@ -61,7 +61,7 @@ describeNatsServer('a server that', () => {
     })
   })
 
-  test('refuses the credentials, or its answers, is no reason to wait', async () => {
+  test('refuses the credentials, or its answers, fails at once', async () => {
     const { url, port } = await server({ auth: { user: 'me', password: 'right' } })
     const wrong = url.replace('//', '//me:wrong@')
     await expect(openNats({ url: wrong })).rejects.toMatchObject({ code: 'E_BUS_DENIED' })
@@ -78,7 +78,7 @@ describeNatsServer('a server that', () => {
 })
 
 describeNatsServer('an app whose broker is down when it starts', () => {
-  test('answers /health, waits, and goes on by itself', async () => {
+  test('answers /health, waits, and starts by itself', async () => {
     const [brokerPort, port] = [await freePort(), await freePort()]
     const waits: BrokerWait[] = []
     const starting = worker(`nats://127.0.0.1:${brokerPort}`, [echo], { port, onWaiting: found => waits.push(found) })

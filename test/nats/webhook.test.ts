@@ -7,7 +7,7 @@ import { curl, secrets, signedBy } from '../lib/webhook.ts'
 import { server, worker } from './lib/broker.ts'
 
 describeNatsServer('a webhook while the broker is away', () => {
-  test('is answered long before a write gives up, and the retry is taken, once', async () => {
+  test('is answered long before a write gives up, and the retry is stored once', async () => {
     const nats = await server()
     const port = await freePort()
     const { bus } = await worker(nats.url, [webhook({ port, endpoints: { orders: { secret: secrets.standard } } })], {

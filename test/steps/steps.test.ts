@@ -67,7 +67,7 @@ onEveryBus(world => {
     expect(output(await ask(running, { type: 'go', data: null }))).toEqual(Array.from({ length: 8 }, (_, n) => n))
   })
 
-  it('ctx is refused in a step, also while a turn is decided, and the task goes on', async () => {
+  it('ctx is refused in a step, also while a turn is decided, and the task continues', async () => {
     const running = await worker(async ctx => {
       const open = ctx.step('uses ctx', async () => {
         await new Promise(resolve => setTimeout(resolve, 20))

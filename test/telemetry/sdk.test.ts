@@ -39,7 +39,7 @@ const seen = (exporter: InMemorySpanExporter) =>
   }))
 
 onEveryBus(world => {
-  test('without an SDK the context of the caller goes on unchanged, and no program sees it', async () => {
+  test('without an SDK the context of the caller is passed on unchanged, and no program sees it', async () => {
     const keys = (event: object) => Object.keys(event)
     const looking = agent('looking', {
       on: 'asked',

@@ -140,7 +140,7 @@ describeCollector('with a collector', () => {
     expect(carried).toBe(`00-${caller.traceId}-${published.spanId}-01`)
   })
 
-  test('what the caller did not sample is not exported, and the flag goes on', async () => {
+  test('what the caller did not sample is not exported, and the flag is passed on', async () => {
     const receiver = await startReceiver()
     const house = await House.open()
     const worker = await house.worker('agents,tools,models,gateway', exporting(receiver))
@@ -155,7 +155,7 @@ describeCollector('with a collector', () => {
     for (const each of flags) expect(each).toMatch(/^00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-00$/)
   })
 
-  test('agents that are killed and started again go on in the same trace, below the same task', async () => {
+  test('agents that are killed and restarted continue in the same trace, below the same task', async () => {
     const receiver = await startReceiver()
     const house = await House.open()
     const front = await house.worker('gateway', exporting(receiver))

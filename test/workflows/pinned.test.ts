@@ -51,7 +51,7 @@ onEveryBus(world => {
     )
   })
 
-  it('migrate moves it, another worker goes on with that, and what cannot be is refused and changes nothing', async () => {
+  it('migrate moves it, another worker continues, and an impossible move is refused without effect', async () => {
     const log = await world()
     const first = new Story(await log.worker({ use: [one] }), 'order')
     await first.tell('order.placed')

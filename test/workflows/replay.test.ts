@@ -43,7 +43,7 @@ onEveryBus(world => {
     expect(divergences[0]).toMatchObject({ changes: [{ path: ['data', 'input', 'n'], before: 2, after: 1 }] })
   })
 
-  it('of what waits is by the definition that it goes by, so that a new one is no reason not to deploy', async () => {
+  it('of waiting instances uses their own definition, so that a new one does not prevent a deploy', async () => {
     const log = await world()
     const running = await log.worker({ use: [sum(), double] })
     const { correlationid } = await running.bus.publish({ type: 'sum.asked', data: { n: 1 } })

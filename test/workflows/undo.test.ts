@@ -75,7 +75,7 @@ onEveryBus(world => {
     expect(done).toEqual(['book flight', 'book fee', 'give back FLIGHT'])
   })
 
-  it('one whose turn cannot be recorded is undone, and the worker that comes next goes on with that', async () => {
+  it('one whose turn cannot be recorded is undone, and the next worker continues the undo', async () => {
     const log = await world()
     const large = tool('large', { description: '', input: any, run: () => ({ text: 'x'.repeat(3 * 1024 * 1024) }) })
     const flow = trip(b => b.call('one', large, () => 1).emit('trip.said', (s: any) => [s.one, s.one] as never)) // biome-ignore format: one flow
@@ -114,7 +114,7 @@ onEveryBus(world => {
     expect(done).toEqual(['give back FLIGHT'])
   })
 
-  it('another worker goes on undoing, each once', async () => {
+  it('another worker continues the undo, each step once', async () => {
     const log = await world()
     const first = agency()
     const flow = trip(b => b.fail(() => 'no car'))

@@ -279,7 +279,7 @@ export const read: Cases = {
     await written
   },
 
-  'a reader that goes on after the last cursor misses nothing of several writers': async world => {
+  'a reader that continues after the last cursor misses nothing of several writers': async world => {
     const [a, b, reader] = [await world.open(), await world.open(), await world.open()]
     const sent = [entries(300), entries(300)] as const
     const written = Promise.all([...sent[0].map(one => a.publish([one])), ...sent[1].map(one => b.publish([one]))])

@@ -77,7 +77,7 @@ describeNatsServer('startNats', () => {
     expect(await streams(await server({ dataDir, port: first.port }))).toEqual(['kept: 1'])
   })
 
-  test('one that is paused does not answer until it goes on, and can be stopped', async () => {
+  test('a paused server does not answer until it is resumed, and can be stopped', async () => {
     const nats = await server()
     const connection = await client(nats)
     await nats.pause()
@@ -145,7 +145,7 @@ describeNatsServer('startNats', () => {
     await until(async () => !(await answers(port)) && !existsSync(dataDir))
   })
 
-  test('three servers make a cluster, which goes on without one of them', async () => {
+  test('three servers make a cluster, which works without one of them', async () => {
     const cluster = await startNatsCluster(3)
     onTestFinished(() => cluster.stop())
     const patience = { within: 20_000 }

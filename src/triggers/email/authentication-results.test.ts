@@ -74,7 +74,7 @@ test('an address that is none is an error', () => {
     expect(() => relayTrust([{ authservId: 'mx', addresses: [address] }])).toThrow('invalid address')
 })
 
-test('a version without a method is no result', () => {
+test('a version without a method is not a result', () => {
   expect(parseAuthenticationResults('mx.example.net; /1=pass; spf/1=pass').results).toMatchObject([
     { method: 'spf', result: 'pass' },
   ])

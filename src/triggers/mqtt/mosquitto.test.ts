@@ -92,7 +92,7 @@ await describeMosquitto('with Mosquitto', () => {
     }
   })
 
-  test('the broker is killed and comes back: its session goes on', async () => {
+  test('the session survives a kill and restart of the broker', async () => {
     const broker = await startMosquitto()
     const { open, payloads, count } = await openLog()
     const running = await open({ url: at(broker.port), qos: 1 })

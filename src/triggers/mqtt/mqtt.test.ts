@@ -172,7 +172,7 @@ test('connections that break in the middle of messages lose none', async () => {
   await wire.stop()
 })
 
-test('what a topic retains is taken once, whatever comes between', async () => {
+test('a retained message is published once, whatever comes between', async () => {
   const { port, client } = await startBroker()
   const { open, stored, count } = await openLog()
   const publisher = await client()

@@ -57,7 +57,7 @@ test('QoS 1: an unacknowledged message is delivered again, with or without DUP',
   expect(await take(bus, session, packet(1, '21.5'))).not.toBe(first)
 })
 
-test('QoS 1: of a broker that uses packet ids again at once nothing is taken for known that may be another message', async () => {
+test('QoS 1: if a broker reuses packet ids at once, no new message is treated as a repetition', async () => {
   const { bus, session } = await opened()
   await take(bus, session, packet(1, '21.5'))
   const second = await take(bus, session, packet(1, '21.5'))

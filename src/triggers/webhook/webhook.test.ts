@@ -95,7 +95,7 @@ test('the library of Standard Webhooks signs what is taken', async () => {
   expect(await stored()).toHaveLength(1)
 })
 
-test('while a secret is replaced both are taken, and a source may sign with both', async () => {
+test('while a secret is replaced both are accepted, and a source may sign with both', async () => {
   const next = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
   const { url } = await openTrigger({
     endpoints: { orders: { secret: [secrets.standard, next] }, after: { secret: next } },
@@ -239,7 +239,7 @@ test('no signature, secret, cookie or token is anywhere on the disk', async () =
   expect(needles.filter(needle => needle.length > 5 && disk.includes(needle))).toEqual([])
 })
 
-test('the trace context of the source goes on, where it is one', async () => {
+test('a valid trace context of the source is passed on', async () => {
   const { url, stored } = await openTrigger({ endpoints: { open: { scheme: 'none' } } })
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
   for (const header of [traceparent, '00-00000000000000000000000000000000-b7ad6b7169203331-01', 'nonsense'])
