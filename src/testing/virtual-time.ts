@@ -113,11 +113,12 @@ export class VirtualTime {
       if (round < eagerRounds) await setImmediate()
       else await setTimeout(1)
       const { activity, sortedGroups } = this.#log
+      const isBusy = sortedGroups.some(group => group.isBusy)
       if (activity !== seen) {
         seen = activity
         seenAt = performance.now()
         quiet = 0
-      } else if (!sortedGroups.some(group => group.isBusy)) quiet++
+      } else if (!isBusy) quiet++
       else if (performance.now() - seenAt > this.#stallTimeoutMs)
         return `${this.#running()} for ${this.#stallTimeoutMs} ms`
     }

@@ -3,7 +3,7 @@ import type { Control } from './control.ts'
 export default {
   fault: 'A model must call a tool in every step, and so never answers.',
   file: 'src/agents/model-loop.ts',
-  find: 'toolChoice && state.steps === 0 &&',
+  find: 'toolChoice && isFirst &&',
   replace: 'toolChoice &&',
   test: 'src/agents/settings.test.ts',
   name: 'applies to the first request',
