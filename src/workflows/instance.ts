@@ -1,11 +1,12 @@
-import { failure, TidingsError, type ErrorCode, type ErrorData } from '../errors.ts'
+import { failure, TidingsError, type ErrorData } from '../errors.ts'
 import { approvalRequest } from '../tasks/approval.ts'
-import { deadlineFrom, milliseconds, type Timeout } from '../tasks/duration.ts'
+import { deadlineFrom, milliseconds } from '../tasks/duration.ts'
 import type { CallOutcome } from '../tasks/outcome.ts'
-import { requestType } from '../tasks/script-context.ts'
+import { callCommand, cancelOpenCalls } from './calls.ts'
 import type { CompiledWorkflow, Instruction } from './compile.ts'
-import type { CallStep, Expression, Target } from './definition.ts'
+import type { Expression } from './definition.ts'
 import { nextDeadline, hasPassed, parseMoment } from './deadline.ts'
+import { afterUndo, completeWith, endAs, failWith, lateCommand, recordUndo } from './ending.ts'
 import { asText, evaluate, holds } from './evaluate.ts'
 import { keepEarly, toReceivedEvent, hasSeen, takeEarly, markSeen } from './received-events.ts'
 import { callFor, fanItems, joinResults, outputsByName, maxConcurrentCalls, type FanStep } from './fan.ts'
@@ -13,7 +14,7 @@ import {
   mayAccept, startAbsences, captures, expireAbsences, acceptEvent, acceptedEvents, patternState, type ReceivedEvent,
 } from './match.ts' // biome-ignore format: one list
 import {
-  isKeptWhenRefused, type Command, type InstanceEnding, type CallSlot, type InstanceState, type WaitState,
+  isKeptWhenRefused, type Command, type InstanceEnding, type InstanceState, type WaitState,
 } from './state.ts' // biome-ignore format: one list
 
 /*
@@ -63,7 +64,8 @@ export class Instance {
     const isOver = state.ended === true || state.ending !== undefined
     if (!isOver && here?.op === 'when' && acceptEvent(here.node, this.#whenWait, toReceivedEvent(event), state.scope))
       this.#checkPattern(now, false)
-    else if (isOver || !this.#isExpected(event) || !keepEarly(state, toReceivedEvent(event))) this.#addLateEvent(event)
+    else if (isOver || !this.#isExpected(event) || !keepEarly(state, toReceivedEvent(event)))
+      this.commands.push(lateCommand(event, state.at))
     this.#emitLate()
   }
 
@@ -80,7 +82,7 @@ export class Instance {
     this.#ensureStarted(now)
     delete this.state.open![call]
     const here = this.#instruction
-    if (slot === 'undo') this.#afterUndo(result)
+    if (slot === 'undo') afterUndo(this, result)
     else if (here?.op === 'fan') {
       const wait = this.state.wait as FanWait
       wait.results[slot as number] = result
@@ -89,7 +91,7 @@ export class Instance {
       if ('error' in result) this.#failStep(result.error, now)
       else {
         this.state.scope[here.step.as] = result.output
-        if (here.op === 'call') this.#recordUndo(here.step)
+        if (here.op === 'call') recordUndo(this, here.step)
         this.#advance(this.#index + 1, now)
       }
     }
@@ -124,12 +126,7 @@ export class Instance {
 
   /** Undoes the completed steps that can be undone, then ends. */
   end(as: InstanceEnding): void {
-    const { state } = this
-    if (state.ended || state.ending) return
-    this.#cancelOpenCalls()
-    delete state.wait
-    state.ending = { as }
-    this.#undoNext()
+    endAs(this, as)
   }
 
   /** Drops the commands of this turn except those that undo or end, and fails the instance. */
@@ -169,7 +166,7 @@ export class Instance {
     delete state.wait
     for (;;) {
       const here = this.#instruction
-      if (!here) return this.#complete(null)
+      if (!here) return completeWith(this, null)
       if ('step' in here) state.at = here.step.id
       switch (here.op) {
         case 'when':
@@ -177,7 +174,8 @@ export class Instance {
           return this.#checkPattern(now, false)
         case 'call':
           state.wait = { kind: 'call' }
-          return this.#startCall('call', here.step.target, this.#evaluate(here.step.input), here.step.within)
+          this.commands.push(callCommand('call', here.step.target, this.#evaluate(here.step.input), here.step.within))
+          return
         case 'fan':
           return this.#fanOut(here.step, now)
         case 'approve': {
@@ -197,7 +195,8 @@ export class Instance {
         case 'wait': {
           const until = 'after' in here.step.until ? now + milliseconds(here.step.until.after) : parseMoment(this.#evaluate(here.step.until.moment)) // biome-ignore format: one choice
           if (Number.isNaN(until))
-            return this.#fail(
+            return failWith(
+              this,
               'E_WORKFLOW_VALUE',
               `${here.step.id}: the time is not valid: expected RFC 3339 or ms since the epoch`,
             )
@@ -217,7 +216,7 @@ export class Instance {
         case 'again': {
           const round = (state.rounds?.[here.id] ?? 0) + 1
           if (++this.#idleRounds > maxIdleRounds)
-            return this.#fail('E_WORKFLOW_VALUE', `${here.id}: more than ${maxIdleRounds} rounds without a wait`)
+            return failWith(this, 'E_WORKFLOW_VALUE', `${here.id}: more than ${maxIdleRounds} rounds without a wait`)
           const isDone = round >= here.maxRounds || holds(here.until, state.scope)
           state.rounds = { ...state.rounds, [here.id]: isDone ? 0 : round }
           this.#index = isDone ? this.#index + 1 : here.to
@@ -227,9 +226,9 @@ export class Instance {
           this.#index = here.to
           break
         case 'complete':
-          return this.#complete(this.#evaluate(here.step.output))
+          return completeWith(this, this.#evaluate(here.step.output))
         case 'fail':
-          return this.#fail('E_WORKFLOW_FAILED', asText(this.#evaluate(here.step.message)))
+          return failWith(this, 'E_WORKFLOW_FAILED', asText(this.#evaluate(here.step.message)))
       }
     }
   }
@@ -270,7 +269,7 @@ export class Instance {
     for (;;) {
       const past = takeEarly(this.state, event => !this.#isExpected(event))
       if (!past) return
-      this.#addLateEvent(past)
+      this.commands.push(lateCommand(past, this.state.at))
     }
   }
 
@@ -285,7 +284,7 @@ export class Instance {
   #joinResults(step: FanStep, wait: FanWait, now: number) {
     const found = joinResults(step, wait.results)
     if (!found) return this.#startNextCalls(step, wait)
-    this.#cancelOpenCalls()
+    cancelOpenCalls(this)
     if ('error' in found) return this.#failStep(found.error, now)
     Object.assign(this.state.scope, outputsByName(step, found.output))
     this.#advance(this.#index + 1, now)
@@ -295,7 +294,7 @@ export class Instance {
     let under = Object.keys(this.state.open ?? {}).length + this.commands.filter(({ kind }) => kind === 'call').length
     for (; under < maxConcurrentCalls(step) && wait.next < wait.items.length; under++) {
       const { target, input } = callFor(step, wait.items[wait.next], wait.next, this.state.scope)
-      this.#startCall(wait.next++, target, input, step.within)
+      this.commands.push(callCommand(wait.next++, target, input, step.within))
     }
   }
 
@@ -311,17 +310,6 @@ export class Instance {
     wait.remindAt = wait.remindAt! + every * (1 + Math.floor((now - wait.remindAt!) / every))
   }
 
-  #startCall(slot: CallSlot, { kind, name }: Target, input: unknown, within: Timeout) {
-    const data = { input: input ?? null }
-    this.commands.push({ kind: 'call', slot, type: requestType(kind), target: name, data, within })
-  }
-
-  #cancelOpenCalls() {
-    this.commands = this.commands.filter(({ kind }) => kind !== 'call')
-    for (const call of Object.keys(this.state.open ?? {})) this.commands.push({ kind: 'cancelCall', call })
-    delete this.state.open
-  }
-
   #failStep(error: ErrorData, now: number) {
     const here = this.#instruction
     const otherwise = here && 'failed' in here ? here.failed : undefined
@@ -333,61 +321,11 @@ export class Instance {
     this.#advance(otherwise, now)
   }
 
-  #fail(code: ErrorCode, message: string) {
-    this.end({ error: failure(code, message) })
-  }
-
   /** The deadline of the instance has passed. An instance that never started is cancelled, not failed. */
   #expire() {
     const { name, within } = this.code.definition
-    if (this.#hasStarted) this.#fail('E_WORKFLOW_EXPIRED', `${name}: the instance took longer than ${within}`)
+    if (this.#hasStarted) failWith(this, 'E_WORKFLOW_EXPIRED', `${name}: the instance took longer than ${within}`)
     else this.end({ cancelled: 'it never started: the events of its first step did not arrive in time' })
-  }
-
-  #recordUndo({ id, undo }: CallStep) {
-    if (undo) this.state.undo = [...(this.state.undo ?? []), { step: id, input: this.#evaluate(undo.input) ?? null }]
-  }
-
-  #undoNext(): void {
-    const { undo, ending } = this.state
-    const last = undo?.at(-1)
-    if (!last) return this.#emitEnding(ending!.as, ending!.failed)
-    const done = this.code.instructions[this.code.indexOf(last.step) ?? -1]
-    if (done?.op === 'call' && done.step.undo)
-      this.#startCall('undo', done.step.undo.target, last.input, done.step.within)
-    else this.#afterUndo({ error: failure('E_WORKFLOW_VALUE', 'the definition no longer has its undo') })
-  }
-
-  #afterUndo(result: CallOutcome): void {
-    const { undo, ending } = this.state
-    const { step } = undo!.pop()!
-    if ('error' in result) ending!.failed = [...(ending!.failed ?? []), `${step} (${result.error.message})`]
-    this.#undoNext()
-  }
-
-  #complete(output: unknown) {
-    this.commands.push({ kind: 'complete', output: output ?? null })
-    this.#finish()
-  }
-
-  #emitEnding(as: InstanceEnding, failed: readonly string[] = []) {
-    const more = failed.length > 0 ? `; not undone: ${failed.join(', ')}` : ''
-    if ('error' in as) this.commands.push({ kind: 'fail', error: { ...as.error, message: as.error.message + more } })
-    else this.commands.push({ kind: 'cancel', reason: as.cancelled + more })
-    this.#finish()
-  }
-
-  #finish() {
-    const { state } = this
-    for (const event of state.early ?? []) this.#addLateEvent(event)
-    delete state.early
-    delete state.wait
-    state.ended = true
-  }
-
-  #addLateEvent({ id, type }: ReceivedEvent) {
-    const data = { event: id, type, at: this.state.at ?? null }
-    this.commands.push({ kind: 'emit', type: 'workflow.late', data, subject: id })
   }
 
   #evaluate(expression: Expression): unknown {

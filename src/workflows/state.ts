@@ -1,6 +1,7 @@
 import type { ErrorData } from '../errors.ts'
 import type { Timeout } from '../tasks/duration.ts'
 import type { CallOutcome } from '../tasks/outcome.ts'
+import type { CompiledWorkflow } from './compile.ts'
 import type { ReceivedEvent, PatternProgress } from './match.ts'
 
 /** The state of an instance. Stored as JSON. */
@@ -27,6 +28,13 @@ export interface InstanceState {
   ending?: { as: InstanceEnding; failed?: string[] }
   alarm?: { call: string; due: number }
   ended?: true
+}
+
+/** An instance in a turn: its state, and the effects that the turn has so far. */
+export interface InstanceCourse {
+  readonly code: CompiledWorkflow
+  readonly state: InstanceState
+  commands: Command[]
 }
 
 export type CallSlot = number | 'call' | 'undo'
