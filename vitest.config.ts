@@ -1,7 +1,7 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { defineConfig } from 'vitest/config'
 
-// Kill processes by the dozen, or run a cluster: no other test beside two of them, behind all others.
+// Kill processes by the dozen, or run a cluster: after all others, two at a time.
 const heavy = ['test/kills/*.test.ts', 'test/boundaries/*.test.ts', 'test/crashloop/*.test.ts', 'test/deploy.test.ts']
 const every = {
   globalSetup: ['test/lib/nats-setup.ts'],
