@@ -59,7 +59,7 @@ function start(args: readonly string[]): { child: ChildProcess; heard: { out: st
 
 const seen = (heard: { out: string }, what: string | RegExp) =>
   until(() => (typeof what === 'string' ? heard.out.includes(what) : what.test(heard.out)), {
-    within: 20_000,
+    within: 40_000,
     what: String(what),
   })
 

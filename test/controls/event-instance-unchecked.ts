@@ -6,5 +6,5 @@ export default {
   find: 'if (declared.type === type) parsedData(declared, copyOf(data))',
   replace: 'if (declared.type === type && data === null) parsedData(declared, copyOf(data))',
   test: 'test/workflows/declared.test.ts',
-  name: 'is dead-lettered, the instance waits on',
+  name: 'keyed: false',
 } satisfies Control

@@ -29,7 +29,9 @@ async function appFile(log: World, name: string, flow: Workflow<never, never, un
 }
 
 onEveryBus(world =>
-  it('the command line lists workflows, draws an instance, and moves it or explains why it cannot', async () => {
+  it('the command line lists workflows, draws an instance, and moves it or explains why it cannot', {
+    timeout: 120_000,
+  }, async () => {
     const log = await world()
     const running = await log.worker({ use: [order(1)] })
     const { correlationid } = await running.bus.publish({ type: 'order.placed', data: null })
