@@ -138,7 +138,7 @@ export class TaskDecider {
     const workflow = input.joins && this.#programs.newest.get(program ?? task?.identity.program ?? '')
     // The data of a routed event was checked where it came from.
     const refused =
-      kind === 'accept' && workflow && event.type !== routedType
+      kind === 'accept' && workflow && workflow.instances?.check && event.type !== routedType
         ? refusal(workflow, await this.#bus.resolve(event))
         : undefined
     if (refused) {

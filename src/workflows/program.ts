@@ -38,7 +38,11 @@ export function workflowProgram(definition: Definition, options: WorkflowProgram
     isBuiltIn: true,
     ...(options.at !== undefined && { at: options.at }),
     ...(types.length > 0 && {
-      instances: { types, ...(key && { key }), check: event => checkReceived(events, event) },
+      instances: {
+        types,
+        ...(key && { key }),
+        ...(events.length > 0 && { check: event => checkReceived(events, event) }),
+      },
     }),
     document: { key: definitionDocument(name, code.hash), text: JSON.stringify(definition) },
     machine: (_, redactor, snapshot) => new WorkflowMachine({ code, input: options.input, events, redactor, snapshot }),
