@@ -17,9 +17,9 @@ type Part = Omit<TextPiece, 'text'>
 interface Track {
   readonly redactor: StreamRedactor
   /** Not yet redacted. */
-  raw: string
-  /** The parts of the text that was not yet written, each with its length before redaction. */
-  readonly parts: { readonly part: Part; length: number }[]
+  raw: { readonly part: Part; text: string }[]
+  /** The parts of the text that the redactor holds back, each with its length before redaction. */
+  readonly held: { readonly part: Part; length: number }[]
 }
 
 /** Sends one attempt of a model as `model.delta` signals while it is produced, and once more from the beginning when a reader asks. */
@@ -125,10 +125,9 @@ export class TextStream {
     this.#open.set(key, part)
     if (this.#hidden.has(kind)) return
     const track = this.#trackOf(kind === 'tool-input' ? key : kind)
-    track.raw += text
-    const last = track.parts.at(-1)
-    if (last?.part === part) last.length += text.length
-    else track.parts.push({ part, length: text.length })
+    const last = track.raw.at(-1)
+    if (last?.part === part) last.text += text
+    else track.raw.push({ part, text })
     this.#changed.add(track)
     this.#schedule()
   }
@@ -137,7 +136,7 @@ export class TextStream {
     const known = this.#tracks.get(key)
     if (known) return known
     const redactor = new StreamRedactor(this.#bus.redactor, (text, length) => this.#write(track, text, length))
-    const track: Track = { redactor, raw: '', parts: [] }
+    const track: Track = { redactor, raw: [], held: [] }
     this.#tracks.set(key, track)
     return track
   }
@@ -156,17 +155,20 @@ export class TextStream {
   #redact(): void {
     for (const track of this.#changed) {
       const { raw } = track
-      track.raw = ''
-      track.redactor.push(raw)
+      track.raw = []
+      for (const { part, text } of raw) {
+        track.held.push({ part, length: text.length })
+        track.redactor.push(text)
+      }
     }
     this.#changed.clear()
   }
 
-  /** Redacted text of a track: its parts are cut as they were, unless a redaction spans them. */
-  #write({ parts }: Track, text: string, length: number): void {
+  /** Redacted text of a track: it is cut at the borders of its parts, unless a redaction spans one. */
+  #write({ held }: Track, text: string, length: number): void {
     let rest = text
     let left = length
-    for (let first = parts[0]; first && left > 0; first = parts[0]) {
+    for (let first = held[0]; first && left > 0; first = held[0]) {
       const taken = Math.min(left, first.length)
       const isWhole = left <= first.length || rest.length !== left
       const own = isWhole ? rest : rest.slice(0, taken)
@@ -175,7 +177,7 @@ export class TextStream {
       rest = rest.slice(own.length)
       left -= taken
       first.length -= taken
-      if (first.length === 0) parts.shift()
+      if (first.length === 0) held.shift()
     }
   }
 
