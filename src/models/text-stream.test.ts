@@ -88,11 +88,11 @@ it('numbers the parts as they come: texts, reasoning, and arguments with their c
 it('redacts a secret that is split over pieces and over parts, and keeps the borders of the parts otherwise', () => {
   const secret = `ghp_${'a1B2c3D4'.repeat(5)}`.slice(0, 40)
   const { stream, add, read } = streaming()
-  add(text('He said: ', 'a'), text('yes and ', 'a'), end('a'), text('no. ', 'b'), end('b'))
+  add(text('She wrote: ', 'a'), text('yes and ', 'a'), end('a'), text('no. ', 'b'), end('b'))
   add(text(`the key ${secret.slice(0, 20)}`, 'c'), end('c'), text(`${secret.slice(20)} is `, 'd'), text('old', 'd'))
   stream.end()
   expect(read()).toEqual([
-    { '0 text': 'He said: yes and ' },
+    { '0 text': 'She wrote: yes and ' },
     { '1 text': 'no. ' },
     { '2 text': 'the key [redacted github-token] is ' },
     { '3 text': 'old' },

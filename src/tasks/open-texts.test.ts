@@ -61,15 +61,16 @@ it('gives a slow reader larger pieces, and a later attempt from its beginning', 
   for (const offset of [0, 4, 8]) send(offset, 'abc ')
   expect(take()).toEqual(['0 abc abc abc '])
   send(12, 'lost', 'a')
-  send(0, 'anew ', 'b')
+  send(0, 'more ', 'b')
   send(16, 'late', 'a')
-  expect(take()).toEqual(['0 anew '])
+  expect(take()).toEqual(['0 more '])
 })
 
 it('asks once for what is missing; without an answer in 500 ms it looks at the log, and the next delta asks again', async () => {
   const { bus, requests, send, join } = followed()
   const get = vi.spyOn(bus, 'get')
   const { take } = join()
+  await vi.advanceTimersByTimeAsync(500)
   send(8, 'three ')
   send(14, 'four ')
   await vi.advanceTimersByTimeAsync(499)
@@ -88,9 +89,21 @@ it('asks once for what is missing; without an answer in 500 ms it looks at the l
   expect(get).toHaveBeenCalledTimes(1)
 })
 
+it('waits for the answer for its scope before it asks for a call', async () => {
+  const { requests, send, join } = followed()
+  join()
+  send(8, 'three ')
+  await vi.advanceTimersByTimeAsync(500)
+  expect(requests).toEqual([{ correlation }])
+  send(14, 'four ')
+  await vi.advanceTimersByTimeAsync(0)
+  expect(requests).toEqual([{ correlation }, { calls: [call] }])
+})
+
 it('asks no more for a call whose answer is on the log', async () => {
   const { bus, requests, send, join } = followed()
   join()
+  await vi.advanceTimersByTimeAsync(500)
   await bus.publish({ id: resultId(call), type: 'model.result', correlationid: correlation, data: { text: 'done' } })
   for (const offset of [8, 12, 16]) {
     send(offset, 'abc ')

@@ -38,6 +38,8 @@ interface OpenCall {
 interface Followers {
   readonly scope: TextScope
   readonly readers: Set<TextReader>
+  /** Until then the workers may answer what was asked for the scope, by the monotonic clock. */
+  readonly askedUntil: number
 }
 
 /** The text of open model calls, as signals tell it. One for each bus: {@link openTexts}. */
@@ -65,7 +67,8 @@ export class OpenTexts {
     this.#unsubscribe ??= this.#bus.onSignal([{ types: [textDeltaType] }], event => this.#onDelta(event))
     const key = keyOf(scope)
     const known = this.#followers.get(key)
-    const followers = known ?? { scope, readers: new Set() }
+    const askedUntil = performance.now() + answerTimeoutMs
+    const followers = known ?? { scope, readers: new Set(), askedUntil }
     this.#followers.set(key, followers)
     followers.readers.add(reader)
     for (const [call, { event }] of this.#calls) if (isRequested(scope, call, event)) reader.onText(call)
@@ -109,17 +112,20 @@ export class OpenTexts {
     this.#calls.delete(call)
     this.#calls.set(call, open)
     open.event = event
-    if (result === 'gap') this.#askFor(call, open)
+    if (result === 'gap') this.#askFor(call, open, followers)
     else for (const { readers } of followers) for (const reader of readers) reader.onText(call)
     while (this.#length > maxLength) this.#drop(this.#calls.keys().next().value!)
   }
 
   /** Asks once for all calls that lack a piece in this round of the event loop. */
-  #askFor(call: string, open: OpenCall): void {
+  #askFor(call: string, open: OpenCall, followers: readonly Followers[]): void {
     if (open.isAsked) return
     open.isAsked = true
     const { position } = open.text
-    if (this.#missing.push(call) === 1) setImmediate(() => this.#request({ calls: this.#missing.splice(0) }))
+    // The scope may have been asked for just now, and the answer is on its way.
+    const isComing = position.offset === 0 && followers.some(({ askedUntil }) => performance.now() < askedUntil)
+    if (!isComing && this.#missing.push(call) === 1)
+      setImmediate(() => this.#request({ calls: this.#missing.splice(0) }))
     setTimeout(() => {
       open.isAsked = false
       const { attempt, offset } = open.text.position
