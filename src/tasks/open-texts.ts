@@ -129,8 +129,9 @@ export class OpenTexts {
     setTimeout(() => {
       open.isAsked = false
       const { attempt, offset } = open.text.position
-      const isSame = attempt === position.attempt && offset === position.offset
-      if (isSame && this.#calls.get(call) === open) void this.#lookFor(call, open)
+      if (attempt !== position.attempt || offset !== position.offset || this.#calls.get(call) !== open) return
+      if (isComing) this.#askFor(call, open, [])
+      else void this.#lookFor(call, open)
     }, answerTimeoutMs).unref()
   }
 
