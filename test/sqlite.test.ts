@@ -318,6 +318,20 @@ describe('several processes', () => {
     expect(deliveries.some(({ attempt }) => attempt === 2)).toBe(true)
   })
 
+  it('count the deaths of those that held the events of a shard', async () => {
+    const options = { home, leaseMs: 600_000 }
+    const driver = await start(options)
+    const sent = [entry(), entry()]
+    for (let deaths = 0; deaths < 4; deaths++) {
+      const child = await startChild({ mode: 'sharded', options })
+      if (deaths === 0) await driver.publish(sent)
+      await until(() => child.of('delivery').length === sent.length, { within: 10_000 })
+      expect(child.of('delivery').map(({ attempt }) => attempt)).toEqual([deaths + 1, deaths + 1])
+      child.process.kill('SIGKILL')
+      await child.exited
+    }
+  })
+
   it('take over from a process that hangs, and its turns are refused when it continues', async () => {
     const options = { home, leaseMs: 600 }
     const child = await startChild({ mode: 'sharded', options })

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
-import type { Bus } from '../bus/bus.ts'
+import type { Bus, BusOptions } from '../bus/bus.ts'
 import { isCorrelation, isTaskId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import { isKnownBus } from '../runtime/drivers.ts'
@@ -11,7 +11,7 @@ import type { Index } from '../trace/index/lookup.ts'
 import { inMemory, withIndex } from '../trace/index/open.ts'
 import { findAppIfAny, loadApp } from './load-app.ts'
 
-export interface OpenLogOptions extends OpenOptions {
+export interface OpenLogOptions extends OpenOptions, Pick<BusOptions, 'events' | 'redactor'> {
   /** The app file that may register the driver. Default: that of the working folder. */
   app?: string | undefined
 }

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { tidings } from '../../test/lib/cli.ts'
 import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
 import { openBus } from '../runtime/environment.ts'
@@ -103,4 +104,28 @@ test('any JSON that is not nested too deeply is stored as it is', async () => {
     }),
     { numRuns: 100 },
   )
+})
+
+test('the types of an app refuse other data, with its path, and its rules redact', async () => {
+  const file = join(home, 'shop.ts')
+  const [library, zod] = ['../index.ts', 'zod'].map(name => JSON.stringify(import.meta.resolve(name)))
+  await writeFile(
+    file,
+    `import { app, event } from ${library}
+    import { z } from ${zod}
+    const paid = event('order.paid', z.object({ lines: z.array(z.object({ cents: z.number() })), card: z.string() }))
+    export default app({ use: [paid], redact: { paths: ['order.paid:data.card'] } })`,
+  )
+  const publish = (lines: object[]) => {
+    const data = JSON.stringify({ lines, card: '4711' })
+    return tidings({ home, bus: 'sqlite' }, ['publish', 'order.paid', data, '--app', file, '--json'])
+  }
+  const refused = await publish([{ cents: 1 }, { cents: '2' }])
+  expect(refused.code).toBe(1)
+  expect(JSON.parse(refused.stderr).error).toMatchObject({
+    code: 'E_EVENT_INVALID',
+    message: expect.stringContaining('lines.1.cents'),
+  })
+  const { id, correlationid } = JSON.parse((await publish([{ cents: 1 }])).stdout)
+  expect(JSON.stringify(await bus.get(id, correlationid))).not.toContain('4711')
 })

@@ -1,10 +1,11 @@
 import { admit } from '../bus/admit.ts'
 import type { Bus, PublishedEvent } from '../bus/bus.ts'
 import { parseJson } from '../bus/decode.ts'
-import { TidingsError } from '../errors.ts'
+import { textOf, TidingsError } from '../errors.ts'
 import { assertHosted } from '../tasks/hosts.ts'
 import { dim } from '../trace/text.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
+import { findApp, findAppIfAny, loadApp } from './load-app.ts'
 import { resolveCorrelation, withLog } from './log.ts'
 import { printUntilEnded } from './started-tasks.ts'
 import { printResult, type GlobalOptions } from './output.ts'
@@ -13,6 +14,11 @@ export interface PublishOptions {
   id?: string
   correlation?: string
   target?: string
+}
+
+export interface AppOption {
+  /** The app file whose event types and redaction rules apply. Default: that of the working folder, if there is one. */
+  app?: string
 }
 
 export interface WaitOptions {
@@ -26,15 +32,30 @@ const maxLength = 4 * 1024 * 1024
 export async function publishCommand(
   type: string,
   json: string | undefined,
-  options: PublishOptions & WaitOptions & GlobalOptions,
+  options: PublishOptions & AppOption & WaitOptions & GlobalOptions,
 ): Promise<void> {
   if (options.wait) milliseconds(options.within)
   const data = json === '-' ? await readStdin() : (json ?? 'null')
+  const rules = await rulesOfApp(options)
   await withLog(async bus => {
     const published = await publishText(bus, type, data, options)
     await printPublished(type, published, options)
     if (options.wait) await printUntilEnded(bus, published, options)
-  })
+  }, rules)
+}
+
+/** What the app says about data. An app of the working folder that cannot be loaded stops nothing, as a worker of an older version may run. */
+async function rulesOfApp({ app: named, json }: AppOption & GlobalOptions) {
+  const file = named === undefined ? findAppIfAny() : findApp(named)
+  if (file === undefined) return {}
+  try {
+    const { app } = await loadApp(file)
+    return { events: app.events, redactor: app.redactor }
+  } catch (error) {
+    if (named !== undefined) throw error
+    if (!json) process.stderr.write(`${dim(`the data is not checked: ${textOf(error)}`)}\n`)
+    return {}
+  }
 }
 
 function printPublished(type: string, published: PublishedEvent, options: GlobalOptions): Promise<void> {

@@ -70,9 +70,9 @@ export class ClaimStore {
     this.#sql = statementsFor(db)
   }
 
-  /** Claims an event on its first attempt. */
-  claim(pos: number, group: string, shard: number, owner: number): void {
-    this.#sql.claim.run(pos, group, shard, owner, 1, null)
+  /** Claims an event that has no row yet. */
+  claim(pos: number, group: string, shard: number, owner: number, attempt = 1): void {
+    this.#sql.claim.run(pos, group, shard, owner, attempt, null)
   }
 
   /** Undefined if the owner does not hold it any more. */

@@ -33,7 +33,7 @@ let lastFencingToken = 0
 
 /**
  * One consumer of a sharded group. Deliveries in flight are kept in memory only. The log has a low-water mark for each shard, stored
- * now and then; after a crash the events above it are delivered another time.
+ * now and then; after a crash the events above it are delivered another time, as claims, which count further attempts.
  */
 export class ShardedCursor implements GroupCursor {
   readonly group: string
@@ -317,9 +317,12 @@ export class ShardedCursor implements GroupCursor {
 
   #dispatch(id: string, position: number, shard: number): void {
     const { consumer } = this
-    const { reply, store } = this.#context
-    const attempt = position <= this.shards.get(shard)!.possiblyDeliveredUpTo ? 2 : 1
-    this.#track(id, position, shard, attempt)
+    const { reply, store, claims } = this.#context
+    const isRepeated = position <= this.shards.get(shard)!.possiblyDeliveredUpTo
+    const attempt = isRepeated ? 2 : 1
+    // It has a row from now on, so that the next death of an owner counts too.
+    if (isRepeated) claims.claim(position, this.group, shard, this.owner, attempt)
+    this.#track(id, position, shard, attempt, isRepeated)
     const json = store.event(position)
     reply.deliveries.push({ consumer, attempt, since: sinceEventTime, position, op: -1, row: 0, json, memo: null })
   }
