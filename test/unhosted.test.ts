@@ -1,9 +1,10 @@
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { findUnhosted } from '../src/cli/unhosted.ts'
-import { agent, tool } from '../src/index.ts'
+import { agent, model, tool, workflow } from '../src/index.ts'
 import { until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
+import { plainModel } from './lib/plain-model.ts'
 import { eventsOf, onEveryBus, typesOf } from './lib/world.ts'
 
 onEveryBus(world => {
@@ -14,6 +15,34 @@ onEveryBus(world => {
     expect(await status()).not.toContain('workers')
     await log.stop()
     await until(async () => (await status()).includes('workers    none; start one: tidings run\n'))
+  })
+
+  it('a start warns about what nothing hosts, once for all, and why says what a task waits for', async () => {
+    const base = { description: '', input: z.object({}) }
+    const [here, elsewhere, nowhere] = ['here', 'elsewhere', 'nowhere'].map(name =>
+      tool(name, { ...base, run: () => 1 }),
+    )
+    const { model: languageModel } = plainModel(() => [{ id: 'c1', tool: 'nowhere', input: {} }])
+    const helper = agent('helper', {
+      model: model(languageModel),
+      instructions: 'Help.',
+      tools: [here!, elsewhere!, nowhere!],
+    })
+    const order = workflow('order', { input: z.any(), within: '1h' })
+      .call('sent', nowhere!, () => ({}))
+      .complete(() => 1)
+    const log = await world()
+    await log.worker({ name: 'other', use: [elsewhere!] })
+    const worker = await log.worker({ use: [helper, order, here!] })
+    const warned = worker.warnings.filter(({ code }) => code === 'not-hosted').map(({ message }) => message)
+    expect(warned).toEqual([
+      expect.stringMatching(/^Neither .* hosts the tool "nowhere", which agent "helper" calls\. Calls wait/),
+    ])
+    const { id } = await worker.ask(helper, 'Go.')
+    await until(async () => (await tidings(log.place, ['why', id])).stdout.includes('! '))
+    expect((await tidings(log.place, ['why', id])).stdout).toContain(
+      '! no worker on this log hosts the tool "nowhere", which helper waits for',
+    )
   })
 
   it('a tool whose workers stopped a minute ago is listed, and a tool that runs is not', async () => {

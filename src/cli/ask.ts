@@ -4,7 +4,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { StreamPart } from '../ask/parts.ts'
 import type { TaskHandle } from '../ask/handle.ts'
 import type { Duration } from '../tasks/duration.ts'
-import { isHostedNow } from '../tasks/hosts.ts'
+import { hasWorker } from '../tasks/hosts.ts'
 import { dim, preview, printable } from '../trace/text.ts'
 import { withLog } from './log.ts'
 import { arrow, print, shutdownSignal, type GlobalOptions } from './output.ts'
@@ -45,7 +45,7 @@ export async function askCommand(agent: string, input: string, options: AskComma
 
 /** The request is on the log and waits; a person should know for what. */
 async function warnIfUnhosted(bus: Bus, agent: string): Promise<void> {
-  if (await isHostedNow(bus, agent)) return
+  if (await hasWorker(bus, 'agent', agent)) return
   process.stderr.write(
     `${styleText('yellow', '●', { stream: process.stderr })} no worker that hosts "${printable(agent)}" is running; the request waits on the log\n  Start one: \`tidings run\`. Ctrl-C leaves the request there.\n`,
   )

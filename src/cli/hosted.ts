@@ -3,7 +3,7 @@ import type { GroupState } from '../bus/driver.ts'
 import type { PausableKind } from '../bus/pauses.ts'
 import { TidingsError } from '../errors.ts'
 import { didYouMean } from '../suggest.ts'
-import { appGroup, hostsOn } from '../tasks/hosts.ts'
+import { hostsOn } from '../tasks/hosts.ts'
 
 export const pausableKinds = ['agent', 'tool', 'model'] satisfies PausableKind[]
 const maxNames = 20
@@ -30,10 +30,4 @@ export async function assertEverHosted(bus: Bus, kind: PausableKind, name: strin
   const others = names.length === 0 ? '' : `; known names: ${names.slice(0, maxNames).join(', ')}`
   const suggestion = other ? `; there is a ${other} with this name` : didYouMean(name, names) || others
   throw new TidingsError('E_NOT_FOUND', `no worker on this log has ever hosted the ${kind} "${name}"${suggestion}`)
-}
-
-/** Whether a worker hosts it now, as far as the broker knows. */
-export async function hasWorker(bus: Bus, kind: PausableKind, name: string): Promise<boolean> {
-  const group = kind === 'agent' ? appGroup((await hostsOn(bus))[name] ?? '') : `${kind}/${name}`
-  return bus.hasMembers(group)
 }

@@ -1,7 +1,8 @@
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
 import { didYouMean } from '../suggest.ts'
-import { hasWorker, hostedNames } from './hosted.ts'
+import { hasWorker } from '../tasks/hosts.ts'
+import { hostedNames } from './hosted.ts'
 import { queryIndex } from './log.ts'
 
 /** A target that tasks wait for and that no worker hosts, or none has hosted for a while. */
@@ -30,14 +31,16 @@ const startGraceMs = 2_000
 /** A worker that hosted it may be restarting. */
 const restartGraceMs = 60_000
 
-export async function findUnhosted(bus: Bus, now = Date.now()): Promise<UnhostedTarget[]> {
-  const awaited = await queryIndex(bus, index => index.awaited())
+/** `task`: only what this task waits for, however short. */
+export async function findUnhosted(bus: Bus, now = Date.now(), task?: string): Promise<UnhostedTarget[]> {
+  const awaited = await queryIndex(bus, index => index.awaited(task))
   if (awaited.length === 0) return []
   const known = await hostedNames(bus)
   const found: UnhostedTarget[] = []
   for (const { target, waiting, call, program, since } of awaited) {
     const isKnown = [known.agent, known.tool, known.model].some(names => names.includes(target))
-    if (target.startsWith('$') || now - since < (isKnown ? restartGraceMs : startGraceMs)) continue
+    const graceMs = task !== undefined ? 0 : isKnown ? restartGraceMs : startGraceMs
+    if (target.startsWith('$') || now - since < graceMs) continue
     const request = await bus.get(call, correlationOf(call))
     const what = kindsByRequest[request?.type as keyof typeof kindsByRequest]
     if (!what) continue
@@ -46,8 +49,17 @@ export async function findUnhosted(bus: Bus, now = Date.now()): Promise<Unhosted
     const reason = isKnown
       ? `${problem} at present, which ${program} waits for`
       : `${problem}, which ${program} waits for${didYouMean(target, known[what])}`
-    const { task } = parseId(call)!
-    found.push({ kind: 'unhosted', target, what, waiting, call, task, due: since, group: program, reason })
+    found.push({
+      kind: 'unhosted',
+      target,
+      what,
+      waiting,
+      call,
+      task: parseId(call)!.task,
+      due: since,
+      group: program,
+      reason,
+    })
   }
   return found
 }

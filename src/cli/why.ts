@@ -1,24 +1,36 @@
+import { styleText } from 'node:util'
 import type { Position } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
 import type { Index } from '../trace/index/lookup.ts'
 import { renderWhy } from '../trace/render-why.ts'
 import { whyOf, type Why } from '../trace/why.ts'
+import { printable } from '../trace/text.ts'
 import { terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
 import { print, type GlobalOptions } from './output.ts'
+import { findUnhosted } from './unhosted.ts'
 
 export async function whyCommand(id: string, { json }: GlobalOptions): Promise<void> {
-  const found = await withExistingLog(bus => queryIndex(bus, index => whyOf(bus, index, findPosition(index, id))))
-  if (!json) return print(renderWhy(found, terminalWidth()).join('\n'))
-  for (const record of records(found)) await print(JSON.stringify(record))
+  const { found, unhosted } = await withExistingLog(async bus => {
+    const { task, why } = await queryIndex(bus, async index => {
+      const { task, position } = find(index, id)
+      return { task, why: await whyOf(bus, index, position) }
+    })
+    return { found: why, unhosted: task === undefined ? [] : await findUnhosted(bus, Date.now(), task) }
+  })
+  if (!json) {
+    const waits = unhosted.map(({ reason }) => `${styleText('yellow', '!')} ${printable(reason)}`)
+    return print([...renderWhy(found, terminalWidth()), ...waits].join('\n'))
+  }
+  for (const record of [...records(found), ...unhosted]) await print(JSON.stringify(record))
 }
 
-/** The position of the event, or of the last event of a task. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
-function findPosition(index: Index, id: string): Position {
+/** The position of the event, or of the last event of a task, with the task. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
+function find(index: Index, id: string): { position: Position; task?: string } {
   const found = index.taskOrEvent(id)
   const position = 'task' in found ? index.newestOf(found.task) : found.event
   if (position === undefined) throw new TidingsError('E_NOT_FOUND', `task "${id}" is not on the log`)
-  return position
+  return 'task' in found ? { position, task: found.task } : { position }
 }
 
 /** The tree as flat objects, in drawing order. `causeOf` names the effect. */

@@ -25,6 +25,7 @@ import { stopAll, type Stoppable } from './stop.ts'
 import { lazyWebHandler, type WebHandlers } from './web.ts'
 import { startWithRetry, type BrokerWait } from './start-with-retry.ts'
 import { startTelemetry } from './telemetry.ts'
+import { unhostedText } from './unhosted.ts'
 
 export const roles = ['agents', 'tools', 'models', 'gateway', 'triggers'] as const
 /** A kind of work that a process may host. */
@@ -48,7 +49,7 @@ export interface StartOptions extends Partial<Environment> {
 
 /** A limitation of a worker that a person should know. */
 export interface Warning {
-  readonly code: 'durability' | 'tool-not-hosted' | 'trigger'
+  readonly code: 'durability' | 'not-hosted' | 'trigger'
   readonly message: string
 }
 
@@ -180,7 +181,12 @@ async function startNow(
     }
     const durability = await bus.durability()
     log.info?.({ app: app.name, roles: [...hosts], bus: bus.name, addresses }, 'worker started')
-    warnings.unshift(...warningsOf(app, hosts, durability))
+    warnings.unshift(...durabilityWarnings(durability))
+    const unhosted = hosts.has('agents') ? await unhostedText(app, bus) : undefined
+    if (unhosted !== undefined) {
+      warnings.push({ code: 'not-hosted', message: unhosted })
+      log.warn?.({ app: app.name }, unhosted)
+    }
     return {
       bus,
       pauses,
@@ -230,25 +236,12 @@ function startJanitor(bus: Bus, age: number) {
   return { stop: () => clearInterval(timer) }
 }
 
-function warningsOf(app: App, hosts: ReadonlySet<Role>, durability: Durability): Warning[] {
+function durabilityWarnings(durability: Durability): Warning[] {
   const warnings: Warning[] = []
   const { survives, detail } = durability
   if (survives !== 'power') {
     const what = survives === 'process' ? 'a crash, not a power cut' : 'nothing'
     warnings.push({ code: 'durability', message: `A resolved publish survives ${what}: ${detail}` })
   }
-  // A worker of some roles expects others to host the rest.
-  if (hosts.size < roles.length) return warnings
-  const tools = new Set(app.tools.map(tool => tool.name))
-  const programs = new Set(app.programs.map(program => program.name))
-  for (const { name, needs } of app.agents)
-    for (const tool of needs?.tools ?? []) {
-      const called = tool.kind === 'handover' ? tool.to : tool
-      if (!(called.kind === 'tool' ? tools : programs).has(called.name))
-        warnings.push({
-          code: 'tool-not-hosted',
-          message: `The agent "${name}" calls the ${called.kind} "${called.name}", which this app does not host. Start another worker that hosts it.`,
-        })
-    }
   return warnings
 }

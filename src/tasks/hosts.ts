@@ -1,6 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import { didYouMean } from '../suggest.ts'
 import type { Bus } from '../bus/bus.ts'
+import type { PausableKind } from '../bus/pauses.ts'
 
 /*
  * Which app hosts which agents and workflows. Events are addressed by these names and task ids are derived from them, so two apps with
@@ -39,8 +40,9 @@ export async function assertHosted(
     )
 }
 
-/** Whether a worker that hosts this agent or workflow is running. */
-export async function isHostedNow(bus: Bus, name: string): Promise<boolean> {
+/** Whether a running worker hosts it, as far as the broker knows. Workflows count as agents. */
+export async function hasWorker(bus: Bus, kind: PausableKind, name: string): Promise<boolean> {
+  if (kind !== 'agent') return bus.hasMembers(`${kind}/${name}`)
   const app = (await hostsOn(bus))[name]
   return app !== undefined && (await bus.hasMembers(appGroup(app)))
 }

@@ -1,21 +1,6 @@
 import { expect, it, describe } from 'vitest'
 import { z } from 'zod'
-import {
-  absent,
-  agent,
-  any,
-  app,
-  approval,
-  by,
-  event,
-  exists,
-  model,
-  not,
-  on,
-  tool,
-  webhook,
-  workflow,
-} from '../index.ts'
+import { absent, agent, any, app, approval, by, event, exists, model, not, on, tool, workflow } from '../index.ts'
 import { arrives, expires, failed, given, result } from './given.ts'
 import { callTool, fail, reply, scriptedModel } from './scripted-model.ts'
 import { testApp } from './test-app.ts'
@@ -214,52 +199,6 @@ describe('steps', () => {
   })
 })
 
-describe('webhooks', () => {
-  const invoice = event('invoice.paid', z.object({ id: z.string(), data: z.object({ total: z.number() }) }))
-  const push = event('push', z.object({ ref: z.string() }))
-  const endpoints = {
-    orders: { publishes: [placed], type: () => 'order.placed' },
-    billing: {
-      scheme: 'stripe' as const,
-      secret: process.env.NO_SUCH_SECRET,
-      publishes: [invoice],
-      others: 'ignore' as const,
-    },
-    code: { scheme: 'github' as const, secret: 'set', publishes: [push] },
-    open: { scheme: 'none' as const },
-  }
-  const clerk = agent('clerk', { on: invoice, run: (_, { data }) => data.total })
-  const hooked = app({ use: [clerk, webhook({ endpoints })] })
-
-  it('are signed as each endpoint requires, and start agents', async () => {
-    await using world = await testApp(hooked)
-    const body = { id: 'evt_1', type: 'invoice.paid', data: { total: 12 } }
-    expect((await world.webhook('billing', { body })).status).toBe(202)
-    expect(await (await world.webhook('billing', { body })).json()).toMatchObject({ duplicate: true })
-    await world.expect('agent.task.completed', { output: 12 })
-    const arrived = { body: { ref: 'main' }, headers: { 'X-GitHub-Event': 'push', 'X-GitHub-Delivery': 'd1' } }
-    expect((await world.webhook('code', arrived)).status).toBe(202)
-    await world.expect(push, { ref: 'main' })
-    expect((await world.webhook('open', { body: new URLSearchParams({ a: '1' }) })).status).toBe(202)
-    await world.expect('webhook.received', { endpoint: 'open', body: { a: '1' } })
-  })
-
-  it('are refused as in production', async () => {
-    await using world = await testApp(hooked)
-    const body = { order: 'A1', total: 'much' }
-    expect((await world.webhook('orders', { body })).status).toBe(422)
-    const forged = { body: { order: 'A1', total: 1 }, headers: { 'webhook-signature': 'v1,AAAA' } }
-    expect((await world.webhook('orders', forged)).status).toBe(401)
-    expect((await world.webhook('billing', { body: { id: 'evt_2', type: 'other' } })).status).toBe(204)
-    expect(await world.events()).toEqual([])
-    await expect(world.webhook('biling')).rejects.toThrow(
-      'no webhook endpoint is named "biling"; did you mean "billing"?',
-    )
-    await using none = await testApp(shop)
-    await expect(none.webhook('billing')).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
-  })
-})
-
 const search = tool('notes.search', {
   description: 'Searches the notes.',
   input: z.object({ query: z.string() }),
@@ -389,6 +328,17 @@ describe('what did not come', () => {
     const world = await testApp(app({ use: [caller, hanging] }), { stallTimeoutMs: 50 })
     await world.publish('go', null)
     await expect(world.expect('gone')).rejects.toThrow('the app is not idle: tool/slow has been running for 50 ms')
+  })
+
+  it('is not awaited if nothing hosts what the app calls', async () => {
+    const lost = tool('notes.serch', { description: 'Not in the app.', input: z.null(), run: () => null })
+    const caller = agent('caller', { on: 'go', run: ctx => ctx.call(lost, null, { within: '30d' }) })
+    await using world = await testApp(app({ use: [caller, search] }))
+    await world.publish('go', null)
+    await expect(world.expect('agent.task.completed')).rejects.toThrow(
+      '"caller" calls the tool "notes.serch", which the app does not host; did you mean "notes.search"?',
+    )
+    expect(world.now.toISOString()).toBe('2026-01-01T00:00:00.000Z')
   })
 
   it('names a stub that replaces nothing', async () => {

@@ -23,6 +23,7 @@ import { MemoryLog } from './memory/log.ts'
 import { answersOf, fail, scriptedModel, type ModelScript } from './scripted-model.ts'
 import { StepStubs, type Steps } from './step-stubs.ts'
 import { subset } from './subset.ts'
+import { UnhostedCalls } from './unhosted-calls.ts'
 import { timeText, VirtualClock, VirtualTime } from './virtual-time.ts'
 
 /** What is faked around an app, and when its story begins. */
@@ -85,12 +86,13 @@ export async function testApp(app: App, options: TestAppOptions = {}): Promise<T
   const clock = new VirtualClock(new Date(options.now ?? defaultNow).getTime())
   const log = new MemoryLog({ clock })
   const steps = new StepStubs(options.steps ?? {})
-  const running = await start(withFakes(app, options, steps), {
+  const faked = withFakes(app, options, steps)
+  const running = await start(faked, {
     driver: new MemoryDriver(log),
     only: ['agents', 'tools', 'models'],
   })
   const time = new VirtualTime(log, clock, options.stallTimeoutMs ?? defaultStallTimeoutMs)
-  return new TestApp({ running, clock, time, steps, triggers: app.triggers })
+  return new TestApp({ running, clock, time, steps, triggers: app.triggers, unhosted: new UnhostedCalls(faked) })
 }
 
 interface TestAppParts {
@@ -99,6 +101,7 @@ interface TestAppParts {
   readonly time: VirtualTime
   readonly steps: StepStubs
   readonly triggers: readonly Trigger[]
+  readonly unhosted: UnhostedCalls
 }
 
 /** An app under test, and what may happen to it. `testApp` starts one. */
@@ -111,16 +114,18 @@ export class TestApp {
   readonly #expected = new Set<string>()
   readonly #steps: StepStubs
   readonly #triggers: readonly Trigger[]
+  readonly #unhosted: UnhostedCalls
   readonly #approvals = new PendingApprovals()
   #cursor = beginning
   #hasFailed = false
 
-  constructor({ running, clock, time, steps, triggers }: TestAppParts) {
+  constructor({ running, clock, time, steps, triggers, unhosted }: TestAppParts) {
     this.running = running
     this.#clock = clock
     this.#time = time
     this.#steps = steps
     this.#triggers = triggers
+    this.#unhosted = unhosted
   }
 
   /** The time in the app. */
@@ -301,6 +306,7 @@ export class TestApp {
   #wait<T>(find: () => T | undefined | Promise<T | undefined>, what: string, within: Duration): Promise<T> {
     const look = async () => {
       await this.#read()
+      if (this.#unhosted.error) throw this.#unhosted.error
       return find()
     }
     const started = this.now.getTime()
@@ -340,6 +346,7 @@ export class TestApp {
     for await (const { event, cursor } of bus.read({ after: this.#cursor })) {
       this.#cursor = cursor
       if (event.type === 'task.turn') continue
+      this.#unhosted.see(event)
       const whole = await bus.resolveIfStored(event)
       this.#events.push(whole)
       if (whole.type.startsWith('approval.')) this.#approvals.add(whole)

@@ -1,4 +1,4 @@
-import type { OnPattern, Pattern, Step } from './definition.ts'
+import type { OnPattern, Pattern, Step, Target } from './definition.ts'
 
 /* Traverses a definition: nested steps, awaited events, stored names. */
 
@@ -31,6 +31,15 @@ export function keptNames(step: Step): string[] {
   if (step.kind === 'when') return [...new Set(patternLeaves(step.pattern).flatMap(({ as }) => as ?? []))]
   if (step.kind === 'parallel') return step.calls.map(({ as }) => as)
   return 'as' in step ? [step.as] : []
+}
+
+/** What the steps call. */
+export function targetsIn(steps: Block): Target[] {
+  return stepsIn(steps).flatMap(step => {
+    if (step.kind === 'parallel') return step.calls.map(({ target }) => target)
+    if (step.kind === 'each') return [step.target]
+    return step.kind === 'call' ? [step.target, ...(step.undo ? [step.undo.target] : [])] : []
+  })
 }
 
 export function eventTypes(steps: Block): string[] {

@@ -182,14 +182,16 @@ export class Index {
     return rows.map(row => ({ ...row, waitsFor: JSON.parse(row.waitsFor) as string[] }))
   }
 
-  /** Each target that live tasks wait for, with the number of open calls and the oldest one. */
-  awaited(): AwaitedRow[] {
+  /** Each target that live tasks wait for, or this one, with the number of open calls and the oldest one. */
+  awaited(task?: string): AwaitedRow[] {
     return this.#all<AwaitedRow>(
       `SELECT n.name AS target, count(*) AS waiting, c.id || '.' || t.hash || ':' || o.name AS call, p.name AS program,
         min(t.at) AS since
       FROM calls o JOIN tasks t ON t.key = o.task JOIN correlations c ON c.key = t.correlation
         JOIN names n ON n.key = o.target JOIN names p ON p.key = t.program
-      WHERE NOT o.answered AND t.end IS NULL GROUP BY o.target`,
+      WHERE NOT o.answered AND t.end IS NULL
+        AND (?1 IS NULL OR (c.id = substr(?1, 1, 36) AND t.hash = substr(?1, 38))) GROUP BY o.target`,
+      task ?? null,
     )
   }
 
