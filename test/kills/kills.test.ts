@@ -7,7 +7,7 @@ import { isClean } from './verify.ts'
 // The short form; `npm run kills` is the full one, with a control run for each guarantee.
 
 const patienceMs = 30_000
-const timeout = 120_000
+const timeout = 300_000
 
 describe('on sqlite', () => {
   it('workers that are killed and stopped at random lose nothing, fork nothing, apply nothing twice', {
