@@ -1,3 +1,4 @@
+import { eventStreamResponse } from '../http/event-stream.ts'
 import { CallError } from '../tasks/script.ts'
 import type { StreamPart } from './parts.ts'
 
@@ -11,9 +12,6 @@ import type { StreamPart } from './parts.ts'
  * The stream ends without the last event if this process stops before the task ends: the client asks for the task again by its id.
  */
 
-/** Proxies close a connection that is silent for longer. */
-const keepAliveMs = 15_000
-
 export interface StreamedTask {
   readonly id: string
   /** Ends when the signal aborts; throws as `result` if the task fails. */
@@ -22,38 +20,7 @@ export interface StreamedTask {
 }
 
 /** Streams until the task ends, or the client goes away. The task goes on. */
-export function eventStream(task: StreamedTask): Response {
-  const gone = new AbortController()
-  const events = eventsOf(task, gone.signal)
-  let timer: NodeJS.Timeout | undefined
-  const body = new ReadableStream<Uint8Array>({
-    start(controller) {
-      timer = setInterval(() => {
-        if ((controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(': \n\n'))
-      }, keepAliveMs)
-      timer.unref()
-    },
-    async pull(controller) {
-      const { value, done } = await events.next().catch(() => ({ value: undefined, done: true }))
-      if (value !== undefined) return controller.enqueue(encoder.encode(value))
-      clearInterval(timer)
-      if (done && !gone.signal.aborted) controller.close()
-    },
-    cancel() {
-      clearInterval(timer)
-      gone.abort()
-    },
-  })
-  return new Response(body, { headers })
-}
-
-const encoder = new TextEncoder()
-const headers = {
-  'content-type': 'text/event-stream',
-  'cache-control': 'no-cache, no-transform',
-  // Otherwise nginx collects events before it sends them.
-  'x-accel-buffering': 'no',
-}
+export const eventStream = (task: StreamedTask): Response => eventStreamResponse(signal => eventsOf(task, signal))
 
 async function* eventsOf({ id, parts, result }: StreamedTask, signal: AbortSignal): AsyncGenerator<string> {
   yield frame('task', id)

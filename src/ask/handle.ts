@@ -77,13 +77,14 @@ export class TaskHandle<Output = unknown> {
 
   /**
    * What a user may want to see while the task runs: text and reasoning of models as it arrives, calls and their answers, progress of tools,
-   * requests to people, events of the app. Who reads late gets all of it. Ends with the task; throws as `result` does if the task fails.
+   * requests to people, events of the app. Who reads late gets all of it. Ends with the task, or early when `signal` aborts; throws as
+   * `result` does if the task fails.
    * @example
    * for await (const part of handle.stream()) if (part.type === 'text') process.stdout.write(part.text)
    */
-  async *stream(): AsyncGenerator<StreamPart> {
-    yield* this.#parts()
-    await this.result()
+  async *stream({ signal }: { signal?: AbortSignal | undefined } = {}): AsyncGenerator<StreamPart> {
+    yield* this.#parts(signal)
+    if (!signal?.aborted) await this.result()
   }
 
   /**

@@ -45,7 +45,13 @@ export type StreamPart =
   | (OfCall & { readonly type: 'restart'; readonly part: number; readonly kind: TextKind })
   /** A model has answered, and all of the text has come. `answer`: what is on the log, with sources, files, usage. */
   | (OfCall & { readonly type: 'finish'; readonly answer: ModelResult })
-  | (OfTool & { readonly type: 'call'; readonly input: unknown })
+  /** `isHandover`: the called agent continues the conversation, and answers in place of the caller. */
+  | (OfTool & {
+      readonly type: 'call'
+      readonly kind: 'tool' | 'agent' | 'step'
+      readonly input: unknown
+      readonly isHandover?: true
+    })
   | (OfTool & { readonly type: 'answer'; readonly output?: unknown; readonly error?: ErrorData })
   /** What a tool reported with `progress`. */
   | (OfCall & { readonly type: 'progress'; readonly data: unknown })
@@ -82,7 +88,7 @@ export class StreamParts {
 
   /** `event`: with its data. Empty if it is not a part of what a user sees. */
   ofEvent(event: CloudEvent): readonly StreamPart[] {
-    const { type, call, replyto, data } = event
+    const { type, call, replyto } = event
     const open = call === undefined ? undefined : this.#open.get(call)
     if (open?.of) return this.#answer(open, open.of, event)
     if (type === approvalType) return [{ type: 'approval', ...this.#begin(event).of!, ...requestedIn(event) }]
@@ -93,7 +99,7 @@ export class StreamParts {
     const of = begun.of!
     const early = begun.early.splice(0).flatMap(signal => this.ofSignal(signal))
     if (type === 'model.invoke') return [...pieces(of, begun.text.after(noText)), ...early]
-    return [{ type: 'call', ...of, input: (data as { input?: unknown } | null)?.input }, ...early]
+    return [{ type: 'call', ...of, ...calledBy(event) }, ...early]
   }
 
   ofSignal(signal: CloudEvent): readonly StreamPart[] {
@@ -184,6 +190,12 @@ function unmade({ id, source, data }: CloudEvent): StreamPart[] {
       error: error as ErrorData,
     },
   ]
+}
+
+function calledBy({ type, data }: CloudEvent) {
+  const { input, conversation } = (data ?? {}) as { input?: unknown; conversation?: { handover?: unknown } }
+  const kind = type.slice(0, -'.invoke'.length) as 'tool' | 'agent' | 'step'
+  return { kind, input, ...(conversation?.handover !== undefined && { isHandover: true as const }) }
 }
 
 function requestedIn({ source, causationid, data, deadline }: CloudEvent) {

@@ -45,8 +45,10 @@ export class ThreadHistory {
     this.#bus = bus
   }
 
-  static async read(bus: Bus, correlation: string): Promise<ThreadHistory> {
+  /** `correlation`: undefined for a thread that has no request yet. */
+  static async read(bus: Bus, correlation: string | undefined): Promise<ThreadHistory> {
     const history = new ThreadHistory(bus)
+    if (correlation === undefined) return history
     for await (const { event } of bus.read({ correlation })) await history.#add(event)
     return history
   }
@@ -62,6 +64,11 @@ export class ThreadHistory {
     let found = task === undefined ? undefined : this.#requests.get(task)
     for (; found; found = found.after === null ? undefined : this.#requests.get(found.after)) branch.unshift(found)
     return branch
+  }
+
+  /** The newest request after this task with this id of its message. */
+  requestAfter(after: string | null, message: string): RequestOfThread | undefined {
+    return [...this.#requests.values()].findLast(each => each.after === after && each.message === message)
   }
 
   /** What a request of this agent after this task continues. Undefined if there is nothing, as with agents without a model. */

@@ -61,7 +61,7 @@ export class Threads {
 
   /** @throws E_NOT_FOUND */
   async get(thread: string): Promise<Thread> {
-    const found = await this.#read(thread)
+    const found = await this.find(thread)
     if (found) return found
     throw new TidingsError('E_NOT_FOUND', `there is no thread ${JSON.stringify(thread.slice(0, maxTitleChars))}`, {
       next: 'GET /threads lists the threads of a user. A thread is gone 90 days after its last request.',
@@ -71,7 +71,7 @@ export class Threads {
   /** The last one that was used first. */
   async list(): Promise<Thread[]> {
     const names = (await this.#bus.documents.read<string[]>(this.#namesKey())) ?? []
-    const found = await Promise.all(names.map(name => this.#read(name)))
+    const found = await Promise.all(names.map(name => this.find(name)))
     return found.filter(thread => thread !== undefined).toSorted((a, b) => (a.updatedAt < b.updatedAt ? 1 : -1))
   }
 
@@ -92,7 +92,7 @@ export class Threads {
     })
   }
 
-  async #read(thread: string): Promise<Thread | undefined> {
+  async find(thread: string): Promise<Thread | undefined> {
     return undeleted(await this.#bus.documents.read<StoredThread>(this.#key(thread)))
   }
 

@@ -3,6 +3,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { Redactor } from '../bus/redact.ts'
 import { prometheusText, prometheusType } from '../bus/telemetry/prometheus.ts'
 import { errorResponse, httpError } from '../http/response.ts'
+import { chatRoutes } from './chat/routes.ts'
 import { blobRoutes } from './commands/blobs.ts'
 import { commandRoutes } from './commands/routes.ts'
 import { taskRoutes } from './commands/tasks.ts'
@@ -37,6 +38,7 @@ export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   app.route('/', blobRoutes(deps))
   app.route('/', threadRoutes(deps))
   app.route('/', ticketRoutes(deps))
+  app.route('/', chatRoutes(deps))
 
   const known = knownRoutes(app)
   app.notFound(c => notFound(redactor, c, known))

@@ -1,0 +1,58 @@
+import type { UIMessageChunk } from 'ai'
+import type { Client } from '../../ask/client.ts'
+import type { Bus } from '../../bus/bus.ts'
+import { TidingsError } from '../../errors.ts'
+import { findApproval } from '../../tasks/approval-find.ts'
+import { CallError } from '../../tasks/script.ts'
+import { ChatChunks } from './chunks.ts'
+
+export interface StreamedMessage {
+  readonly bus: Bus
+  readonly client: Client
+  readonly task: string
+  readonly fileUrl: (blob: string, mediaType: string) => string
+  /** The client has the message up to where it waited for this approval. Default: nothing. */
+  readonly answered?: string
+}
+
+/** The chunks of the message that a task is, until it ends or waits for people. Ends early when the signal aborts. */
+export async function* messageChunks(message: StreamedMessage, signal?: AbortSignal): AsyncGenerator<UIMessageChunk> {
+  const { bus, client, task, fileUrl, answered } = message
+  const handle = client.handle(task)
+  const chunks = new ChatChunks(task, fileUrl)
+  yield { type: 'start', messageId: task, messageMetadata: { task } }
+  let isKnown = answered !== undefined
+  try {
+    for await (const part of handle.stream({ signal })) {
+      const made = chunks.add(part)
+      if (!isKnown) yield* made
+      const { waitsFor } = chunks
+      if (waitsFor.length === 0) continue
+      if (isKnown) isKnown = !waitsFor.includes(answered!)
+      else if (await isWaiting(bus, waitsFor)) return yield* chunks.end()
+    }
+    if (signal?.aborted) return
+    yield* chunks.complete(await handle.result())
+  } catch (error) {
+    if (!(error instanceof CallError)) throw error
+    const { code, message: problem } = error.data
+    yield code === 'E_TASK_CANCELLED'
+      ? { type: 'abort', reason: problem }
+      : { type: 'error', errorText: `${code}: ${problem}` }
+    if (code !== 'E_TASK_CANCELLED') yield* chunks.end()
+  }
+}
+
+/** Whether no person has answered yet: a stream that is read later passes requests that were answered long ago. */
+async function isWaiting(bus: Bus, approvals: readonly string[]): Promise<boolean> {
+  for (const id of approvals) {
+    try {
+      const { answer, claim } = await findApproval(bus, id)
+      if (answer ?? claim) return false
+    } catch (error) {
+      if (error instanceof TidingsError && error.code === 'E_NOT_FOUND') return false
+      throw error
+    }
+  }
+  return true
+}

@@ -1,0 +1,129 @@
+import { z } from 'zod'
+import type { RequestOfThread, ThreadHistory } from '../../ask/thread-history.ts'
+import type { Bus } from '../../bus/bus.ts'
+import { TidingsError } from '../../errors.ts'
+import type { MessagePart } from '../../tasks/conversation.ts'
+
+/*
+ * What a client of the AI SDK posts: its whole conversation. Of that, only this is taken: the messages of the user after the last answer that
+ * the thread knows, and answers to requests for approval. Everything else is what the client believes, and the log knows better.
+ */
+
+/** The body of `POST /ui/chat/AGENT`, as `DefaultChatTransport` sends it. Unknown fields are ignored. */
+export const chatBody = z.object({
+  /** Of the chat: the thread. */
+  id: z.string().min(1).max(256),
+  trigger: z.enum(['submit-message', 'regenerate-message']).default('submit-message'),
+  messages: z
+    .array(
+      z.object({
+        id: z.string().min(1).max(256),
+        role: z.enum(['system', 'user', 'assistant']),
+        parts: z.array(z.looseObject({ type: z.string() })),
+      }),
+    )
+    .min(1)
+    .max(10_000),
+})
+
+export type ChatBody = z.infer<typeof chatBody>
+type PostedMessage = ChatBody['messages'][number]
+
+/** A person's answer to a request for approval, as the client has it in its message. */
+export interface PostedAnswer {
+  readonly id: string
+  readonly approved: boolean
+  readonly hash: string
+  readonly comment?: string
+}
+
+/** What a post asks for. */
+export type Posted =
+  /** New messages of the user. `known`: a request of the last one, unless the client wants another answer. */
+  | {
+      readonly kind: 'messages'
+      readonly after: string | null
+      readonly messages: readonly PostedMessage[]
+      readonly known?: RequestOfThread
+    }
+  | { readonly kind: 'answers'; readonly task: string; readonly answers: readonly PostedAnswer[] }
+
+/** @throws E_REQUEST_INVALID */
+export function readPost({ messages, trigger }: ChatBody, history: ThreadHistory): Posted {
+  const last = messages.at(-1)!
+  if (last.role === 'assistant' && trigger === 'submit-message') {
+    const answers = answersIn(last)
+    if (answers.length > 0) return { kind: 'answers', task: last.id, answers }
+    throw invalid(
+      'the last message is of the assistant, and answers no request for approval: post a message of the user',
+    )
+  }
+  const known = messages.findLastIndex(({ role, id }) => role === 'assistant' && history.branch(id).length > 0)
+  const fresh = messages.slice(known + 1).filter(({ role }) => role === 'user')
+  if (fresh.length === 0) throw invalid('there is no message of the user after the last answer')
+  const after = known < 0 ? null : messages[known]!.id
+  const repeated = trigger === 'submit-message' ? history.requestAfter(after, fresh.at(-1)!.id) : undefined
+  return { kind: 'messages', after, messages: fresh, ...(repeated && { known: repeated }) }
+}
+
+function answersIn({ parts }: PostedMessage): PostedAnswer[] {
+  return parts.flatMap(part => {
+    if (part.state !== 'approval-responded') return []
+    const found = postedApproval.safeParse(part.approval)
+    if (!found.success) return []
+    const { id, approved, signature: hash, reason: comment } = found.data
+    return [{ id, approved, hash, ...(comment && { comment }) }]
+  })
+}
+
+const postedApproval = z.object({
+  id: z.string(),
+  approved: z.boolean(),
+  signature: z.string(),
+  reason: z.string().optional(),
+})
+
+/** The text of a single message, else the parts of all. Files that the client sends with the message are stored as blobs. @throws E_REQUEST_INVALID */
+export async function inputOfMessages(bus: Bus, tenant: string, messages: readonly PostedMessage[]): Promise<unknown> {
+  const parts: MessagePart[] = []
+  for (const { parts: posted } of messages)
+    for (const part of posted) {
+      const read = postedPart.safeParse(part)
+      if (!read.success) throw invalid(`a part of the type ${JSON.stringify(part.type.slice(0, 64))} is not accepted`)
+      if (read.data.type === 'text') parts.push(read.data)
+      else parts.push(await filePart(bus, tenant, read.data))
+    }
+  const [first] = parts
+  if (parts.length === 1 && first?.type === 'text') return first.text
+  if (parts.length > 0) return parts
+  throw invalid('the message of the user has no text and no file')
+}
+
+const postedPart = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('text'), text: z.string() }),
+  z.object({
+    type: z.literal('file'),
+    mediaType: z.string().min(1).max(128),
+    filename: z.string().max(256).optional(),
+    url: z.string(),
+  }),
+])
+
+async function filePart(
+  bus: Bus,
+  tenant: string,
+  { mediaType, filename, url }: { mediaType: string; filename?: string | undefined; url: string },
+): Promise<MessagePart> {
+  const about = { type: 'file', mediaType, ...(filename !== undefined && { filename }) } as const
+  const blob = /\/blobs\/(sha256-[0-9a-f]{64})(?:[?#]|$)/.exec(url)?.[1]
+  if (blob !== undefined) return { ...about, blob }
+  const data = /^data:[^,]*?(;base64)?,(.*)$/s.exec(url)
+  if (data) {
+    const bytes = data[1] ? Buffer.from(data[2]!, 'base64') : Buffer.from(decodeURIComponent(data[2]!))
+    return { ...about, blob: (await bus.putBlob(tenant, bytes)).blob }
+  }
+  if (URL.canParse(url) && new URL(url).protocol === 'https:') return { ...about, url }
+  throw invalid('the url of a file must be a data URL, an https URL, or that of an attachment')
+}
+
+const invalid = (problem: string) => new TidingsError('E_REQUEST_INVALID', problem)
