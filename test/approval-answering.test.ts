@@ -27,7 +27,7 @@ interface Answer {
   body: { error?: { code: string; message: string }; approvals?: { id: string; hash: string; what: unknown }[] }
 }
 
-const roles = { approver: { approve: ['>'] }, reader: { read: ['>'] }, owner: { approve: ['owner'] } }
+const roles = { approver: { approve: ['>'] }, reader: { read: ['>'] }, editor: { approve: ['editor'] } }
 
 async function open(log: World, isGuarded = true) {
   const policy = await policyFile({ roles })
@@ -86,6 +86,8 @@ onEveryBus(world => {
       const { hash } = request.data
       const reader = await keyFor(bus, 'bob', 'reader')
       const foreign = await keyFor(bus, 'bob', 'approver', 'acme')
+      const other = await keyFor(bus, 'bob', 'editor')
+      expect((await call('/approvals', other)).body).toEqual({ approvals: [] })
       expect((await call('/approvals', foreign)).body).toEqual({ approvals: [] })
       const refusals: [number, string, Promise<Answer>][] = [
         [401, 'E_CREDENTIAL_UNKNOWN', post(request.id, undefined, { decision: 'grant', hash })],
@@ -93,6 +95,7 @@ onEveryBus(world => {
         [401, 'E_CREDENTIAL_UNKNOWN', post(request.id, wrongOf(bob), { decision: 'grant', hash })],
         [401, 'E_CREDENTIAL_UNKNOWN', call('/approvals')],
         [403, 'E_FORBIDDEN', call('/approvals', reader)],
+        [403, 'E_FORBIDDEN', post(request.id, other, { decision: 'grant', hash })],
         [403, 'E_FORBIDDEN', post(request.id, reader, { decision: 'grant', hash })],
         [404, 'E_NOT_FOUND', post(request.id, foreign, { decision: 'grant', hash })],
         [403, 'E_APPROVAL_FORBIDDEN', post(request.id, ann, { decision: 'grant', hash })],

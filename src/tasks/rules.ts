@@ -109,6 +109,10 @@ export function classifyInput(task: Task | undefined, input: TaskInput): InputCl
   return parseId(call)!.version > task.head ? 'early' : 'ignore'
 }
 
+/** The tenant whose events alone reach a task, and before its first turn the inputs that may start it: that of its start. */
+export const tenantOf = (task: Task | undefined, batch: readonly TaskInput[]): string | undefined =>
+  task ? task.identity.start.tenant : (batch.find(({ program }) => program !== undefined) ?? batch[0])?.event.tenant
+
 /** Whether the subject of an event is the running task that it is for. */
 const isForTask = ({ type }: CloudEvent): boolean => type === 'agent.cancel' || type === messageType
 

@@ -24,6 +24,7 @@ import {
   lateDraft,
   refusal,
   retryLater,
+  tenantOf,
 } from './rules.ts'
 import { endWithoutJournal, shouldStart } from './should-start.ts'
 import type { StepRunner } from './steps.ts'
@@ -101,7 +102,10 @@ export class TaskDecider {
     }
     if (inbox.lost) return
     const inputs: TaskInput[] = []
-    for (const input of batch) if (await this.#accepts(inbox, task, input, inputs)) inputs.push(input)
+    const tenant = tenantOf(task, batch)
+    for (const input of batch)
+      if (input.event.tenant !== tenant) input.shared.acknowledge(inbox.task)
+      else if (await this.#accepts(inbox, task, input, inputs)) inputs.push(input)
     // A start comes before its cancellation, whatever the order of delivery.
     if (!task) inputs.sort((a, b) => Number(b.program !== undefined) - Number(a.program !== undefined))
     const agent = task?.identity.program ?? inputs[0]?.program

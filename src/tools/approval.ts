@@ -91,10 +91,14 @@ export async function grantedInput(
 }
 
 /** The tool call that an approval is for; undefined if it is for something else, or if the call was purged. */
-export async function callOf(bus: Bus, { call, target, correlationid }: CloudEvent): Promise<CloudEvent | undefined> {
+export async function callOf(
+  bus: Bus,
+  { call, target, tenant, correlationid }: CloudEvent,
+): Promise<CloudEvent | undefined> {
   const id = callOfApproval(call ?? '')
   const found = id === undefined ? undefined : await bus.get(id, correlationid)
-  return found?.type === 'tool.invoke' && found.target === target ? bus.resolve(found) : undefined
+  const isMeant = found?.type === 'tool.invoke' && found.target === target && found.tenant === tenant
+  return isMeant ? bus.resolve(found) : undefined
 }
 
 /** The same, if a task still waits for the call. */
