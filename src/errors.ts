@@ -150,6 +150,8 @@ export const errors = {
   E_REQUEST_TOO_LARGE: 'The request body is too large. Send less at a time; the message states the limit.',
   E_SIGNATURE_INVALID:
     'The signature of the request is not valid. Check the secret on both sides and the clocks, and that no proxy changes the body.',
+  E_CURSOR_EXPIRED:
+    'Events that the stream should send were removed by retention. Continue after data.horizon, and read the present state some other way; raise `retention` in app() if clients stay away for longer.',
   E_BUSY: 'Too many requests are in progress. Nothing of this one was stored: retry in a moment.',
   E_NOT_FOUND:
     'Nothing has this name, id or path. Check the spelling; a command reads the log of TIDINGS_HOME or TIDINGS_BUS.',

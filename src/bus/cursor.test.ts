@@ -3,16 +3,20 @@ import { expect, test } from 'vitest'
 import {
   advance,
   beginning,
+  compactCursor,
   coversAll,
   distanceBetween,
   formatCursor,
   intersectionOf,
   isCovered,
   offsetsOf,
+  maxPartitions,
   readCursor,
+  restrictCursor,
   rewind,
   stepBack,
   unionOf,
+  withOffset,
 } from './cursor.ts'
 
 const partitions = 4
@@ -109,4 +113,55 @@ test('a step back covers less, by at most that many events', () => {
     }),
   )
   expect(stepBack('7', 20)).toBe(beginning)
+})
+
+const largeOffsets = fc.array(fc.oneof(fc.constant(0), fc.nat(1e6), fc.nat(2 ** 45 - 1)), {
+  minLength: 1,
+  maxLength: maxPartitions,
+})
+
+test('a compact cursor is read as the cursor that it was made of, and has at most 2 KB', () => {
+  fc.assert(
+    fc.property(largeOffsets, offsets => {
+      const cursor = formatCursor(offsets)
+      const compact = compactCursor(cursor)
+      expect(readCursor(compact)).toBe(cursor)
+      expect(compact).toMatch(/^[\w.~-]{1,2048}$/)
+    }),
+  )
+  const largest = formatCursor(Array.from({ length: maxPartitions }, (_, n) => 2 ** 45 - 1 - n))
+  expect(largest.length).toBeGreaterThan(2_048)
+  expect(compactCursor(largest)).toHaveLength(2_048)
+  expect(readCursor(compactCursor(largest))).toBe(largest)
+})
+
+test('a compact cursor of one partition is short, whichever it is', () => {
+  expect(compactCursor('42')).toBe('42')
+  expect(compactCursor(withOffset(beginning, 200, 1_000_000))).toBe('~5k-lfls')
+  expect(compactCursor(beginning)).toBe('~')
+  expect(readCursor('~')).toBe(beginning)
+})
+
+test('other texts are no compact cursors', () => {
+  for (const text of [
+    '~74-1',
+    '~0-zzzzzzzzzz',
+    'I0000000',
+    'A000000',
+    'A000000!',
+    '~-',
+    '~~',
+    '~1',
+    'A'.repeat(8 * 257),
+  ])
+    expect(() => readCursor(text), text).toThrow('is not a cursor')
+})
+
+test('a restricted cursor covers the positions of its partitions', () => {
+  fc.assert(
+    fc.property(cursors, fc.uniqueArray(fc.nat(partitions - 1)), (cursor, kept) => {
+      const found = covered(restrictCursor(cursor, new Set(kept)))
+      expect(found).toEqual(covered(cursor).filter(position => kept.includes(Number(position[0]))))
+    }),
+  )
 })

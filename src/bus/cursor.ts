@@ -6,6 +6,8 @@ import type { Cursor, Position } from './contract/event-log.ts'
  * partitions, joined by dots, without trailing zeros: `42` on one partition, `42.17.3` on three, `0` for the beginning. So equal
  * cursors are equal texts, and a number that an older version stored is the cursor of a log with one partition.
  *
+ * Outside, where a cursor is a header or part of an address, it has at most 2 KB: see `compactCursor`.
+ *
  * Only this module knows the encoding. Cursors have no order: of two cursors, each may cover what the other does not.
  */
 
@@ -15,6 +17,8 @@ export const beginning: Cursor = '0'
 /** What a packed position of the trace index has room for. */
 export const maxPartitions = 256
 
+/** Fifteen digits. */
+const maxOffset = 1e15 - 1
 const form = /^\d{1,15}(?:\.\d{1,15}){0,255}$/
 
 export const isCursor = (text: unknown): text is Cursor => typeof text === 'string' && form.test(text)
@@ -22,8 +26,60 @@ export const isCursor = (text: unknown): text is Cursor => typeof text === 'stri
 /** A cursor from outside, or from a document of an older version, which stored a number. @throws E_REQUEST_INVALID */
 export function readCursor(value: unknown): Cursor {
   const text = Number.isSafeInteger(value) ? String(value) : value
-  if (!isCursor(text)) throw invalid(text)
-  return formatCursor(text.split('.').map(Number))
+  if (isCursor(text)) return formatCursor(text.split('.').map(Number))
+  if (typeof text === 'string' && sparseForm.test(text)) return fromSparse(text)
+  if (typeof text === 'string' && text.length <= maxPartitions * denseChars && denseForm.test(text))
+    return fromDense(text)
+  throw invalid(text)
+}
+
+const sparseForm = /^(?:~[0-9a-z]{1,2}-[0-9a-z]{1,10})+$|^~$/
+const denseForm = /^(?:[A-H][\w-]{7})+$/
+const denseBytes = 6
+const denseChars = 8
+
+/**
+ * The shortest text for a cursor, which `readCursor` reads: at most 2,048 characters, all of them allowed in a URL and a header. Besides
+ * the decimal form there is one with the partitions that are not empty (`~P-OFFSET`, base 36, `~` alone for nothing), and one with all
+ * offsets as 48 bits in base64url, whose characters at the beginning of an offset are never digits, because offsets are less than 2^45.
+ */
+export function compactCursor(cursor: Cursor): string {
+  const offsets = cursor.split('.').map(Number)
+  const sparse = offsets.map((offset, n) => (offset > 0 ? `~${n.toString(36)}-${offset.toString(36)}` : '')).join('')
+  if (sparse === '') return '~'
+  const shortest = cursor.length <= sparse.length ? cursor : sparse
+  return shortest.length <= offsets.length * denseChars ? shortest : toDense(offsets)
+}
+
+function toDense(offsets: readonly number[]): string {
+  const bytes = Buffer.alloc(offsets.length * denseBytes)
+  for (const [n, offset] of offsets.entries()) bytes.writeUIntBE(offset, n * denseBytes, denseBytes)
+  return bytes.toString('base64url')
+}
+
+function fromDense(text: string): Cursor {
+  const bytes = Buffer.from(text, 'base64url')
+  const offsets = Array.from({ length: bytes.length / denseBytes }, (_, n) =>
+    bytes.readUIntBE(n * denseBytes, denseBytes),
+  )
+  return formatCursor(offsets)
+}
+
+function fromSparse(text: string): Cursor {
+  const offsets: number[] = []
+  for (const part of text.split('~').slice(1).filter(Boolean)) {
+    const [partition, offset] = part.split('-').map(digits => Number.parseInt(digits, 36)) as [number, number]
+    if (partition >= maxPartitions || offset > maxOffset) throw invalid(text)
+    while (offsets.length <= partition) offsets.push(0)
+    offsets[partition] = offset
+  }
+  return formatCursor(offsets.length === 0 ? [0] : offsets)
+}
+
+/** What the cursor covers in these partitions only. */
+export function restrictCursor(cursor: Cursor, partitions: ReadonlySet<number>): Cursor {
+  if (!cursor.includes('.')) return partitions.has(0) ? cursor : beginning
+  return formatCursor(cursor.split('.').map((offset, n) => (partitions.has(n) ? Number(offset) : 0)))
 }
 
 /** The newest covered offset of each partition of a log. @throws E_REQUEST_INVALID if the cursor is malformed or of a log with more partitions */

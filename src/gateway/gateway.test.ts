@@ -212,7 +212,7 @@ test('other paths and methods are answered with 404 and 405', async () => {
   const { url } = await openGateway()
   expect(await ask(url, '/event', {})).toMatchObject({ status: 404, body: { error: { code: 'E_NOT_FOUND' } } })
   expect((await ask(url, '/event', {})).body.error.message).toContain(
-    '/event does not exist; expected GET /health, GET /metrics, GET /events/stream, POST /events,',
+    '/event does not exist; expected GET /health, GET /metrics, GET /events/stream, GET /events/socket, POST /events,',
   )
   expect(await ask(url, '/events', {})).toMatchObject({ status: 405, body: { error: { code: 'E_REQUEST_INVALID' } } })
   expect(await ask(url, '/health', { method: 'DELETE' })).toMatchObject({ status: 405 })

@@ -1,4 +1,5 @@
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { Client } from '../ask/client.ts'
 import { type HttpListener, listen } from '../http/listen.ts'
@@ -26,7 +27,7 @@ const maxRequests = 1_024
 const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 1_000 }
 
 /**
- * HTTP to and from the log: `POST /events`, `GET /events/stream`, `/approvals`, `GET /health`. `docs/wire-format.md` is
+ * HTTP to and from the log: `POST /events`, `GET /events/stream`, `GET /events/socket`, `/approvals`, `GET /health`. `docs/wire-format.md` is
  * normative. Resolves when it listens. @throws E_IDENTITY_MISSING, E_PORT_IN_USE, E_SETTING_INVALID
  */
 export async function startGateway(options: GatewayOptions): Promise<HttpListener> {
@@ -49,9 +50,19 @@ export async function startGateway(options: GatewayOptions): Promise<HttpListene
   })
   // assertAllowed() rejects a request without a Host header, with a text.
   const server = createServer(
-    { ...timeouts, requireHostHeader: false },
+    { ...timeouts, requireHostHeader: false, shouldUpgradeCallback: wantsSocket },
     (incoming, outgoing) => void handle(incoming, outgoing),
   )
+  // The same routes answer: with a WebSocket, or as if the request had not asked for one.
+  server.on('upgrade', (incoming, connection: Socket, head) => {
+    const outgoing = new ServerResponse(incoming)
+    outgoing.shouldKeepAlive = false
+    outgoing.assignSocket(connection)
+    outgoing.on('finish', () => connection.destroySoon())
+    connection.on('error', () => connection.destroy())
+    streams.upgrades.offer(incoming, { connection, head, outgoing })
+    void handle(incoming, outgoing)
+  })
   server.maxConnections = maxStreams + maxRequests
   try {
     const { stop, ...listener } = await listen(server, { ...portSetting, port, host })
@@ -68,6 +79,8 @@ export async function startGateway(options: GatewayOptions): Promise<HttpListene
     throw error
   }
 }
+
+const wantsSocket = ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === 'websocket'
 
 function unreadable(): Response {
   const { status, body } = errorResponse(httpError(400, 'the URL or the Host header of the request cannot be parsed'))

@@ -28,6 +28,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   E_APPROVAL_OVER: 410,
   E_TASK_ENDED: 409,
   E_KEY_REUSED: 422,
+  E_CURSOR_EXPIRED: 410,
   E_EVENT_TOO_LARGE: 413,
   E_REQUEST_TOO_LARGE: 413,
   E_BUSY: 503,

@@ -91,9 +91,14 @@ export class LinkedScope {
     this.correlation = correlation
   }
 
-  /** `feeder`: the result of {@link feederOf} for the event. */
-  see({ correlationid }: CloudEvent, feeder: string | undefined): void {
-    if (feeder === this.correlation && this.#instances.size < maxInstances) this.#instances.add(correlationid)
+  get correlations(): string[] {
+    return [this.correlation, ...this.#instances]
+  }
+
+  /** Whether the event links another instance. `feeder`: the result of {@link feederOf} for the event. */
+  see({ correlationid }: CloudEvent, feeder: string | undefined): boolean {
+    if (feeder !== this.correlation || this.#instances.size >= maxInstances) return false
+    return this.#instances.size !== this.#instances.add(correlationid).size
   }
 
   has({ correlationid }: CloudEvent): boolean {

@@ -176,7 +176,7 @@ class Stream {
       rest = blocks.pop()!
       for (const block of blocks) {
         const [, id] = /^id: (\d+)$/m.exec(block) ?? []
-        if (id === undefined) continue
+        if (id === undefined || !block.includes('data: ')) continue
         this.ids.push(id)
         this.events.push(JSON.parse(/^data: (.*)$/m.exec(block)![1]!) as CloudEvent)
       }

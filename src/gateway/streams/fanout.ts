@@ -1,41 +1,47 @@
-import { setImmediate } from 'node:timers/promises'
 import type { Bus } from '../../bus/bus.ts'
-import { keepFollowing } from '../../bus/keep-following.ts'
-import { coversAll, unionOf } from '../../bus/cursor.ts'
+import { coversAll, isCovered, unionOf } from '../../bus/cursor.ts'
 import type { Cursor, LogEntry } from '../../bus/driver.ts'
-import { type StreamClient, signalFrame } from './stream-client.ts'
-import type { Frame, FrameCache } from './frames.ts'
+import { keepFollowing } from '../../bus/keep-following.ts'
+import { Broadcast } from './broadcast.ts'
+import type { FrameCache } from './frames.ts'
+import type { StreamClient } from './stream-client.ts'
 
 // Signals between workers, which clients do not get.
 const internalSignals = new Set(['pauses.changed', 'circuits.changed', 'call.cancelled'])
 
-/** Written to clients before the event loop may do other work. */
-const yieldAfterBytes = 4 * 1024 * 1024
-/** The fixed cost of a write, expressed in bytes. */
-const writeOverheadBytes = 8 * 1024
+/** A client that lacks at most this many of the newest events need not read the log. */
+const maxRecent = 1_024
 
 interface Reader {
+  /** Where it is. */
   cursor: Cursor
+  /** Everything that this covers was sent to the clients. */
+  sent: Cursor
+  /** What was read after this cursor. */
+  recentAfter: Cursor
+  recent: LogEntry[]
   readonly abort: AbortController
 }
 
-/**
- * The shared reader of the log. It sends each new event to all clients that have caught up, and pauses while there is none.
- */
+/** Tells a client that a purge has removed events before they were sent. */
+export type OnLack = (client: StreamClient, horizon: Cursor) => void
+
+/** The shared reader of the log. It sends each new event to all clients that have caught up, and pauses while there is none. */
 export class Fanout {
   readonly #bus: Bus
-  readonly #frames: FrameCache
-  readonly #clients = new Map<StreamClient, () => void>()
+  readonly #broadcast: Broadcast
+  readonly #onLack: OnLack
   readonly #unsubscribe: () => void
   #reader: Reader | undefined
+  /** What is sent at a time: one event, or to a client that joins. */
+  #sending: Promise<unknown> = Promise.resolve()
 
-  constructor(bus: Bus, frames: FrameCache) {
+  constructor(bus: Bus, frames: FrameCache, onLack: OnLack) {
     this.#bus = bus
-    this.#frames = frames
+    this.#broadcast = new Broadcast(frames)
+    this.#onLack = onLack
     this.#unsubscribe = bus.onSignal([{ types: ['>'] }], event => {
-      if (this.#clients.size === 0 || internalSignals.has(event.type)) return
-      const frame = signalFrame(event)
-      for (const client of this.#clients.keys()) client.sendSignal(event, frame)
+      if (this.#broadcast.clients.size > 0 && !internalSignals.has(event.type)) this.#broadcast.sendSignal(event)
     })
   }
 
@@ -44,82 +50,91 @@ export class Fanout {
     return this.#reader?.cursor
   }
 
+  /** Everything that this covers was sent to a client, or is not for it; undefined for a client that has not caught up. */
+  sentTo(client: StreamClient): Cursor | undefined {
+    return this.#broadcast.clients.has(client) ? this.#reader?.sent : undefined
+  }
+
   /**
-   * Adds a client that has seen all that the reader has; undefined if it has not. The promise resolves when the
-   * client disconnects or falls behind.
+   * Serves a client that has seen nearly all that the reader has, until it disconnects or falls behind. False at once if it has seen less.
    */
-  attach(client: StreamClient): Promise<void> | undefined {
-    this.#reader ??= this.#start(client.cursor)
-    if (!coversAll(client.cursor, this.#reader.cursor)) return undefined
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#clients.set(client, resolve)
-    const leave = () => this.#detach(client)
-    if (client.closed.aborted) leave()
-    else client.closed.addEventListener('abort', leave, { once: true })
-    return promise.finally(() => client.closed.removeEventListener('abort', leave))
+  async serve(client: StreamClient): Promise<boolean> {
+    const reader = (this.#reader ??= this.#start(client.cursor))
+    let left: Promise<void> | undefined
+    await this.#exclusively(async () => {
+      if (reader !== this.#reader || !coversAll(client.cursor, reader.recentAfter)) return
+      left = this.#broadcast.add(client)
+      const missed = reader.recent.filter(({ position }) => !isCovered(client.cursor, position))
+      if (await this.#broadcast.deliverTo(client, missed)) client.cursor = unionOf(client.cursor, reader.cursor)
+    })
+    if (!left) return false
+    await left
+    this.#pauseIfIdle()
+    return true
   }
 
   close() {
-    this.#reader?.abort.abort()
-    this.#reader = undefined
+    this.#stop()
     this.#unsubscribe()
   }
 
-  #detach(client: StreamClient) {
-    this.#clients.get(client)?.()
-    this.#clients.delete(client)
-    if (this.#clients.size > 0) return
+  #pauseIfIdle() {
+    if (this.#broadcast.clients.size === 0) this.#stop()
+  }
+
+  #stop() {
     this.#reader?.abort.abort()
     this.#reader = undefined
   }
 
+  #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#sending.then(work)
+    this.#sending = done.catch(() => {})
+    return done
+  }
+
   #start(cursor: Cursor): Reader {
-    const reader = { cursor, abort: new AbortController() }
-    void this.#read(reader)
+    const reader = { cursor, sent: cursor, recentAfter: cursor, recent: [], abort: new AbortController() }
+    // Clients stay connected while the log cannot be read.
+    void keepFollowing(this.#bus, {
+      cursor: async () => {
+        await this.#skipPurged(reader)
+        return reader.cursor
+      },
+      signal: reader.abort.signal,
+      onEntry: entry => this.#exclusively(() => this.#deliver(reader, entry)),
+    })
     return reader
   }
 
-  async #read(reader: Reader): Promise<void> {
-    // Clients stay connected while the log cannot be read.
-    await keepFollowing(this.#bus, {
-      cursor: () => reader.cursor,
-      signal: reader.abort.signal,
-      onEntry: entry => this.#deliver(reader, entry),
-    })
-  }
-
   async #deliver(reader: Reader, entry: LogEntry): Promise<void> {
-    const feeder = await this.#frames.feederOf(entry)
-    const isWanted = [...this.#clients.keys()].some(client => client.wants(entry, feeder))
-    if (!isWanted) reader.cursor = entry.cursor
-    else
-      await this.#frames.use(entry, async frame => {
-        if (reader !== this.#reader) return
-        // The cursor moves together with the list of clients: one that joins later has this event or reads it from the log.
-        reader.cursor = entry.cursor
-        await this.#send(entry, feeder, frame)
-      })
+    if (reader !== this.#reader) return
+    const { partition, offset } = entry.position
+    // Offsets have gaps, but a purge may be one of them.
+    if (!isCovered(reader.cursor, { partition, offset: offset - 1 })) await this.#skipPurged(reader)
+    reader.cursor = unionOf(reader.cursor, entry.cursor)
+    this.#remember(reader, entry)
+    await this.#broadcast.deliver(entry)
+    reader.sent = reader.cursor
   }
 
-  async #send(entry: LogEntry, feeder: string | undefined, frame: Frame): Promise<void> {
-    let written = 0
-    const clients = [...this.#clients.keys()]
-    for (const client of clients) {
-      if (!this.#clients.has(client) || !client.wants(entry, feeder)) continue
-      const hasRoom = coversAll(entry.cursor, client.cursor)
-        ? client.trySend(entry, frame)
-        : await this.#sendAhead(client, entry)
-      if (!hasRoom) this.#detach(client)
-      written += Math.min(frame.bytes.length, yieldAfterBytes) + writeOverheadBytes
-      if (written < yieldAfterBytes) continue
-      written = 0
-      await setImmediate()
-    }
+  /** The log was purged faster than the reader read it. */
+  async #skipPurged(reader: Reader): Promise<void> {
+    const horizon = await this.#bus.horizon()
+    if (coversAll(reader.cursor, horizon)) return
+    for (const client of this.#broadcast.clients.keys())
+      if (client.lacks(horizon, reader.cursor)) {
+        this.#onLack(client, horizon)
+        this.#broadcast.remove(client)
+      }
+    Object.assign(reader, { cursor: unionOf(reader.cursor, horizon), recentAfter: horizon, recent: [] })
+    reader.sent = reader.cursor
   }
 
-  /** The client has seen events of other partitions that the reader has not, so that the id of its frame must cover more. */
-  #sendAhead(client: StreamClient, entry: LogEntry): Promise<boolean> {
-    const own = { ...entry, cursor: unionOf(entry.cursor, client.cursor) }
-    return this.#frames.use(own, frame => !this.#clients.has(client) || client.trySend(own, frame))
+  #remember(reader: Reader, entry: LogEntry) {
+    reader.recent.push(entry)
+    if (reader.recent.length < 2 * maxRecent) return
+    const dropped = reader.recent.splice(0, maxRecent)
+    reader.recentAfter = unionOf(reader.recentAfter, dropped.at(-1)!.cursor)
   }
 }

@@ -1,7 +1,9 @@
 import { setImmediate } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { constants, deflateRaw } from 'node:zlib'
 import type { Bus } from '../../bus/bus.ts'
 import { positionKey } from '../../bus/cursor.ts'
-import type { LogEntry, StoredEvent } from '../../bus/driver.ts'
+import type { StoredEvent } from '../../bus/driver.ts'
 import { withoutStack } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import { hasBlobData, routedType } from '../../bus/routed.ts'
@@ -18,10 +20,22 @@ import { turnType } from '../../tasks/turn.ts'
 const maxIdleBytes = 16 * 1024 * 1024
 const maxFeeders = 1_024
 
+/**
+ * Server-sent events with the `event:` line or without it, so that a browser calls `onmessage`; messages of a WebSocket, plain or, if that
+ * pays, compressed.
+ */
+export type FrameFormat = 'event' | 'message' | 'socket' | 'deflated'
+
+/** An event as one client gets it. `cursor`: the text for the client. */
+export interface FrameRequest extends StoredEvent {
+  readonly cursor: string
+  readonly format: FrameFormat
+}
+
 interface FrameOptions {
   key: string
   bytes: Buffer
-  headerBytes: number
+  isCompressed: boolean
   onUse: (frame: Frame, inUse: boolean) => void
 }
 
@@ -29,16 +43,14 @@ interface FrameOptions {
 export class Frame {
   readonly key: string
   readonly bytes: Buffer
-  /** The same without the `event:` line, so that a browser calls `onmessage`. */
-  readonly unnamed: Buffer
+  readonly isCompressed: boolean
   readonly #onUse: (frame: Frame, inUse: boolean) => void
   #users = 0
 
-  /** `headerBytes`: the length of the `event:` line. */
-  constructor({ key, bytes, headerBytes, onUse }: FrameOptions) {
+  constructor({ key, bytes, isCompressed, onUse }: FrameOptions) {
     this.key = key
     this.bytes = bytes
-    this.unnamed = bytes.subarray(headerBytes)
+    this.isCompressed = isCompressed
     this.#onUse = onUse
   }
 
@@ -63,6 +75,8 @@ export class FrameCache {
   readonly #cached = new Map<string, Frame>()
   readonly #idle = new Set<Frame>()
   readonly #feeders = new Map<string, Promise<string | undefined>>()
+  /** The JSON of the last event: it is encoded once for all formats and cursors. */
+  #last: { readonly key: string; readonly json: string } | undefined
   #idleBytes = 0
   #bytes = 0
   #building: Promise<unknown> = Promise.resolve()
@@ -74,15 +88,10 @@ export class FrameCache {
     this.#disconnectSlowest = disconnectSlowest
   }
 
-  /** Retains the frame of an event while `work` runs; `work` may retain it for longer. */
-  async use<T>(entry: LogEntry, work: (frame: Frame) => T | Promise<T>): Promise<T> {
-    const frame = await (hasBlobData(entry.event) ? this.#loadOnce(entry) : this.#build(entry))
-    const release = frame.retain()
-    try {
-      return await work(frame)
-    } finally {
-      release()
-    }
+  /** The frame of an event, which the caller releases. */
+  async hold(request: FrameRequest): Promise<{ frame: Frame; release: () => void }> {
+    const frame = await (hasBlobData(request.event) ? this.#loadOnce(request) : this.#build(request, request.event))
+    return { frame, release: frame.retain() }
   }
 
   /** See {@link feederOf}. Reads the data of an event once for all clients. */
@@ -105,14 +114,15 @@ export class FrameCache {
     this.#large.clear()
     this.#feeders.clear()
     this.#cached.clear()
+    this.#last = undefined
   }
 
-  #loadOnce(entry: LogEntry): Promise<Frame> {
-    const key = frameKey(entry)
+  #loadOnce(request: FrameRequest): Promise<Frame> {
+    const key = frameKey(request)
     let frame = this.#large.get(key)
     if (!frame) {
       // One at a time, and yielding in between: building takes several times the memory of the event, and blocks.
-      frame = this.#building.then(() => this.#load(entry))
+      frame = this.#building.then(() => this.#load(request))
       this.#building = frame.catch(() => {}).then(() => setImmediate())
       this.#large.set(key, frame)
       frame.catch(() => this.#large.delete(key))
@@ -120,19 +130,24 @@ export class FrameCache {
     return frame
   }
 
-  async #load(entry: LogEntry): Promise<Frame> {
-    const frame = this.#build({ ...entry, event: await this.#bus.resolveIfStored(entry.event) })
+  async #load(request: FrameRequest): Promise<Frame> {
+    const isEncoded = this.#last?.key === positionKey(request.position)
+    const event = isEncoded ? request.event : await this.#bus.resolveIfStored(request.event)
+    const frame = await this.#build(request, event)
     this.#cached.set(frame.key, frame)
     return frame
   }
 
-  #build(entry: LogEntry): Frame {
-    const { cursor, event } = entry
-    const header = `event: ${event.type}\n`
-    const bytes = Buffer.from(`${header}id: ${cursor}\ndata: ${JSON.stringify(withoutStacks(event))}\n\n`)
+  /** `event`: with its data. */
+  async #build(request: FrameRequest, event: CloudEvent): Promise<Frame> {
+    const key = positionKey(request.position)
+    if (this.#last?.key !== key) this.#last = { key, json: JSON.stringify(withoutStacks(event)) }
+    const plain = Buffer.from(frameText(request, this.#last.json))
+    const isCompressed = request.format === 'deflated' && plain.length >= minCompressedBytes
+    const bytes = isCompressed ? await deflate(plain) : plain
     this.#evictFor(bytes.length)
     const onUse = (frame: Frame, inUse: boolean) => (inUse ? this.#onFirstUse(frame) : this.#onLastRelease(frame))
-    return new Frame({ key: frameKey(entry), bytes, headerBytes: Buffer.byteLength(header), onUse })
+    return new Frame({ key: frameKey(request), bytes, isCompressed, onUse })
   }
 
   #evictFor(bytes: number): void {
@@ -168,7 +183,30 @@ export class FrameCache {
 }
 
 /** Readings that come from different places meet the same event with different cursors. */
-const frameKey = ({ cursor, position }: LogEntry) => `${positionKey(position)} ${cursor}`
+const frameKey = ({ cursor, format, position }: FrameRequest) => `${positionKey(position)} ${format} ${cursor}`
+
+function frameText({ cursor, format, event }: FrameRequest, json: string): string {
+  if (format === 'socket' || format === 'deflated') return `{"cursor":"${cursor}","event":${json}}`
+  return `${format === 'event' ? `event: ${event.type}\n` : ''}id: ${cursor}\ndata: ${json}\n\n`
+}
+
+/** A signal, which has no cursor. */
+export const signalBytes = (event: CloudEvent, format: FrameFormat): Buffer =>
+  Buffer.from(
+    format === 'socket' || format === 'deflated'
+      ? `{"signal":${JSON.stringify(event)}}`
+      : `event: signal\ndata: ${JSON.stringify(event)}\n\n`,
+  )
+
+const minCompressedBytes = 1_024
+/** What a flush ends with, which a message leaves out. Source: RFC 7692, section 7.2.1. */
+const flushTailBytes = 4
+const deflateText = promisify(deflateRaw)
+
+async function deflate(text: Buffer): Promise<Buffer> {
+  const bytes = await deflateText(text, { finishFlush: constants.Z_SYNC_FLUSH })
+  return bytes.subarray(0, bytes.length - flushTailBytes)
+}
 
 /** Clients do not see where in the source code an error was thrown. */
 function withoutStacks(event: CloudEvent): CloudEvent {

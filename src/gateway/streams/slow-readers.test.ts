@@ -65,7 +65,9 @@ async function offsetsFrom(url: string, query: string, count: number): Promise<n
   for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
     const lines = (line + chunk).split('\n')
     line = lines.pop()!.slice(0, 100)
-    for (const each of lines) if (each.startsWith('id: ')) found.push(Number(each.slice(4)))
+    // The id at the beginning of the stream is the one without an event.
+    for (const [i, each] of lines.entries())
+      if (each.startsWith('id: ') && !lines[i - 1]?.startsWith('retry: ')) found.push(Number(each.slice(4)))
     if (found.length === count) break
   }
   over.abort()

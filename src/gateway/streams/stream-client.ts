@@ -1,10 +1,8 @@
-import type { ServerResponse } from 'node:http'
 import { isCovered, unionOf } from '../../bus/cursor.ts'
 import type { Cursor, LogEntry } from '../../bus/driver.ts'
-import type { CloudEvent } from '../../event.ts'
-import { LinkedScope } from '../../tasks/links.ts'
-import type { Frame } from './frames.ts'
-import type { StreamRequest } from './stream-request.ts'
+import type { Frame, FrameFormat } from './frames.ts'
+import type { StreamScope } from './stream-scope.ts'
+import { type Ending, endings, type Transport } from './transport.ts'
 
 /** How much may be queued in memory for a client, and how long it may read nothing while it is. */
 export interface StreamLimits {
@@ -16,120 +14,144 @@ export interface StreamLimits {
 const maxWriteBytes = 64 * 1024
 
 interface StreamClientOptions {
-  readonly response: ServerResponse
-  readonly request: StreamRequest
+  readonly transport: Transport
+  readonly scope: StreamScope
   /** Where the stream starts: everything that this does not cover. */
   readonly cursor: Cursor
+  /** Events that this covers may be missing. */
+  readonly floor: Cursor
   readonly limits: StreamLimits
   onDisconnect(reason: string): void
 }
 
 interface QueuedFrame {
   readonly bytes: Buffer
+  readonly isCompressed: boolean
   offset: number
   readonly release: () => void
 }
 
-/** One client of the event stream: its filter, its cursor and its connection. */
+/** One client of the event stream: what it may see, its cursor and its connection. */
 export class StreamClient {
-  /** Everything that this covers was sent or did not match. */
+  /** Everything that this covers was sent or is not for the client. */
   cursor: Cursor
+  readonly scope: StreamScope
+  readonly format: FrameFormat
   /** Aborts when either side closes the connection. */
   readonly closed: AbortSignal
   /** Monotonic time at which it stopped reading its queue; undefined while it reads. */
   blockedSince: number | undefined
   readonly #options: StreamClientOptions
-  /** For a client of one correlation: that correlation and the workflow instances that it feeds. */
-  readonly #scope: LinkedScope | undefined
+  readonly #transport: Transport
   #queue: QueuedFrame[] = []
   #queuedBytes = 0
   /** For frames whose last part is written, but not yet taken by the kernel. */
   readonly #releases = new Set<() => void>()
   #stallTimer: NodeJS.Timeout | undefined
   #onDrained: (() => void) | undefined
+  /** Set when nothing more may be queued. */
+  #ending: Ending | undefined
+  #hasEnded = false
+  /** The last cursor that the client was sent. */
+  #sentCursor: string
 
   constructor(options: StreamClientOptions) {
-    const { response, request, cursor } = options
+    const { transport, scope, cursor } = options
     this.#options = options
+    this.#transport = transport
     this.cursor = cursor
-    if (request.correlation !== undefined) this.#scope = new LinkedScope(request.correlation)
-    const closed = new AbortController()
-    this.closed = closed.signal
-    response.once('close', () => {
-      this.#dropQueue()
-      closed.abort()
-    })
-    response.on('drain', () => this.#resume())
-    response.on('error', () => response.destroy())
+    this.scope = scope
+    this.format = transport.format
+    this.closed = transport.closed
+    this.#sentCursor = scope.textOf(cursor)
+    this.closed.addEventListener('abort', () => this.#dropQueue(), { once: true })
+    transport.onDrain(() => this.#resume())
   }
 
-  /** Must be called in the order of each correlation. `feeder`: see {@link feederOf}. */
-  wants({ position, event }: LogEntry, feeder: string | undefined): boolean {
-    this.#scope?.see(event, feeder)
-    return !isCovered(this.cursor, position) && this.#matches(event)
+  get isEnded(): boolean {
+    return this.closed.aborted || this.#ending !== undefined
   }
 
-  #matches(event: CloudEvent): boolean {
-    return (this.#scope?.has(event) ?? true) && this.#options.request.matches(event)
+  open(): void {
+    this.#transport.open(this.#sentCursor)
   }
 
-  /** Sends without waiting. False, and nothing is sent, if the queue is full. */
-  trySend({ cursor }: LogEntry, frame: Frame): boolean {
-    if (this.#queuedBytes > this.#options.limits.maxBufferedBytes) return false
-    this.cursor = cursor
-    this.#enqueue(frame)
+  wants({ position, event }: LogEntry): boolean {
+    return !isCovered(this.cursor, position) && this.scope.includes(event)
+  }
+
+  /** The text that names the place after an entry, for the frame of the entry. */
+  cursorAfter({ cursor }: LogEntry): string {
+    return this.scope.textOf(unionOf(cursor, this.cursor))
+  }
+
+  /** Whether events after what it has seen may be missing. `read`: the client has seen what this covers, too. */
+  lacks(horizon: Cursor, read: Cursor): boolean {
+    return this.scope.lacks(unionOf(unionOf(this.cursor, read), this.#options.floor), horizon)
+  }
+
+  /** Sends without waiting. False, and nothing is sent, if more than `maxBytes` are queued already. */
+  trySend({ cursor }: LogEntry, frame: Frame, maxBytes = this.#options.limits.maxBufferedBytes): boolean {
+    if (this.#queuedBytes > maxBytes) return false
+    this.cursor = unionOf(this.cursor, cursor)
+    if (this.closed.aborted || this.#ending) return true
+    this.#queue.push({ bytes: frame.bytes, isCompressed: frame.isCompressed, offset: 0, release: frame.retain() })
+    this.#queuedBytes += frame.bytes.length
+    if (this.blockedSince === undefined) this.#write()
     return true
   }
 
-  /** Sends, and waits until the client has taken it. */
-  async send({ cursor }: LogEntry, frame: Frame): Promise<void> {
-    this.cursor = unionOf(this.cursor, cursor)
-    if (this.closed.aborted) return
-    this.#enqueue(frame)
-    if (this.#queue.length > 0 || this.blockedSince !== undefined)
-      await new Promise<void>(resolve => (this.#onDrained = resolve))
+  /** Resolves when nothing waits for the client, or the connection is closed. */
+  async drained(): Promise<void> {
+    if (this.closed.aborted || (this.#queue.length === 0 && this.blockedSince === undefined)) return
+    await new Promise<void>(resolve => (this.#onDrained = resolve))
   }
 
-  /** Closes the connection. The client reconnects with its last cursor. */
+  /** Closes the connection of a client that is too slow. It reconnects with its last cursor. */
   disconnect(reason: string): void {
     this.#options.onDisconnect(reason)
+    const isBetweenFrames = (this.#queue[0]?.offset ?? 0) === 0
+    this.#ending = endings.slow(reason)
+    this.#hasEnded = true
     this.#dropQueue()
-    this.#options.response.destroy()
+    if (isBetweenFrames) this.#transport.end(this.#ending)
+    else this.#transport.destroy()
   }
 
-  sendSignal(event: CloudEvent, frame: Buffer) {
-    if (this.#matches(event)) this.#writeIfIdle(frame)
-  }
-
-  sendHeartbeat() {
-    this.#writeIfIdle(heartbeat)
-  }
-
-  end() {
-    this.#options.response.end()
-  }
-
-  // For frames that may be lost: a client with a backlog does not get them.
-  #writeIfIdle(frame: Buffer) {
-    if (this.#options.response.writableLength === 0 && this.#queue.length === 0 && !this.closed.aborted)
-      this.#options.response.write(frame)
-  }
-
-  #enqueue(frame: Frame): void {
-    const bytes = this.#options.request.isUnnamed ? frame.unnamed : frame.bytes
-    this.#queue.push({ bytes, offset: 0, release: frame.retain() })
-    this.#queuedBytes += bytes.length
+  /** Ends the stream when what is queued was sent. */
+  end(ending: Ending) {
+    if (this.#ending || this.closed.aborted) return
+    this.#ending = ending
     if (this.blockedSince === undefined) this.#write()
+  }
+
+  /** Signals may be lost: a client with a backlog does not get them. */
+  sendSignal(bytes: Buffer) {
+    if (this.#isIdle) this.#transport.write({ bytes, isFirst: true, isLast: true, isCompressed: false })
+  }
+
+  /** `cursor`: everything that this covers was sent or is not for the client. */
+  sendHeartbeat(cursor: Cursor | undefined) {
+    if (!this.#isIdle) return
+    const text = cursor === undefined ? this.#sentCursor : this.scope.textOf(unionOf(cursor, this.cursor))
+    this.#transport.heartbeat(text === this.#sentCursor ? undefined : text)
+    this.#sentCursor = text
+  }
+
+  get #isIdle() {
+    return this.#transport.isIdle && this.#queue.length === 0 && !this.closed.aborted && !this.#ending
   }
 
   #write(): void {
     for (let next = this.#queue[0]; next; next = this.#queue[0]) {
-      const part = next.bytes.subarray(next.offset, next.offset + maxWriteBytes)
-      next.offset += part.length
-      this.#queuedBytes -= part.length
+      const { offset, isCompressed } = next
+      const bytes = next.bytes.subarray(offset, offset + maxWriteBytes)
+      next.offset += bytes.length
+      this.#queuedBytes -= bytes.length
       const isLast = next.offset === next.bytes.length
       if (isLast) this.#queue.shift()
-      if (!this.#options.response.write(part, isLast ? this.#releaseWhenWritten(next.release) : undefined))
+      const part = { bytes, isFirst: offset === 0, isLast, isCompressed }
+      if (!this.#transport.write(part, isLast ? this.#releaseWhenWritten(next.release) : undefined))
         return this.#block()
     }
     this.#onEmpty()
@@ -162,6 +184,10 @@ export class StreamClient {
   }
 
   #onEmpty(): void {
+    if (this.#ending && !this.#hasEnded) {
+      this.#hasEnded = true
+      this.#transport.end(this.#ending)
+    }
     this.#onDrained?.()
     this.#onDrained = undefined
   }
@@ -172,10 +198,7 @@ export class StreamClient {
     for (const release of this.#releases) release()
     this.#releases.clear()
     this.#queuedBytes = 0
-    this.#onEmpty()
+    this.#onDrained?.()
+    this.#onDrained = undefined
   }
 }
-
-const heartbeat = Buffer.from(': heartbeat\n\n')
-
-export const signalFrame = (event: CloudEvent) => Buffer.from(`event: signal\ndata: ${JSON.stringify(event)}\n\n`)

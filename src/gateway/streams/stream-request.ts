@@ -1,66 +1,105 @@
-import { isCursor, readCursor } from '../../bus/cursor.ts'
+import { readCursor } from '../../bus/cursor.ts'
 import type { Cursor } from '../../bus/driver.ts'
-import { isCorrelation } from '../../bus/ids.ts'
+import { correlationOf, isCorrelation, isTaskId } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter, isTypePattern } from '../../pattern.ts'
 import { namesTurns, turnType } from '../../tasks/turn.ts'
 
 const maxTypes = 64
-const parameters = new Set(['correlation', 'type', 'after', 'as'])
+const maxUserLength = 256
+/** `ticket` identifies a browser that can send no header; whoever checks the credential reads it. */
+const parameters = ['user', 'correlation', 'task', 'type', 'after', 'ticket']
 
-/** The parsed query of an event stream. */
+/** What a stream shows, and from where on. All that is given must match. */
+export interface StreamQuery {
+  /** The `user` attribute of events. */
+  readonly user?: string | undefined
+  readonly correlation?: string | undefined
+  readonly task?: string | undefined
+  /** Patterns, of which any may match. All types but `task.turn` by default. */
+  readonly types?: readonly string[]
+  /** The `id` or `cursor` of the last message that the client got. */
+  readonly after?: string | undefined
+}
+
+/** A valid query. */
 export interface StreamRequest {
+  readonly user?: string
+  /** Set also for a stream of a task. */
   readonly correlation?: string
+  readonly task?: string
   /** Undefined for all types. */
   readonly filter?: Filter
   /** Start after this cursor; undefined if the client names none. */
   readonly after?: Cursor
-  /** Omits the `event:` line, so that a browser calls `onmessage`. */
-  readonly isUnnamed: boolean
-  /** By type only. */
+  /** The client asks for what is kept, from the oldest event on. */
+  readonly isFromOldest: boolean
+  /** By user, task and type. The correlation is a matter of {@link StreamScope}, because of linked instances. */
   matches(event: CloudEvent): boolean
 }
 
-/**
- * Reads `?correlation=…&type=…&type=…&after=…&as=message`. `Last-Event-ID` has precedence over `after`, because a
- * browser reconnects with an unchanged URL. @throws E_REQUEST_INVALID
- */
-export function readStreamRequest(query: Record<string, string[]>, lastEventId: string | undefined): StreamRequest {
-  for (const name of Object.keys(query))
-    if (!parameters.has(name)) throw invalid(name, `is unknown: expected ${[...parameters].join(', ')}`)
-  const { type: types = [] } = query
+/** @throws E_REQUEST_INVALID */
+function streamRequest({ user, correlation, task, types = [], after }: StreamQuery): StreamRequest {
+  if (user !== undefined && (user === '' || user.length > maxUserLength))
+    throw invalid('user', `must have 1 to ${maxUserLength} characters`)
+  if (correlation !== undefined && !isCorrelation(correlation))
+    throw invalid('correlation', 'must be a UUID in lower case')
+  if (task !== undefined && !isTaskId(task)) throw invalid('task', 'must be the id of a task')
+  if (task !== undefined && correlation !== undefined && correlationOf(task) !== correlation)
+    throw invalid('correlation', 'must be that of the task, or absent')
   if (types.length > maxTypes) throw invalid('type', `may be given at most ${maxTypes} times`)
   for (const type of types)
     if (!isTypePattern(type)) throw invalid('type', 'must be a type or a pattern, such as order.*')
-  const correlation = single('correlation', query.correlation)
-  if (correlation !== undefined && !isCorrelation(correlation))
-    throw invalid('correlation', 'must be a UUID in lower case')
-  const after = lastEventId === undefined ? single('after', query.after) : lastEventId
-  if (after !== undefined && !isCursor(after))
-    throw invalid('after', 'and Last-Event-ID must be a cursor: the id of an event of this stream')
-  const as = single('as', query.as)
-  if (as !== undefined && as !== 'message') throw invalid('as', 'must be "message" or absent')
+  const home = correlation ?? (task === undefined ? undefined : correlationOf(task))
   const filter = types.length > 0 ? [{ types }] : undefined
+  const ofType = typeMatcher(types, filter)
   return {
-    ...(correlation !== undefined && { correlation }),
+    ...(user !== undefined && { user }),
+    ...(home !== undefined && { correlation: home }),
+    ...(task !== undefined && { task }),
     ...(filter && { filter }),
-    ...(after !== undefined && { after: readCursor(after) }),
-    isUnnamed: as === 'message',
-    matches: matcher(types, filter),
+    ...(after !== undefined && { after: cursorFrom(after) }),
+    isFromOldest: after === '0' || (after === undefined && home !== undefined),
+    matches: event =>
+      (user === undefined || event.user === user) && (task === undefined || isOfTask(event, task)) && ofType(event),
   }
 }
 
-function matcher(types: readonly string[], filter: Filter | undefined) {
+/**
+ * Reads `?user=…&correlation=…&task=…&type=…&type=…&after=…`. `Last-Event-ID` has precedence over `after`, because a browser reconnects
+ * with an unchanged URL. @throws E_REQUEST_INVALID
+ */
+export function readStreamRequest(query: Record<string, string[]>, lastEventId: string | undefined): StreamRequest {
+  for (const name of Object.keys(query))
+    if (!parameters.includes(name)) throw invalid(name, `is unknown: expected ${parameters.slice(0, -1).join(', ')}`)
+  const single = (name: string) => singleValue(name, query[name])
+  const [user, correlation, task, after] = ['user', 'correlation', 'task', 'after'].map(single)
+  return streamRequest({ user, correlation, task, types: query.type ?? [], after: lastEventId ?? after })
+}
+
+export function singleValue(name: string, values: readonly string[] = []): string | undefined {
+  if (values.length > 1) throw invalid(name, 'may be given once')
+  return values[0]
+}
+
+export const invalid = (name: string, problem: string) =>
+  new TidingsError('E_REQUEST_INVALID', `parameter ${JSON.stringify(name.slice(0, 64))} ${problem}`)
+
+function cursorFrom(after: string): Cursor {
+  try {
+    return readCursor(after)
+  } catch {
+    throw invalid('after', 'and Last-Event-ID must be a cursor: the id of an event of this stream')
+  }
+}
+
+function typeMatcher(types: readonly string[], filter: Filter | undefined) {
   const ofType = filter ? compileFilter(filter) : () => true
   const turns = namesTurns(types)
   return (event: CloudEvent) => (turns || event.type !== turnType) && ofType(event)
 }
 
-function single(name: string, values: readonly string[] = []): string | undefined {
-  if (values.length > 1) throw invalid(name, 'may be given once')
-  return values[0]
-}
-
-const invalid = (name: string, problem: string) =>
-  new TidingsError('E_REQUEST_INVALID', `parameter ${JSON.stringify(name.slice(0, 64))} ${problem}`)
+/** Its turns, what these emitted, the answers to that, what is sent to the task, and signals about its calls. */
+const isOfTask = ({ id, subject }: CloudEvent, task: string) =>
+  id.startsWith(`${task}:`) || subject === task || (subject?.startsWith(`${task}:`) ?? false)

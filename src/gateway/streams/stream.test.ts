@@ -17,10 +17,17 @@ interface Message {
   data?: CloudEvent<{ n: number }>
 }
 
+interface Ending {
+  reason?: string
+  error?: { code: string; data?: { horizon: string } }
+}
+
 /** What a browser's EventSource does, as far as it matters here. */
 class Listener {
   readonly messages: Message[] = []
   comments = 0
+  lastId: string | undefined
+  ending: Ending | undefined
   ended = false
   readonly status: number
   readonly #abort: AbortController
@@ -47,10 +54,6 @@ class Listener {
     return this.messages.map(({ data }) => data?.data.n)
   }
 
-  get lastId() {
-    return this.messages.findLast(({ id }) => id)?.id
-  }
-
   leave() {
     this.#abort.abort()
   }
@@ -74,7 +77,9 @@ class Listener {
     const fields = Object.fromEntries(
       block.split('\n').map(line => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)]),
     )
-    if (fields.data) this.messages.push({ ...fields, data: JSON.parse(fields.data) as CloudEvent<{ n: number }> })
+    if (fields.id) this.lastId = fields.id
+    if (fields.event === 'closed' || fields.event === 'error') this.ending = JSON.parse(fields.data!) as Ending
+    else if (fields.data) this.messages.push({ ...fields, data: JSON.parse(fields.data) as CloudEvent<{ n: number }> })
   }
 }
 

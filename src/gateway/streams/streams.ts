@@ -1,22 +1,18 @@
-import type { ServerResponse } from 'node:http'
 import type { Bus } from '../../bus/bus.ts'
-import { beginning, coversAll, offsetsOf, unionOf } from '../../bus/cursor.ts'
+import { beginning, compactCursor, coversAll, offsetsOf } from '../../bus/cursor.ts'
 import type { Cursor } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
 import { log } from '../../bus/telemetry/log.ts'
-import { readLinked } from '../../tasks/links.ts'
-import { StreamClient, type StreamLimits } from './stream-client.ts'
+import { errorResponse } from '../../http/response.ts'
+import type { Principal } from '../identity/principal.ts'
+import { CatchUp } from './catch-up.ts'
 import { Fanout } from './fanout.ts'
 import { FrameCache } from './frames.ts'
+import { SocketUpgrades } from './sockets.ts'
+import { StreamClient, type StreamLimits } from './stream-client.ts'
 import type { StreamRequest } from './stream-request.ts'
-
-const headers = {
-  'content-type': 'text/event-stream',
-  'cache-control': 'no-cache, no-transform',
-  // The connection carries only this stream and ends with it.
-  connection: 'close',
-}
-const greeting = 'retry: 1000\n\n'
+import { StreamScope } from './stream-scope.ts'
+import { type Ending, endings, type Transport } from './transport.ts'
 
 export interface StreamsOptions {
   bus: Bus
@@ -24,7 +20,7 @@ export interface StreamsOptions {
   maxBufferedBytes?: number
   /** Bytes that may be queued for all clients together; beyond it the slowest are disconnected. Default 64 MiB. */
   maxStreamBytes?: number
-  /** Default 2,048. */
+  /** Default 8,192. */
   maxStreams?: number
   /** A client of the stream that reads nothing for this long is disconnected. Default 30,000. */
   stallTimeoutMs?: number
@@ -32,18 +28,21 @@ export interface StreamsOptions {
   heartbeatIntervalMs?: number
 }
 
-export const defaultMaxStreams = 2_048
+export const defaultMaxStreams = 8_192
 
 /**
  * The open streams. A client first reads from the log what it missed, at its own pace. Then it joins the shared reader of
  * the log for as long as it keeps up.
  */
 export class Streams {
+  /** Requests for a WebSocket; none where the gateway is mounted in another server. */
+  readonly upgrades = new SocketUpgrades()
   readonly #maxStreams: number
   readonly #limits: StreamLimits
   readonly #bus: Bus
   readonly #frames: FrameCache
   readonly #fanout: Fanout
+  readonly #catchUp: CatchUp
   readonly #clients = new Set<StreamClient>()
   readonly #heartbeat: NodeJS.Timeout
   readonly #unsubscribe: (() => void) | undefined
@@ -59,40 +58,60 @@ export class Streams {
     this.#maxStreams = maxStreams
     this.#limits = { maxBufferedBytes, stallTimeoutMs }
     this.#bus = bus
-    this.#frames = new FrameCache(bus, maxStreamBytes, () => this.#disconnectSlowest())
-    this.#fanout = new Fanout(bus, this.#frames)
-    const sendHeartbeats = () => this.#clients.forEach(client => client.sendHeartbeat())
+    const frames = new FrameCache(bus, maxStreamBytes, () => this.#disconnectSlowest())
+    this.#frames = frames
+    const onLack = (client: StreamClient, horizon: Cursor) => client.end(this.endingOf(cursorExpired(client, horizon)))
+    const fanout = new Fanout(bus, frames, onLack)
+    this.#fanout = fanout
+    this.#catchUp = new CatchUp({ bus, frames, onLack, target: async () => fanout.cursor ?? bus.head() })
+    const sendHeartbeats = () => this.#clients.forEach(client => client.sendHeartbeat(fanout.sentTo(client)))
     this.#heartbeat = setInterval(sendHeartbeats, heartbeatIntervalMs).unref()
     // The log starts again at the beginning. A client that reconnects with an old cursor gets an error.
     this.#unsubscribe = bus.onEmptied(() => {
       this.#frames.clear()
-      this.#end()
+      this.#end(endings.emptied)
     })
   }
 
   /**
    * Resolves when the stream is open. It starts after the cursor in the request, else at the beginning of the
-   * correlation, else at the end of the log. @throws E_REQUEST_INVALID, E_LOG_UNAVAILABLE, E_BUSY
+   * correlation, else at the end of the log. @throws E_REQUEST_INVALID, E_CURSOR_EXPIRED, E_LOG_UNAVAILABLE, E_BUSY
    */
-  async open(request: StreamRequest, response: ServerResponse): Promise<void> {
-    const head = await this.#bus.head()
+  async open(request: StreamRequest, principal: Principal, transport: Transport): Promise<void> {
+    const [head, horizon] = await Promise.all([this.#bus.head(), this.#bus.horizon()])
     const { after, correlation } = request
     if (after !== undefined) offsetsOf(after, this.#bus.partitions)
     if (after !== undefined && !coversAll(head, after)) {
-      const problem = `the cursor ${after} is after the end of the log, ${head}`
+      const problem = `the cursor ${compactCursor(after)} is after the end of the log, ${compactCursor(head)}`
       throw new TidingsError('E_REQUEST_INVALID', `${problem}; the cursor may be of another log`)
     }
     if (this.#clients.size >= this.#maxStreams) {
       const problem = `${this.#maxStreams} streams are open, the limit of this gateway; close some or run another gateway`
       throw new TidingsError('E_BUSY', problem, { retryable: true })
     }
+    const scope = new StreamScope(request, principal, this.#bus)
     const cursor = after ?? (correlation === undefined ? head : beginning)
+    const floor = request.isFromOldest ? horizon : beginning
     const onDisconnect = (reason: string) => logDisconnect(client, reason)
-    const client: StreamClient = new StreamClient({ response, request, cursor, limits: this.#limits, onDisconnect })
+    const client: StreamClient = new StreamClient({
+      transport,
+      scope,
+      cursor,
+      floor,
+      limits: this.#limits,
+      onDisconnect,
+    })
+    if (client.lacks(horizon, beginning)) throw cursorExpired(client, horizon)
     this.#clients.add(client)
     client.closed.addEventListener('abort', () => this.#clients.delete(client))
-    response.writeHead(200, headers).write(greeting)
-    void this.#serve(client, request).catch(() => client.end())
+    client.open()
+    void this.#serve(client).catch(() => client.end(endings.failed))
+  }
+
+  /** What tells a client why its stream ends. */
+  endingOf(thrown: unknown): Ending {
+    const { status, body } = errorResponse(thrown, this.#bus.redactor)
+    return endings.error(status, body.error)
   }
 
   /** Ends every stream. Clients reconnect with their last cursor. */
@@ -100,33 +119,24 @@ export class Streams {
     clearInterval(this.#heartbeat)
     this.#unsubscribe?.()
     this.#fanout.close()
-    this.#end()
+    this.#end(endings.stop)
   }
 
-  #end() {
-    for (const client of this.#clients) client.end()
+  #end(ending: Ending) {
+    for (const client of this.#clients) client.end(ending)
   }
 
-  async #serve(client: StreamClient, request: StreamRequest): Promise<void> {
-    while (!client.closed.aborted) {
-      const until = this.#fanout.cursor ?? (await this.#bus.head())
-      if (!coversAll(client.cursor, until)) await this.#replay(client, request, until)
-      await this.#fanout.attach(client)
+  async #serve(client: StreamClient): Promise<void> {
+    const { request } = client.scope
+    // Which instances a correlation feeds follows from its events.
+    let mustRead = request.correlation !== undefined && request.task === undefined
+    while (!client.isEnded) {
+      await client.drained()
+      const isBehind = mustRead || !coversAll(client.cursor, this.#fanout.cursor ?? (await this.#bus.head()))
+      if (!isBehind && (await this.#fanout.serve(client))) continue
+      await this.#catchUp.serve(client)
+      mustRead = false
     }
-  }
-
-  /** Sends the events that match the request and that `until` covers. */
-  async #replay(client: StreamClient, { correlation, filter }: StreamRequest, until: Cursor): Promise<void> {
-    const events =
-      correlation === undefined
-        ? this.#bus.read({ after: client.cursor, until, ...(filter && { filter }) })
-        : readLinked(this.#bus, correlation, { after: client.cursor, until })
-    for await (const entry of events) {
-      if (client.closed.aborted) break
-      if (client.wants(entry, await this.#frames.feederOf(entry)))
-        await this.#frames.use(entry, frame => client.send(entry, frame))
-    }
-    client.cursor = unionOf(client.cursor, until)
   }
 
   /** Disconnects the client that has read nothing for longest. False if none is blocked. */
@@ -138,6 +148,13 @@ export class Streams {
     slowest?.disconnect('too many bytes are queued for clients that do not read')
     return slowest !== undefined
   }
+}
+
+function cursorExpired({ cursor, scope }: StreamClient, horizon: Cursor): TidingsError {
+  const [from, to] = [scope.textOf(cursor), scope.textOf(horizon)]
+  return new TidingsError('E_CURSOR_EXPIRED', `events after the cursor ${from} were removed, up to ${to}`, {
+    data: { horizon: to },
+  })
 }
 
 const logDisconnect = ({ cursor }: StreamClient, reason: string) =>

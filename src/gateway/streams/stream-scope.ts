@@ -1,0 +1,88 @@
+import { compactCursor, coversAll, restrictCursor } from '../../bus/cursor.ts'
+import type { Cursor } from '../../bus/driver.ts'
+import { partitionOf, shardOf } from '../../bus/ids.ts'
+import type { CloudEvent } from '../../event.ts'
+import { LinkedScope } from '../../tasks/links.ts'
+import type { Principal } from '../identity/principal.ts'
+import type { StreamRequest } from './stream-request.ts'
+
+interface LogLayout {
+  readonly shards: number
+  readonly partitions: number
+}
+
+/** What one stream shows: a request, within the rights of a principal. */
+export class StreamScope {
+  readonly request: StreamRequest
+  readonly #principal: Principal
+  readonly #layout: LogLayout
+  /** For a stream of one correlation: that correlation and the workflow instances that it feeds. */
+  readonly #linked: LinkedScope | undefined
+  /** Those that the stream shows events of; undefined for all. */
+  readonly #partitions: Set<number> | undefined
+
+  constructor(request: StreamRequest, principal: Principal, layout: LogLayout) {
+    this.request = request
+    this.#principal = principal
+    this.#layout = layout
+    if (request.correlation === undefined) return
+    this.#linked = new LinkedScope(request.correlation)
+    this.#partitions = new Set([this.#partitionOf(request.correlation)])
+  }
+
+  /** An event is shown only to its own tenant, whatever its correlation. */
+  includes(event: CloudEvent): boolean {
+    return (
+      event.tenant === this.#principal.tenant &&
+      (this.#linked?.has(event) ?? true) &&
+      this.request.matches(event) &&
+      this.#principal.may('read', event.type)
+    )
+  }
+
+  /** Whether the event begins the part of an instance that the correlation feeds. `feeder`: the result of `feederOf` for the event. */
+  link(event: CloudEvent, feeder: string | undefined): boolean {
+    if (this.request.task !== undefined || event.tenant !== this.#principal.tenant) return false
+    if (!this.#linked?.see(event, feeder)) return false
+    this.#partitions!.add(this.#partitionOf(event.correlationid))
+    return true
+  }
+
+  /** Where {@link ClientIndex} finds the stream: an event that it shows has one of these among its `keysOf`. */
+  get keys(): string[] {
+    if (this.#linked) return this.#linked.correlations.map(correlationKey)
+    const { user } = this.request
+    const { tenant } = this.#principal
+    return [user === undefined ? tenantKey(tenant) : userKey(tenant, user)]
+  }
+
+  /** The text of a cursor for the client. A stream of one correlation carries only the partitions of what it shows. */
+  textOf(cursor: Cursor): string {
+    return compactCursor(this.#ownPartOf(cursor))
+  }
+
+  /** Whether events after a cursor may be missing, because a purge removed them. */
+  lacks(cursor: Cursor, horizon: Cursor): boolean {
+    return !coversAll(cursor, this.#ownPartOf(horizon))
+  }
+
+  #ownPartOf(cursor: Cursor): Cursor {
+    return this.#partitions && this.#layout.partitions > 1 ? restrictCursor(cursor, this.#partitions) : cursor
+  }
+
+  #partitionOf(correlation: string): number {
+    const { shards, partitions } = this.#layout
+    return partitionOf(shardOf(correlation, shards), partitions)
+  }
+}
+
+export const correlationKey = (correlation: string) => `correlation ${correlation}`
+const userKey = (tenant: string, user: string) => `user ${tenant} ${user}`
+const tenantKey = (tenant: string) => `tenant ${tenant}`
+
+/** Every stream that shows the event has one of these keys. */
+export const keysOf = ({ correlationid, tenant, user }: CloudEvent) => [
+  correlationKey(correlationid),
+  tenantKey(tenant),
+  ...(user === undefined ? [] : [userKey(tenant, user)]),
+]
