@@ -15,7 +15,7 @@ const batchSize = 64
 /** Correlations that are read at a time. */
 const maxReadings = 16
 
-interface CatchUpOptions {
+interface StreamCatchUpOptions {
   readonly bus: Bus
   readonly frames: FrameCache
   /** Where clients have to come: what the shared reader sends next begins there. */
@@ -27,13 +27,13 @@ interface CatchUpOptions {
  * Brings clients to where the shared reader is, from the log. Clients of a correlation read that. All others who lack about as much read the
  * log together, so that thousands who come back at once cost a few readings, and none waits for one who lacks far more.
  */
-export class CatchUp {
-  readonly #options: CatchUpOptions
+export class StreamCatchUp {
+  readonly #options: StreamCatchUpOptions
   /** By the size of what they lack: those who wait for the next reading. An entry exists while there is a reading of that size. */
   readonly #waiting = new Map<number, Map<StreamClient, PromiseWithResolvers<void>>>()
   readonly #readings = new Slots(maxReadings)
 
-  constructor(options: CatchUpOptions) {
+  constructor(options: StreamCatchUpOptions) {
     this.#options = options
   }
 

@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../../event.ts'
 import type { StreamClient } from './stream-client.ts'
-import { correlationKey, keysOf } from './stream-scope.ts'
+import { correlationKey, indexKeysOf } from './stream-scope.ts'
 
 /** Finds the clients that an event may concern without asking all of them. */
 export class ClientIndex {
@@ -26,7 +26,7 @@ export class ClientIndex {
 
   /** Each client is under one kind of key only, so none comes twice. */
   *find(event: CloudEvent): Generator<StreamClient> {
-    for (const key of keysOf(event)) yield* this.#clients.get(key) ?? []
+    for (const key of indexKeysOf(event)) yield* this.#clients.get(key) ?? []
   }
 
   #addAs(key: string, client: StreamClient): void {

@@ -8,7 +8,7 @@ import { namesTurns, turnType } from '../../tasks/turn.ts'
 
 const maxTypes = 64
 const maxUserLength = 256
-/** `ticket` identifies a browser that can send no header; whoever checks the credential reads it. */
+/** The last one identifies a browser, which cannot send a header with a WebSocket. The check of credentials reads it. */
 const parameters = ['user', 'correlation', 'task', 'type', 'after', 'ticket']
 
 /** What a stream shows, and from where on. All that is given must match. */
@@ -17,7 +17,7 @@ export interface StreamQuery {
   readonly user?: string | undefined
   readonly correlation?: string | undefined
   readonly task?: string | undefined
-  /** Patterns, of which any may match. All types but `task.turn` by default. */
+  /** Patterns; one of them must match. All types but `task.turn` by default. */
   readonly types?: readonly string[]
   /** The `id` or `cursor` of the last message that the client got. */
   readonly after?: string | undefined
@@ -40,7 +40,7 @@ export interface StreamRequest {
 }
 
 /** @throws E_REQUEST_INVALID */
-function streamRequest({ user, correlation, task, types = [], after }: StreamQuery): StreamRequest {
+export function streamRequest({ user, correlation, task, types = [], after }: StreamQuery): StreamRequest {
   if (user !== undefined && (user === '' || user.length > maxUserLength))
     throw invalid('user', `must have 1 to ${maxUserLength} characters`)
   if (correlation !== undefined && !isCorrelation(correlation))

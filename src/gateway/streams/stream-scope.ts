@@ -48,7 +48,7 @@ export class StreamScope {
     return true
   }
 
-  /** Where {@link ClientIndex} finds the stream: an event that it shows has one of these among its `keysOf`. */
+  /** Where {@link ClientIndex} finds the stream: an event that it shows has one of these among its `indexKeysOf`. */
   get keys(): string[] {
     if (this.#linked) return this.#linked.correlations.map(correlationKey)
     const { user } = this.request
@@ -81,7 +81,7 @@ const userKey = (tenant: string, user: string) => `user ${tenant} ${user}`
 const tenantKey = (tenant: string) => `tenant ${tenant}`
 
 /** Every stream that shows the event has one of these keys. */
-export const keysOf = ({ correlationid, tenant, user }: CloudEvent) => [
+export const indexKeysOf = ({ correlationid, tenant, user }: CloudEvent) => [
   correlationKey(correlationid),
   tenantKey(tenant),
   ...(user === undefined ? [] : [userKey(tenant, user)]),

@@ -5,12 +5,13 @@ import { TidingsError } from '../../errors.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { errorResponse } from '../../http/response.ts'
 import type { Principal } from '../identity/principal.ts'
-import { CatchUp } from './catch-up.ts'
+import { StreamCatchUp } from './catch-up.ts'
 import { Fanout } from './fanout.ts'
 import { FrameCache } from './frames.ts'
 import { SocketUpgrades } from './sockets.ts'
 import { StreamClient, type StreamLimits } from './stream-client.ts'
-import type { StreamRequest } from './stream-request.ts'
+import { PullTransport, type StreamMessage } from './pull-transport.ts'
+import { type StreamQuery, type StreamRequest, streamRequest } from './stream-request.ts'
 import { StreamScope } from './stream-scope.ts'
 import { type Ending, endings, type Transport } from './transport.ts'
 
@@ -42,7 +43,7 @@ export class Streams {
   readonly #bus: Bus
   readonly #frames: FrameCache
   readonly #fanout: Fanout
-  readonly #catchUp: CatchUp
+  readonly #catchUp: StreamCatchUp
   readonly #clients = new Set<StreamClient>()
   readonly #heartbeat: NodeJS.Timeout
   readonly #unsubscribe: (() => void) | undefined
@@ -63,7 +64,7 @@ export class Streams {
     const onLack = (client: StreamClient, horizon: Cursor) => client.end(this.endingOf(cursorExpired(client, horizon)))
     const fanout = new Fanout(bus, frames, onLack)
     this.#fanout = fanout
-    this.#catchUp = new CatchUp({ bus, frames, onLack, target: async () => fanout.cursor ?? bus.head() })
+    this.#catchUp = new StreamCatchUp({ bus, frames, onLack, target: async () => fanout.cursor ?? bus.head() })
     const sendHeartbeats = () => this.#clients.forEach(client => client.sendHeartbeat(fanout.sentTo(client)))
     this.#heartbeat = setInterval(sendHeartbeats, heartbeatIntervalMs).unref()
     // The log starts again at the beginning. A client that reconnects with an old cursor gets an error.
@@ -106,6 +107,16 @@ export class Streams {
     client.closed.addEventListener('abort', () => this.#clients.delete(client))
     client.open()
     void this.#serve(client).catch(() => client.end(endings.failed))
+  }
+
+  /**
+   * A stream for this process. It ends when `signal` aborts, the reader stops, or the gateway does. The first message has only the cursor
+   * at which it starts. @throws as {@link open}, and E_CURSOR_EXPIRED also later
+   */
+  async *messages(query: StreamQuery, principal: Principal, signal: AbortSignal): AsyncGenerator<StreamMessage> {
+    const transport = new PullTransport(signal)
+    await this.open(streamRequest(query), principal, transport)
+    yield* transport.messages()
   }
 
   /** What tells a client why its stream ends. */
