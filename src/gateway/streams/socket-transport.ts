@@ -19,10 +19,11 @@ export class SocketTransport implements Transport {
   readonly #connection: Duplex
   #missedPongs = 0
 
-  constructor(socket: WebSocket, connection: Duplex) {
+  /** `format`: what the client can read if it agreed to compression. */
+  constructor(socket: WebSocket, connection: Duplex, format: 'socket' | 'deflated') {
     this.#socket = socket
     this.#connection = connection
-    this.format = socket.extensions.includes('permessage-deflate') ? 'deflated' : 'socket'
+    this.format = socket.extensions === '' ? 'socket' : format
     const closed = new AbortController()
     this.closed = closed.signal
     socket.once('close', () => closed.abort())

@@ -22,7 +22,7 @@ export class SocketUpgrades {
     clientTracking: false,
     maxPayload: maxMessageBytes,
     // A message that is compressed without the context of earlier ones is the same for all clients.
-    perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true, serverMaxWindowBits: 15 },
+    perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true },
   })
 
   offer(incoming: IncomingMessage, upgrade: Upgrade): void {
@@ -37,7 +37,13 @@ export class SocketUpgrades {
     outgoing.detachSocket(connection)
     return new Promise((resolve, reject) => {
       connection.once('close', () => reject(httpError(400, 'the handshake of the WebSocket is not valid')))
-      this.#server.handleUpgrade(incoming, connection, head, socket => resolve(new SocketTransport(socket, connection)))
+      this.#server.handleUpgrade(incoming, connection, head, socket =>
+        resolve(new SocketTransport(socket, connection, canInflate(incoming) ? 'deflated' : 'socket')),
+      )
     })
   }
 }
+
+/** A client that asks for a smaller window than that of the shared bytes gets messages as they are, which the extension allows. */
+const canInflate = ({ headers }: IncomingMessage) =>
+  !headers['sec-websocket-extensions']?.includes('server_max_window_bits')

@@ -30,6 +30,11 @@ export class StreamScope {
     this.#partitions = new Set([this.#partitionOf(request.correlation)])
   }
 
+  /** The credential is not valid any more. */
+  get hasEnded(): boolean {
+    return this.#principal.hasEnded?.() ?? false
+  }
+
   /** An event is shown only to its own tenant, whatever its correlation. */
   includes(event: CloudEvent): boolean {
     return (

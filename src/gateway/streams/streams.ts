@@ -3,8 +3,8 @@ import { beginning, compactCursor, coversAll, offsetsOf } from '../../bus/cursor
 import type { Cursor } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
 import { log } from '../../bus/telemetry/log.ts'
-import { errorResponse } from '../../http/response.ts'
-import type { Principal } from '../identity/principal.ts'
+import { errorResponse, httpError } from '../../http/response.ts'
+import { assertMay, type Principal } from '../identity/principal.ts'
 import { StreamCatchUp } from './catch-up.ts'
 import { Fanout } from './fanout.ts'
 import { FrameCache } from './frames.ts'
@@ -65,8 +65,7 @@ export class Streams {
     const fanout = new Fanout(bus, frames, onLack)
     this.#fanout = fanout
     this.#catchUp = new StreamCatchUp({ bus, frames, onLack, target: async () => fanout.cursor ?? bus.head() })
-    const sendHeartbeats = () => this.#clients.forEach(client => client.sendHeartbeat(fanout.sentTo(client)))
-    this.#heartbeat = setInterval(sendHeartbeats, heartbeatIntervalMs).unref()
+    this.#heartbeat = setInterval(() => this.#sendHeartbeats(), heartbeatIntervalMs).unref()
     // The log starts again at the beginning. A client that reconnects with an old cursor gets an error.
     this.#unsubscribe = bus.onEmptied(() => {
       this.#frames.clear()
@@ -76,9 +75,10 @@ export class Streams {
 
   /**
    * Resolves when the stream is open. It starts after the cursor in the request, else at the beginning of the
-   * correlation, else at the end of the log. @throws E_REQUEST_INVALID, E_CURSOR_EXPIRED, E_LOG_UNAVAILABLE, E_BUSY
+   * correlation, else at the end of the log. @throws E_FORBIDDEN, E_REQUEST_INVALID, E_CURSOR_EXPIRED, E_LOG_UNAVAILABLE, E_BUSY
    */
   async open(request: StreamRequest, principal: Principal, transport: Transport): Promise<void> {
+    assertMay(principal, 'read')
     const [head, horizon] = await Promise.all([this.#bus.head(), this.#bus.horizon()])
     const { after, correlation } = request
     if (after !== undefined) offsetsOf(after, this.#bus.partitions)
@@ -133,6 +133,12 @@ export class Streams {
     this.#end(endings.stop)
   }
 
+  #sendHeartbeats() {
+    for (const client of this.#clients)
+      if (client.scope.hasEnded) client.end(this.endingOf(credentialEnded()))
+      else client.sendHeartbeat(this.#fanout.sentTo(client))
+  }
+
   #end(ending: Ending) {
     for (const client of this.#clients) client.end(ending)
   }
@@ -167,6 +173,9 @@ function cursorExpired({ cursor, scope }: StreamClient, horizon: Cursor): Tiding
     data: { horizon: to },
   })
 }
+
+const credentialEnded = () =>
+  httpError(401, 'the credential that opened this stream was revoked or has expired', { code: 'E_CREDENTIAL_UNKNOWN' })
 
 const logDisconnect = ({ cursor }: StreamClient, reason: string) =>
   log.warn?.({ cursor, reason }, 'disconnected a client of the event stream')
