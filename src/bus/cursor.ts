@@ -26,7 +26,7 @@ export const isCursor = (text: unknown): text is Cursor => typeof text === 'stri
 /** A cursor from outside, or from a document of an older version, which stored a number. @throws E_REQUEST_INVALID */
 export function readCursor(value: unknown): Cursor {
   const text = Number.isSafeInteger(value) ? String(value) : value
-  if (isCursor(text)) return formatCursor(text.split('.').map(Number))
+  if (isCursor(text)) return formatCursor(partsOf(text))
   if (typeof text === 'string' && sparseForm.test(text)) return fromSparse(text)
   if (typeof text === 'string' && text.length <= maxPartitions * denseChars && denseForm.test(text))
     return fromDense(text)
@@ -44,7 +44,7 @@ const denseChars = 8
  * offsets as 48 bits in base64url, whose characters at the beginning of an offset are never digits, because offsets are less than 2^45.
  */
 export function compactCursor(cursor: Cursor): string {
-  const offsets = cursor.split('.').map(Number)
+  const offsets = partsOf(cursor)
   const sparse = offsets.map((offset, n) => (offset > 0 ? `~${n.toString(36)}-${offset.toString(36)}` : '')).join('')
   if (sparse === '') return '~'
   const shortest = cursor.length <= sparse.length ? cursor : sparse
@@ -79,13 +79,13 @@ function fromSparse(text: string): Cursor {
 /** What the cursor covers in these partitions only. */
 export function restrictCursor(cursor: Cursor, partitions: ReadonlySet<number>): Cursor {
   if (!cursor.includes('.')) return partitions.has(0) ? cursor : beginning
-  return formatCursor(cursor.split('.').map((offset, n) => (partitions.has(n) ? Number(offset) : 0)))
+  return formatCursor(partsOf(cursor).map((offset, n) => (partitions.has(n) ? offset : 0)))
 }
 
 /** The newest covered offset of each partition of a log. @throws E_REQUEST_INVALID if the cursor is malformed or of a log with more partitions */
 export function offsetsOf(cursor: Cursor, partitions: number): number[] {
   if (!isCursor(cursor)) throw invalid(cursor)
-  const offsets = cursor.split('.').map(Number)
+  const offsets = partsOf(cursor)
   if (offsets.length > partitions)
     throw new TidingsError(
       'E_REQUEST_INVALID',
@@ -117,7 +117,7 @@ export const rewind = (cursor: Cursor, position: Position): Cursor =>
 /** The same cursor with another offset in one partition. */
 export function withOffset(cursor: Cursor, partition: number, offset: number): Cursor {
   if (partition === 0 && !cursor.includes('.')) return String(offset)
-  const offsets = cursor.split('.').map(Number)
+  const offsets = partsOf(cursor)
   while (offsets.length <= partition) offsets.push(0)
   offsets[partition] = offset
   return formatCursor(offsets)
@@ -127,7 +127,8 @@ export function withOffset(cursor: Cursor, partition: number, offset: number): C
 export function coversAll(cursor: Cursor, other: Cursor): boolean {
   if (cursor === other) return true
   if (!other.includes('.')) return Number(other) <= offsetIn(cursor, 0)
-  return other.split('.').every((offset, partition) => Number(offset) <= offsetIn(cursor, partition))
+  const offsets = partsOf(cursor)
+  return partsOf(other).every((offset, partition) => offset <= (offsets[partition] ?? 0))
 }
 
 /** Covers what either of them covers. */
@@ -137,12 +138,14 @@ export const unionOf = (a: Cursor, b: Cursor): Cursor => (coversAll(a, b) ? a : 
 export const intersectionOf = (a: Cursor, b: Cursor): Cursor => (coversAll(a, b) ? b : combine(a, b, Math.min))
 
 /** The number of events between two cursors, at most: offsets have gaps. */
-export const distanceBetween = (from: Cursor, to: Cursor): number =>
-  to.split('.').reduce((sum, offset, partition) => sum + Math.max(0, Number(offset) - offsetIn(from, partition)), 0)
+export function distanceBetween(from: Cursor, to: Cursor): number {
+  const offsets = partsOf(from)
+  return partsOf(to).reduce((sum, offset, partition) => sum + Math.max(0, offset - (offsets[partition] ?? 0)), 0)
+}
 
 /** A cursor at most this many events before another one, as many in each partition. */
 export function stepBack(cursor: Cursor, events: number): Cursor {
-  const offsets = cursor.split('.').map(Number)
+  const offsets = partsOf(cursor)
   return formatCursor(offsets.map(offset => Math.max(0, offset - Math.floor(events / offsets.length))))
 }
 
@@ -157,9 +160,12 @@ function offsetIn(cursor: Cursor, partition: number): number {
 }
 
 function combine(a: Cursor, b: Cursor, choose: (a: number, b: number) => number): Cursor {
-  const partitions = Math.max(a.split('.').length, b.split('.').length)
-  return formatCursor(Array.from({ length: partitions }, (_, n) => choose(offsetIn(a, n), offsetIn(b, n))))
+  const [left, right] = [partsOf(a), partsOf(b)]
+  const longer = left.length > right.length ? left : right
+  return formatCursor(longer.map((_, n) => choose(left[n] ?? 0, right[n] ?? 0)))
 }
+
+const partsOf = (cursor: Cursor): number[] => cursor.split('.').map(Number)
 
 const invalid = (value: unknown) =>
   new TidingsError(

@@ -19,7 +19,7 @@ import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
 import { hostId, startTimeOf } from './processes.ts'
 import type { ShardProgress } from './protocol.ts'
-import { consumersPerMember } from './schema.ts'
+import { consumersPerMember, newestPosition } from './schema.ts'
 
 interface LogRow {
   pos: number
@@ -47,7 +47,7 @@ function statementsFor(db: DatabaseSync) {
     range: sql<{ pos: number; type: string; target: string | null }>(
       'SELECT pos, type, target FROM log WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT ?',
     ),
-    head: sql<{ head: number | null }>('SELECT max(pos) AS head FROM log'),
+    head: sql<{ head: number }>(newestPosition),
     // A log that an older version purged has no horizon yet: nothing is left before its first position.
     horizon: sql<{ horizon: number }>(`SELECT ifnull((SELECT value FROM meta WHERE key = 'horizon'),
       ifnull((SELECT min(pos) - 1 FROM log), (SELECT value FROM meta WHERE key = 'head'))) AS horizon`),
@@ -97,7 +97,7 @@ export class LogReader {
   }
 
   head(): number {
-    return this.#sql.head.get()!.head ?? 0
+    return this.#sql.head.get()!.head
   }
 
   horizon(): number {

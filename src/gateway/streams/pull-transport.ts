@@ -8,7 +8,7 @@ export type StreamMessage =
   | { readonly signal: CloudEvent; readonly cursor?: undefined; readonly event?: undefined }
 
 /** Messages that may wait to be pulled. */
-const maxWaiting = 16
+const maxWaiting = 64
 
 /** A stream that is read in this process, for routes with a format of their own. */
 export class PullTransport implements Transport {

@@ -24,8 +24,8 @@ class Listener {
 
   constructor(url: string, query = '', options: ClientOptions = {}) {
     this.socket = new WebSocket(`${url.replace('http', 'ws')}/events/socket${query}`, options)
-    this.socket.on('message', data => this.messages.push(JSON.parse(String(data)) as Message))
-    this.socket.on('close', (code, reason) => (this.closed = { code, reason: String(reason) }))
+    this.socket.on('message', data => this.messages.push(JSON.parse((data as Buffer).toString()) as Message))
+    this.socket.on('close', (code, reason) => (this.closed = { code, reason: reason.toString() }))
     this.socket.on('error', () => {})
     onTestFinished(() => this.socket.terminate())
   }

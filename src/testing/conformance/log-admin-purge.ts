@@ -202,7 +202,7 @@ export const janitor: Cases = {
     await driver.publish(old(20))
     const head = await driver.head()
     await driver.purge(retention)
-    expect(await driver.horizon()).toBe(head)
+    expect([await driver.horizon(), await driver.head()]).toEqual([head, head])
   },
 
   'an id that was purged may be published again: it is stored as a new event, or still known': async world => {
