@@ -4,6 +4,7 @@
  */
 import { DatabaseSync } from 'node:sqlite'
 import { findNatsServer } from '../src/testing/nats/find.ts'
+import { findApiTools } from '../test/lib/api-tools.ts'
 import { findMosquitto } from '../test/lib/mosquitto-find.ts'
 import { givenNats } from '../test/lib/nats-given.ts'
 import { findCollector } from '../test/telemetry/lib/build.ts'
@@ -31,6 +32,12 @@ const brokers: Record<string, () => Row | Promise<Row>> = {
   otlp: async () => {
     const found = await findCollector(text => console.log(text))
     return 'reason' in found ? found : { version: found.version, where: `${found.path} (OpenTelemetry collector)` }
+  },
+  api: async () => {
+    const found = await findApiTools(text => console.log(text))
+    return 'reason' in found
+      ? found
+      : { version: found.version.split('+')[0]!, where: `${found.folder} (validators of API documents)` }
   },
 }
 

@@ -59,6 +59,11 @@ export class Bus extends LogAccess {
     this.#events = Map.groupBy(options.events ?? [], ({ type }) => type)
   }
 
+  /** The event types that the app declares. */
+  get events(): readonly AnyEventType[] {
+    return this.#options.events ?? []
+  }
+
   /** The same log with other redaction rules. */
   withRedactor(redactor: Redactor): Bus {
     return new Bus(this.driver, { ...this.#options, redactor })

@@ -11,18 +11,18 @@ import { bodyOf, requestKeyOf } from './request.ts'
 import { waitOf } from './prefer.ts'
 import { taskView, type TaskView } from './task-view.ts'
 
-const askBody = z.strictObject({
-  input: z.json(),
+export const askBody = z.strictObject({
+  input: z.unknown().nonoptional(),
   thread: z.string().min(1).max(256).optional(),
   after: z.string().nullable().optional(),
   message: z.string().min(1).max(256).optional(),
   deadline: z
     .string()
-    .regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/, 'expected a duration such as "30s"')
+    .regex(/^\d{1,6}(\.\d{1,3})?(ms|s|m|h|d)$/, 'expected a duration such as "30s"')
     .optional(),
 })
-const messageBody = z.strictObject({ message: z.json() })
-const cancelBody = z.strictObject({ reason: z.string().max(1_000).optional() })
+export const messageBody = z.strictObject({ message: z.unknown().nonoptional() })
+export const cancelBody = z.strictObject({ reason: z.string().max(1_000).optional() })
 
 /** Requests to agents and workflows, and their tasks. */
 export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<GatewayEnv> {

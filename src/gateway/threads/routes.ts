@@ -9,7 +9,7 @@ import { taskView } from '../commands/task-view.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
 
-const renameBody = z.strictObject({ title: z.string().trim().min(1).max(200) })
+export const renameBody = z.strictObject({ title: z.string().trim().min(1).max(200) })
 const maxBodyBytes = 16 * 1024
 
 /** A message of a thread. */

@@ -1,0 +1,76 @@
+import { z } from 'zod'
+import type { AnyEventType } from '../../event.ts'
+import { manifest } from '../../manifest.ts'
+import { jsonSchema } from '../../schema.ts'
+import { eventShape, storedEventShape } from './shapes.ts'
+
+/**
+ * The streams of the gateway as an AsyncAPI 3.1 document, with the event types that the app declares.
+ * Source: asyncapi.com/docs/reference/specification/v3.1.0.
+ */
+export function asyncApi(events: readonly AnyEventType[]): object {
+  const declared = Object.fromEntries(events.map(event => [event.type, messageOf(event)]))
+  const refs = (channel: string) =>
+    ['event', ...Object.keys(declared)].map(name => ({ $ref: `#/channels/${channel}/messages/${pointer(name)}` }))
+  const messages = Object.fromEntries(
+    ['event', ...Object.keys(declared)].map(name => [name, { $ref: `#/components/messages/${pointer(name)}` }]),
+  )
+  return {
+    asyncapi: '3.1.0',
+    info: {
+      title: 'Tidings streams',
+      version: manifest.version,
+      description: 'Events of the log as they happen, and how to publish them. docs/wire-format.md is normative.',
+      license: { name: 'Apache-2.0' },
+    },
+    defaultContentType: 'application/json',
+    channels: {
+      stream: {
+        address: '/events/stream',
+        description:
+          'Server-sent events. The `id` of each is an opaque cursor, with which a client resumes (`Last-Event-ID`).',
+        messages,
+      },
+      publish: {
+        address: '/events',
+        description: 'POST of one event or an array.',
+        messages: { draft: { $ref: '#/components/messages/draft' } },
+      },
+    },
+    operations: {
+      follow: {
+        action: 'send',
+        summary: 'The gateway sends events that match the query.',
+        channel: { $ref: '#/channels/stream' },
+        messages: refs('stream'),
+      },
+      publish: {
+        action: 'receive',
+        summary: 'The gateway takes events, and answers when they are on disk.',
+        channel: { $ref: '#/channels/publish' },
+        messages: [{ $ref: '#/channels/publish/messages/draft' }],
+      },
+    },
+    components: {
+      messages: {
+        event: { name: 'event', title: 'Any event of the log', payload: schemaOf(storedEventShape) },
+        draft: { name: 'draft', title: 'An event to publish', payload: schemaOf(eventShape) },
+        ...declared,
+      },
+    },
+  }
+}
+
+/** JSON pointer, escaped. Source: RFC 6901. */
+const pointer = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1')
+
+function messageOf({ type, schema }: AnyEventType): object {
+  const { properties, ...rest } = schemaOf(storedEventShape) as { properties: Record<string, object> }
+  const data = jsonSchema(schema, `the event "${type}"`)
+  return { name: type, title: type, payload: { ...rest, properties: { ...properties, type: { const: type }, data } } }
+}
+
+function schemaOf(schema: z.ZodType): object {
+  const { $schema: _, ...form } = z.toJSONSchema(schema, { io: 'input', reused: 'inline' })
+  return form
+}

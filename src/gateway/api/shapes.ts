@@ -1,0 +1,105 @@
+import { z } from 'zod'
+
+/* What requests and answers of the gateway look like, for its API documents. */
+
+const time = z.iso.datetime()
+const uuid = z.uuid()
+
+export const errorShape = z.object({
+  error: z.object({
+    code: z.string().describe('See docs/errors.md.'),
+    message: z.string().describe('What happened, and why.'),
+    next: z.string().optional().describe('What to do next.'),
+    retryable: z.boolean().optional(),
+  }),
+})
+
+export const eventShape = z
+  .object({
+    type: z.string().describe('Dotted lower-case words, such as order.paid.'),
+    data: z.unknown().optional(),
+    id: z.string().max(240).optional().describe('A second event with this id has no effect.'),
+    subject: z.string().optional(),
+    correlationid: uuid.optional(),
+    causationid: z.string().optional(),
+    target: z.string().optional().describe('The agent that agent.invoke, agent.message or agent.cancel is for.'),
+    traceparent: z.string().optional(),
+  })
+  .describe('An event to publish: CloudEvents 1.0 in JSON, without the attributes that the gateway sets.')
+
+export const storedEventShape = z
+  .looseObject({
+    specversion: z.literal('1.0'),
+    id: z.string(),
+    source: z.string(),
+    type: z.string(),
+    time,
+    tenant: z.string(),
+    user: z.string().optional(),
+    correlationid: uuid,
+    subject: z.string().optional(),
+    causationid: z.string().optional(),
+    target: z.string().optional(),
+    call: z.string().optional(),
+    data: z.unknown(),
+  })
+  .describe('An event of the log: CloudEvents 1.0 in JSON, with the extension attributes of docs/wire-format.md.')
+
+export const publishedShape = z.object({
+  correlationid: uuid,
+  correlationids: z.array(uuid).optional(),
+  ids: z.array(z.string()),
+  duplicates: z.array(z.string()).optional(),
+  linked: z.array(uuid).optional(),
+})
+
+export const taskShape = z.object({
+  task: z.string(),
+  target: z.string(),
+  correlationid: uuid,
+  status: z.enum(['running', 'completed', 'failed', 'cancelled']),
+  requestedAt: time,
+  endedAt: time.optional(),
+  user: z.string().optional(),
+  state: z.unknown().optional().describe('What a running task shows in ctx.state.'),
+  output: z.unknown().optional(),
+  error: errorShape.shape.error.optional(),
+})
+
+export const acceptedShape = z.object({ task: z.string(), correlationid: uuid })
+export const messageAcceptedShape = z.object({ id: z.string(), task: z.string(), correlationid: uuid })
+
+export const approvalShape = z.looseObject({ id: z.string(), name: z.string(), hash: z.string(), what: z.unknown() })
+export const decisionShape = z.object({
+  id: z.string(),
+  decision: z.enum(['grant', 'deny']),
+  by: z.string(),
+  at: time,
+})
+export const answerShape = z.strictObject({
+  decision: z.enum(['grant', 'deny']),
+  hash: z.string().describe('The hash of the approval that the person was shown.'),
+  comment: z.string().max(4_000).optional(),
+})
+
+export const threadShape = z.object({
+  thread: z.string(),
+  title: z.string(),
+  target: z.string(),
+  correlationid: uuid,
+  createdAt: time,
+  updatedAt: time,
+})
+export const threadMessageShape = z.object({
+  id: z.string(),
+  role: z.enum(['user', 'assistant']),
+  content: z.unknown(),
+  task: z.string(),
+  at: time,
+  status: z.string().optional(),
+})
+
+export const blobShape = z.object({ blob: z.string(), bytes: z.number().int(), mediaType: z.string() })
+export const ticketShape = z.object({ ticket: z.string(), expiresAt: time })
+export const healthShape = z.looseObject({ status: z.enum(['ok', 'unavailable']) })
+export const uiMessagesShape = z.object({ messages: z.array(z.looseObject({ id: z.string(), role: z.string() })) })
