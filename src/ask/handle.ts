@@ -43,6 +43,8 @@ export class TaskHandle<Output = unknown> {
     this.id = options.id
     this.#options = options
     this.#end = options.asked?.end
+    // A caller that never asks for the result must not end the process when the app stops, or the log is unavailable.
+    this.#end?.catch(() => {})
     this.#program = options.asked?.program
   }
 
