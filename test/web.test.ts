@@ -6,7 +6,10 @@ import { Hono } from 'hono'
 import { expect, it, onTestFinished } from 'vitest'
 import { agent } from '../src/agents/agent.ts'
 import type { RunningApp } from '../src/runtime/start.ts'
+import type { Principal } from '../src/gateway/identity/principal.ts'
+import { collect } from '../src/testing/wait.ts'
 import { underPrefix, type Fetch } from '../src/runtime/web.ts'
+import { bearer, everything, keyFor, policyFile } from './lib/identity.ts'
 import { onEveryBus } from './lib/world.ts'
 
 /* The gateway as a web-standard handler, in a server of the app. */
@@ -60,6 +63,25 @@ onEveryBus(world => {
     expect((await post(JSON.stringify(invoke), { origin: 'https://evil.example' })).status).toBe(403)
     expect((await post(JSON.stringify(invoke), { origin: 'https://shop.example' })).status).toBe(202)
     expect(await (await post('{')).json()).toMatchObject({ error: { code: 'E_EVENT_INVALID' } })
+  })
+
+  it('takes the word of the server for who sends a request, and else asks for a credential if there is a policy', async () => {
+    const policy = await policyFile({ roles: { all: everything } })
+    const running = await (await world()).worker({ use: [greeter] }, { policy })
+    const request = (path: string, headers: Record<string, string> = {}) =>
+      new Request(`http://shop.example${path}`, {
+        method: 'POST',
+        headers: { ...json, ...headers },
+        body: '{"type":"a.b"}',
+      })
+    expect((await running.fetch(request('/events'))).status).toBe(401)
+    const key = await keyFor(running.bus, 'bob', 'all', 'rival')
+    expect((await running.fetch(request('/events', bearer(key)))).status).toBe(202)
+    const ann: Principal = { tenant: 'acme', user: 'ann', may: (_, type) => type === 'a.b' }
+    expect((await running.fetchAs(ann, request('/events'))).status).toBe(202)
+    expect((await running.fetchAs(ann, request('/agents/greeter'))).status).toBe(403)
+    const events = (await collect(running.bus.read({ filter: [{ types: ['a.b'] }] }))).map(({ event }) => event)
+    expect(events.map(({ tenant, user }) => `${tenant} ${user}`).toSorted()).toEqual(['acme ann', 'rival bob'])
   })
 
   it('ends its streams when the app stops', async () => {

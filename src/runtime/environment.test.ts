@@ -7,3 +7,8 @@ test('the error for an invalid setting names the variable', () => {
     expect(() => environment({ [name]: 'soon' })).toThrow(`${name} is "soon", which is not a duration`)
   expect(environment({ TIDINGS_FAILED_FOR: '2h', TIDINGS_PORT: '' })).toMatchObject({ failedFor: '2h', port: 4110 })
 })
+
+test('the setting of an older version is refused with what to do instead', () => {
+  const refused = { code: 'E_SETTING_INVALID', next: expect.stringContaining('tidings keys create') }
+  expect(() => environment({ TIDINGS_APPROVERS: 'a.json' })).toThrow(expect.objectContaining(refused))
+})

@@ -7,6 +7,7 @@ import { agent } from '../../src/agents/agent.ts'
 import { isCorrelation, taskId } from '../../src/bus/ids.ts'
 import type { CloudEvent } from '../../src/event.ts'
 import { by, on, workflow } from '../../src/index.ts'
+import { setLogger } from '../../src/bus/telemetry/log.ts'
 import { app } from '../../src/runtime/app.ts'
 import { start, type RunningApp } from '../../src/runtime/start.ts'
 import { approval } from '../../src/tasks/approval.ts'
@@ -60,6 +61,8 @@ let key: { readonly acme: string; readonly rival: string }
 let known: Known
 let routes: readonly { readonly method: string; readonly path: string }[]
 let before: string
+/** All lines of the log of this process. */
+let lines = ''
 
 const call = (secret: string, path: string, init: RequestInit = {}) =>
   fetch(`${url}${path}`, { ...init, headers: { ...bearer(secret), ...(init.headers as object) } })
@@ -82,8 +85,11 @@ beforeAll(async () => {
   })
   const use = [echo, reader, read, desk, waiter, pair]
   const options = { driver: new MemoryDriver(new MemoryLog()), policy, port: 0 }
+  const write = (fields: object, text: string) => void (lines += `${JSON.stringify(fields)} ${text}\n`)
+  process.on('warning', warning => (lines += String(warning)))
   running = await start(app({ name: 'canary', use }), { ...options, only: ['agents', 'tools', 'gateway'] })
   url = running.addresses[0]!
+  setLogger({ error: write, warn: write, info: write, debug: write })
   const user = `ann-${canary}`
   key = {
     acme: await keyFor(running.bus, user, 'all', 'acme'),
@@ -128,7 +134,10 @@ beforeAll(async () => {
   before = JSON.stringify(await ofAcme())
 }, 60_000)
 
-afterAll(() => running.stop())
+afterAll(async () => {
+  setLogger({})
+  await running.stop()
+})
 
 /** A value that means something: an id of the first tenant, a name, or a pattern. */
 const value = () =>
@@ -259,6 +268,7 @@ test('no byte of a tenant comes back to another one, and nothing of it changes',
   expect((statuses.get('200') ?? 0) + (statuses.get('202') ?? 0)).toBeGreaterThan(runs / 10)
   expect(statuses.get('401')).toBeUndefined()
   expect(JSON.stringify(await ofAcme())).toBe(before)
+  for (const secret of [key.acme, key.rival, 'tidings_ticket_', canary]) expect(lines).not.toContain(secret)
   await post('/events', { type: 'wait.over', correlationid: known.wait.correlation, data: 'own' })
   const view = async () => (await running.bus.get(known.wait.task, known.wait.correlation)) ?? (await ofAcme()).find(({ id, type }) => id.startsWith(known.wait.task) && type === 'agent.task.completed')
   expect(((await until(view)) as CloudEvent<{ output: unknown }>).data.output).toBe('own')
