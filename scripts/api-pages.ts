@@ -4,6 +4,11 @@ import type { ApiEntry, ApiSymbol } from './api.ts'
 
 const paths: Readonly<Record<string, { page: string; about: string }>> = {
   tidings: { page: 'tidings.md', about: 'What apps are made of, and how they are started and asked.' },
+  'tidings/client': {
+    page: 'client.md',
+    about: 'A client of the gateway for browsers: see [In the browser](../client.md).',
+  },
+  'tidings/react': { page: 'react.md', about: 'Hooks for React: see [In the browser](../client.md#react).' },
   'tidings/testing': { page: 'testing.md', about: 'Test agents, workflows and whole apps, with any test runner.' },
   'tidings/testing/conformance': {
     page: 'conformance.md',

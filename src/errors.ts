@@ -110,6 +110,8 @@ export const errors = {
     'The request carries no credential that the gateway accepts. `tidings keys create` makes an API key; docs/identity.md describes keys, tokens and tickets.',
   E_FORBIDDEN:
     'No role of the credential permits this. The policy file (TIDINGS_POLICY) says what each role may do; docs/identity.md describes it.',
+  E_GATEWAY_UNREACHABLE:
+    'No gateway answered the client in time. Check the url and the network. The request may have been stored; repeat it with the same id or key.',
   E_IDENTITY_MISSING:
     'The gateway serves other machines only if it knows who they are. Set TIDINGS_POLICY to a policy file (docs/identity.md), or leave TIDINGS_HOST unset to serve this machine only.',
   E_RATE_LIMITED:

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parseDoc } from '../../scripts/api.ts'
 import * as tidings from '../../src/index.ts'
 import * as testing from '../../src/testing/index.ts'
+import * as client from '../../src/client/index.ts'
 
 /* The examples of the doc comments, as programs that the compiler can check. */
 
@@ -40,6 +41,8 @@ const names = {
   turn: `import('tidings').TurnContext`,
   context: `import('tidings').ToolContext`,
   client: `import('tidings').Client`,
+  browser: `import('tidings/client').GatewayClient`,
+  task: `import('tidings/client').RemoteTask<string>`,
   running: `import('tidings').RunningApp`,
   handle: `import('tidings').TaskHandle<{ title: string }>`,
   world: `import('tidings/testing').TestApp`,
@@ -47,6 +50,7 @@ const names = {
 
 const exported = [
   ...Object.keys(tidings).map(name => [name, `typeof import('tidings').${name}`]),
+  ...Object.keys(client).map(name => [name, `typeof import('tidings/client').${name}`]),
   ...Object.keys(testing).map(name => [name, `typeof import('tidings/testing').${name}`]),
 ]
 

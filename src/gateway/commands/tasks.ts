@@ -7,6 +7,7 @@ import { TidingsError } from '../../errors.ts'
 import { askTarget, messageType } from '../../tasks/asked.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
+import { eventPlan } from './publish.ts'
 import { bodyOf, requestKeyOf } from './request.ts'
 import { waitOf } from './prefer.ts'
 import { taskView, type TaskView } from './task-view.ts'
@@ -69,6 +70,10 @@ export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       const view = await waitFor(c, c.req.param('id'))
       return c.json(view, view.status === 'running' ? 202 : 200)
     })
+    .get('/tasks/:id/stream', async c => {
+      assertMay(c.var.principal, 'read', 'agent.invoke')
+      return clientOf(c).handle(c.req.param('id')).response()
+    })
     .delete('/tasks/:id', async c => {
       assertMay(c.var.principal, 'publish', 'agent.cancel')
       const id = c.req.param('id')
@@ -83,11 +88,15 @@ export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       const id = c.req.param('id')
       const { request, end } = await find(c, id)
       const { message } = await bodyOf(c, messageBody, maxBodyBytes)
-      if (end) throw new TidingsError('E_TASK_ENDED', `task ${id} has ended (${end.type}), so it reads no message`)
       const { correlationid, target } = request
       const about = { source: '/gateway', ...tenantAndUser(c), target: target!, subject: id, correlationid }
-      const { id: event } = await bus.publish({ ...about, type: messageType, replyto: askTarget, data: { message } })
-      return c.json({ id: event, task: id, correlationid }, 202)
+      const draft = { ...about, type: messageType, replyto: askTarget, data: { message } }
+      const { ids, isRepeated } = await eventPlan(bus, c.var.principal.tenant, [draft], requestKeyOf(c))
+      const isStored = isRepeated && (await bus.get(ids[0]!, correlationid)) !== undefined
+      if (end && !isStored)
+        throw new TidingsError('E_TASK_ENDED', `task ${id} has ended (${end.type}), so it reads no message`)
+      if (!isStored) await bus.publish({ ...draft, id: ids[0]! })
+      return c.json({ id: ids[0], task: id, correlationid }, 202)
     })
 }
 
