@@ -1,10 +1,11 @@
 /**
- * Prints the brokers and the telemetry collector that the tests use, and provides them. A missing one fails with TIDINGS_REQUIRE_BROKERS set;
+ * Prints the brokers, the telemetry collector and the browser that the tests use, and provides them. A missing one fails with TIDINGS_REQUIRE_BROKERS set;
  * otherwise its tests are skipped.
  */
 import { DatabaseSync } from 'node:sqlite'
 import { findNatsServer } from '../src/testing/nats/find.ts'
 import { findApiTools } from '../test/lib/api-tools.ts'
+import { findBrowser } from '../test/lib/browser-find.ts'
 import { findMosquitto } from '../test/lib/mosquitto-find.ts'
 import { givenNats } from '../test/lib/nats-given.ts'
 import { findCollector } from '../test/telemetry/lib/build.ts'
@@ -39,12 +40,16 @@ const brokers: Record<string, () => Row | Promise<Row>> = {
       ? found
       : { version: found.version.split('+')[0]!, where: `${found.folder} (validators of API documents)` }
   },
+  browser: async () => {
+    const found = await findBrowser(text => console.log(text))
+    return 'reason' in found ? found : { version: found.version, where: `${found.path} (${found.source})` }
+  },
 }
 
 const rows = await Promise.all(Object.entries(brokers).map(async ([name, row]) => ({ name, ...(await row()) })))
-console.log('broker    version   where')
+console.log('broker    version       where')
 for (const row of rows) {
   const missing = 'reason' in row
-  console.log(row.name.padEnd(10) + (missing ? `missing   ${row.reason}` : row.version.padEnd(10) + row.where))
+  console.log(row.name.padEnd(10) + (missing ? `missing       ${row.reason}` : row.version.padEnd(14) + row.where))
   if (missing && process.env.TIDINGS_REQUIRE_BROKERS) process.exitCode = 1
 }
