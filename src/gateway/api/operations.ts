@@ -85,6 +85,14 @@ export const operations: readonly Operation[] = [
     answers: { 200: ended, 202: running },
   },
   {
+    route: 'GET /tasks/:id/stream',
+    id: 'streamTask',
+    tag: 'agents',
+    summary: 'Show what a task does',
+    description: 'From its beginning to its end: see docs/ask.md.',
+    answers: { 200: { description: 'The parts of the task, as they happen.', body: 'text/event-stream' } },
+  },
+  {
     route: 'DELETE /tasks/:id',
     id: 'cancelTask',
     tag: 'agents',
@@ -103,6 +111,7 @@ export const operations: readonly Operation[] = [
     tag: 'agents',
     summary: 'Say something to a running task',
     description: 'A model agent reads it before its next model call.',
+    headers: { 'Idempotency-Key': key },
     body: messageBody,
     answers: { 202: { description: 'The message is on disk.', body: shapes.messageAcceptedShape } },
   },
