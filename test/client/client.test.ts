@@ -74,14 +74,9 @@ onEveryBus(world => {
     const { pen, use } = writerAnd()
     const worker = await created.worker({ use })
     const port = await freePort()
-    let gateway = await startGateway(created, port)
+    const gateway = await startGateway(created, port)
     const client = createClient({ url: `http://127.0.0.1:${port}` })
     onTestFinished(() => client.close())
-    const restart = async () => {
-      gateway.kill('SIGKILL')
-      await once(gateway, 'exit')
-      gateway = await startGateway(created, port)
-    }
 
     const done = new AbortController()
     const seen: unknown[] = []
@@ -105,12 +100,12 @@ onEveryBus(world => {
     const published: Promise<unknown>[] = []
     for (let n = 0; n < 60; n++) published.push(client.publish('count.made', n))
     await until(() => seen.length > 0)
-    const restarted = restart()
+    gateway.kill('SIGKILL')
+    await once(gateway, 'exit')
     for (let n = 60; n < 100; n++) published.push(client.publish('count.made', n))
     sheet.write('a time there ')
-    await restarted
+    await startGateway(created, port)
     await until(() => textOf(parts) === 'Once upon a time there ')
-    await restart()
     sheet.write('was a tide.')
     sheet.end()
     const result = task.result()

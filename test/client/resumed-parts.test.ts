@@ -63,7 +63,8 @@ test('an interruption alone restarts nothing', () => {
   const resumed = new ResumedParts()
   const given = [resumed.add(piece(0, 'Once ')), resumed.add(piece(0, 'upon '))]
   resumed.reconnect()
-  given.push(resumed.add(piece(0, 'Once upon a ')), resumed.add(piece(0, 'time.')), resumed.add(finish))
+  const again = [piece(0, 'Once '), piece(0, 'upon a '), piece(0, 'time.'), finish]
+  given.push(...again.map(part => resumed.add(part)))
   expect(given.flat().map(part => ('text' in part ? part.text : part.type))).toEqual([
     'Once ',
     'upon ',
