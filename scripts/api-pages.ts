@@ -14,6 +14,11 @@ const paths: Readonly<Record<string, { page: string; about: string }>> = {
     page: 'conformance.md',
     about: 'Test a driver against the contract, and programs against faults of brokers. Needs vitest and fast-check.',
   },
+  'tidings/ag-ui': {
+    page: 'ag-ui.md',
+    about:
+      'A client of AG-UI that goes on after a reload and a lost connection: see [AG-UI](../ag-ui.md). Needs `@ag-ui/client`.',
+  },
   'tidings/driver': {
     page: 'driver.md',
     about: 'What the author of a driver needs: see [Write a driver](../custom-driver.md).',

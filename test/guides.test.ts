@@ -114,7 +114,7 @@ async function edit(path: string, diff: string): Promise<void> {
 }
 
 const fromSource = (code: string) =>
-  code.replaceAll(/'tidings(?:\/([\w/]+))?'/g, (_, path?: string) => {
+  code.replaceAll(/'tidings(?:\/([\w/-]+))?'/g, (_, path?: string) => {
     const entry = path === undefined ? 'index' : path === 'driver' ? 'driver' : `${path}/index`
     return `'${join(root, 'src', `${entry}.ts`)}'`
   })

@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { Bus } from '../bus/bus.ts'
 import { maxTimerMs } from '../bus/clock.ts'
-import { correlationOf, isTaskId, resultId } from '../bus/ids.ts'
+import { correlationOf, isTaskId, parseId, resultId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent, Draft } from '../event.ts'
 import { askTarget, messageTakenType, messageType } from '../tasks/asked.ts'
@@ -9,7 +9,8 @@ import { errorResponse } from '../http/response.ts'
 import { deadlineFrom, type Timeout } from '../tasks/duration.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { CallError } from '../tasks/script.ts'
-import { readTaskState } from '../tasks/task-state.ts'
+import type { Turn } from '../tasks/program.ts'
+import { readTaskState, shownStateIn } from '../tasks/task-state.ts'
 import { turnType } from '../tasks/turn.ts'
 import { findTask, isEnd, isRequestOf, programOfEnd, taskOfEnd, type Answers } from './answers.ts'
 import { eventStream } from './event-stream.ts'
@@ -171,10 +172,21 @@ export class TaskHandle<Output = unknown> {
   }
 
   async *#parts(signal?: AbortSignal): AsyncGenerator<StreamPart> {
+    const { bus } = this.#options
     const parts = new StreamParts()
+    let shown: string | undefined
     for await (const { event, position } of this.#items(signal)) {
-      if (event.type === turnType) continue
-      yield* position ? parts.ofEvent(await this.#options.bus.resolveIfStored(event)) : parts.ofSignal(event)
+      if (event.type === turnType) {
+        if (parseId(event.id)?.task !== this.id) continue
+        const turn = await bus.resolveIfStored(event)
+        const state = shownStateIn(turn)
+        const json = JSON.stringify(state) as string | undefined
+        const { program: agent } = turn.data as Turn
+        if (json !== undefined && json !== shown) yield { type: 'state', agent, call: this.id, name: agent, state }
+        shown = json ?? shown
+        continue
+      }
+      yield* position ? parts.ofEvent(await bus.resolveIfStored(event)) : parts.ofSignal(event)
     }
   }
 

@@ -67,6 +67,8 @@ export type StreamPart =
       readonly until?: string
       readonly of?: string
     })
+  /** What the task shows has changed: `ctx.state` of straight-line code, or what a workflow has captured. `call`: the id of the task. */
+  | (OfCall & { readonly type: 'state'; readonly state: unknown })
   /** An event of the app, such as one that an agent emitted. */
   | { readonly type: 'event'; readonly event: CloudEvent }
 

@@ -109,11 +109,11 @@ class PartPrinter {
 /** Line breaks stay; other control characters could move the cursor. */
 const printableText = (text: string) => text.split('\n').map(printable).join('\n')
 
-type SilentPart = Extract<StreamPart, { type: 'reasoning' | 'tool-input' | 'finish' }>
+type SilentPart = Extract<StreamPart, { type: 'reasoning' | 'tool-input' | 'finish' | 'state' }>
 
 /** What comes with another part, or is not for a terminal. */
 const isSilent = (part: StreamPart): part is SilentPart =>
-  part.type === 'reasoning' || part.type === 'tool-input' || part.type === 'finish'
+  part.type === 'reasoning' || part.type === 'tool-input' || part.type === 'finish' || part.type === 'state'
 
 function lineOf(part: Exclude<StreamPart, SilentPart | { type: 'text' | 'restart' }>): string {
   if (part.type === 'event') return dim(`· ${part.event.type} ${preview(part.event.data)}`)

@@ -3,6 +3,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { Redactor } from '../bus/redact.ts'
 import { prometheusText, prometheusType } from '../bus/telemetry/prometheus.ts'
 import { errorResponse, httpError } from '../http/response.ts'
+import { agUiRoutes } from './ag-ui/routes.ts'
 import { apiRoutes } from './api/routes.ts'
 import { chatRoutes } from './chat/routes.ts'
 import { blobRoutes } from './commands/blobs.ts'
@@ -40,6 +41,7 @@ export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   app.route('/', threadRoutes(deps))
   app.route('/', ticketRoutes(deps))
   app.route('/', chatRoutes(deps))
+  app.route('/', agUiRoutes(deps))
   app.route('/', apiRoutes(deps))
 
   const known = knownRoutes(app)

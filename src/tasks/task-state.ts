@@ -2,8 +2,10 @@ import type { Bus } from '../bus/bus.ts'
 import { correlationOf } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { TidingsError } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
 import { jsonOf } from '../json.ts'
 import { readNewestTurns } from './newest-turns.ts'
+import type { Turn } from './program.ts'
 import { maxInlineStateChars } from './turn.ts'
 
 /*
@@ -20,6 +22,17 @@ export function stateJson(state: object, redactor: Redactor): string | undefined
     'E_VALUE_INVALID',
     `ctx.state has ${json.length} characters of JSON; the maximum is ${maxInlineStateChars}. Keep large data in events, and their ids in the state`,
   )
+}
+
+/**
+ * What a turn shows to a user: `ctx.state`, the state of a program, or what a workflow has captured. Undefined if it shows nothing, as in the
+ * loop of a model agent.
+ */
+export function shownStateIn({ source, data }: CloudEvent): unknown {
+  const { state } = data as Turn
+  if (source.startsWith('/workflows/')) return (state as { scope?: unknown } | undefined)?.scope
+  const isModelLoop = typeof state === 'object' && state !== null && 'fresh' in state && 'misfits' in state
+  return isModelLoop ? undefined : state
 }
 
 /** What {@link readTaskState} finds. */

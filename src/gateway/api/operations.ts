@@ -247,6 +247,23 @@ export const operations: readonly Operation[] = [
     answers: { 204: { description: 'Nothing runs, or it is being cancelled.' } },
   },
   {
+    route: 'POST /ag-ui/:agent',
+    id: 'runAgent',
+    tag: 'chat',
+    summary: 'Run an agent for a client of AG-UI',
+    description: 'Events of AG-UI 1.0: see docs/ag-ui.md.',
+    body: shapes.agUiRunShape,
+    answers: { 200: { description: 'The events of the run.', body: 'text/event-stream' } },
+  },
+  {
+    route: 'GET /ag-ui/:agent/:thread',
+    id: 'connectAgent',
+    tag: 'chat',
+    summary: 'Show a thread to a client of AG-UI',
+    query: { run: { description: 'The id of the run. Default: a new one.', schema: z.string() } },
+    answers: { 200: { description: 'The messages, and what the agent does.', body: 'text/event-stream' } },
+  },
+  {
     route: 'POST /tickets',
     id: 'createTicket',
     tag: 'operating',

@@ -103,3 +103,15 @@ export const blobShape = z.object({ blob: z.string(), bytes: z.number().int(), m
 export const ticketShape = z.object({ ticket: z.string(), expiresAt: time })
 export const healthShape = z.looseObject({ status: z.enum(['ok', 'unavailable']) })
 export const uiMessagesShape = z.object({ messages: z.array(z.looseObject({ id: z.string(), role: z.string() })) })
+
+const agUiId = z.string().min(1).max(256)
+export const agUiRunShape = z
+  .looseObject({
+    threadId: agUiId,
+    runId: z.string(),
+    messages: z.array(z.looseObject({ id: agUiId, role: z.string() })),
+    tools: z.array(z.looseObject({ name: z.string(), description: z.string() })).optional(),
+    context: z.array(z.looseObject({ description: z.string(), value: z.string() })).optional(),
+    resume: z.array(z.looseObject({ interruptId: z.string(), status: z.enum(['resolved', 'cancelled']) })).optional(),
+  })
+  .describe('RunAgentInput of AG-UI 1.0.')

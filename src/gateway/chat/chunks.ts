@@ -1,8 +1,8 @@
 import type { UIMessageChunk } from 'ai'
 import type { StreamPart } from '../../ask/parts.ts'
-import { correlationOf, parseId, taskId } from '../../bus/ids.ts'
 import type { ErrorData } from '../../errors.ts'
 import type { ApprovalDecision } from '../../tasks/approval.ts'
+import { OpenWork } from '../threads/open-work.ts'
 import { StepChunks } from './step-chunks.ts'
 
 /*
@@ -16,48 +16,36 @@ import { StepChunks } from './step-chunks.ts'
 
 type PartOf<Type extends StreamPart['type']> = Extract<StreamPart, { readonly type: Type }>
 
-interface OpenApproval {
-  /** The tool call that waits for it, or the approval itself. */
-  readonly toolCallId: string
-  /** The call of the tool that asked for it. */
-  readonly of?: string
-}
-
 export class ChatChunks {
-  /** The task that was asked for, and those that it handed the conversation over to. */
-  readonly #inCharge: Set<string>
+  readonly #work: OpenWork
   #step: StepChunks | undefined
-  #isWriting = false
   #hasText = false
   readonly #fileUrl: (blob: string, mediaType: string) => string
-  /** Calls of tools and steps that are open, with the id that the client knows. */
-  readonly #open = new Map<string, string>()
-  readonly #approvals = new Map<string, OpenApproval>()
 
   /** `fileUrl`: where a blob can be read. */
   constructor(task: string, fileUrl: (blob: string, mediaType: string) => string) {
-    this.#inCharge = new Set([task])
+    this.#work = new OpenWork(task)
     this.#fileUrl = fileUrl
   }
 
   /** The approvals that the task waits for; empty while anything else goes on. */
   get waitsFor(): readonly string[] {
-    const waiting = new Set([...this.#approvals.values()].map(({ of }) => of))
-    const isBusy = this.#isWriting || [...this.#open.keys()].some(call => !waiting.has(call))
-    return isBusy ? [] : [...this.#approvals.keys()]
+    return this.#work.waitsFor
   }
 
   add(part: StreamPart): UIMessageChunk[] {
-    if (part.type === 'event') return []
-    if (part.type === 'approval') return this.#ask(part)
-    if (part.type === 'answer' && this.#approvals.has(part.call)) return this.#answerApproval(part)
-    if (!this.#inCharge.has(parseId(part.call)?.task ?? '')) return []
+    if (!this.#work.shows(part)) return []
+    const made = this.#chunksOf(part)
+    this.#work.add(part)
+    return made
+  }
+
+  #chunksOf(part: Exclude<StreamPart, { readonly type: 'event' }>): UIMessageChunk[] {
     switch (part.type) {
       case 'text':
       case 'reasoning':
       case 'tool-input': {
         const begun = this.#stepOf(part.call)
-        this.#isWriting = true
         this.#hasText ||= part.type === 'text'
         return [...begun, ...this.#step!.write(part)]
       }
@@ -65,7 +53,6 @@ export class ChatChunks {
         return this.#step?.call === part.call ? this.#step.restart(part.part) : []
       case 'finish': {
         const begun = this.#stepOf(part.call)
-        this.#isWriting = false
         return [...begun, ...this.#step!.finish(part.answer, this.#fileUrl)]
       }
       case 'call':
@@ -74,8 +61,12 @@ export class ChatChunks {
         return [
           { type: 'data-progress', id: part.call, data: { name: part.name, progress: part.data }, transient: true },
         ]
+      case 'approval':
+        return this.#ask(part)
       case 'answer':
-        return this.#answer(part)
+        return this.#work.isApproval(part.call) ? this.#answerApproval(part) : this.#answer(part)
+      case 'state':
+        return []
     }
   }
 
@@ -109,12 +100,8 @@ export class ChatChunks {
     return [...ended, { type: 'start-step' }]
   }
 
-  #call({ call, name, kind, input, toolCallId, isHandover }: PartOf<'call'>): UIMessageChunk[] {
-    if (isHandover) {
-      this.#inCharge.add(taskId(correlationOf(call), name, call))
-      return [{ type: 'tool-output-available', toolCallId: toolCallId ?? call, output: { agent: name } }]
-    }
-    if (kind !== 'agent') this.#open.set(call, toolCallId ?? call)
+  #call({ call, name, input, toolCallId, isHandover }: PartOf<'call'>): UIMessageChunk[] {
+    if (isHandover) return [{ type: 'tool-output-available', toolCallId: toolCallId ?? call, output: { agent: name } }]
     if (toolCallId !== undefined) return []
     // Of straight-line code, which makes calls without a model.
     const begun = this.#step ? [] : this.#stepOf(call)
@@ -125,16 +112,14 @@ export class ChatChunks {
   }
 
   #answer({ call, toolCallId = call, output, error }: PartOf<'answer'>): UIMessageChunk[] {
-    this.#open.delete(call)
     return [
       error ? refusalOf(toolCallId, error) : { type: 'tool-output-available', toolCallId, output: output ?? null },
     ]
   }
 
   #ask({ call, name, what, hash, of }: PartOf<'approval'>): UIMessageChunk[] {
-    const known = of === undefined ? undefined : this.#open.get(of)
+    const known = this.#work.toolCallIdOf(of)
     const toolCallId = known ?? call
-    this.#approvals.set(call, { toolCallId, ...(known !== undefined && { of: of! }) })
     const asked = {
       type: 'tool-approval-request',
       approvalId: call,
@@ -152,8 +137,7 @@ export class ChatChunks {
   }
 
   #answerApproval({ call, output, error }: PartOf<'answer'>): UIMessageChunk[] {
-    const { toolCallId, of } = this.#approvals.get(call)!
-    this.#approvals.delete(call)
+    const known = this.#work.toolCallIdOf(this.#work.callOf(call))
     const { approved = false, comment } = (output ?? {}) as Partial<ApprovalDecision>
     const reason = comment ?? error?.message
     const answered: UIMessageChunk = {
@@ -162,10 +146,12 @@ export class ChatChunks {
       approved,
       ...(reason !== undefined && { reason }),
     }
-    if (of !== undefined) return [answered]
+    if (known !== undefined) return [answered]
     return [
       answered,
-      approved ? { type: 'tool-output-available', toolCallId, output } : { type: 'tool-output-denied', toolCallId },
+      approved
+        ? { type: 'tool-output-available', toolCallId: call, output }
+        : { type: 'tool-output-denied', toolCallId: call },
     ]
   }
 }

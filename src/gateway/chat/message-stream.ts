@@ -1,9 +1,8 @@
 import type { UIMessageChunk } from 'ai'
 import type { Client } from '../../ask/client.ts'
 import type { Bus } from '../../bus/bus.ts'
-import { TidingsError } from '../../errors.ts'
-import { findApproval } from '../../tasks/approval-find.ts'
 import { CallError } from '../../tasks/script.ts'
+import { openAmong } from '../threads/waiting.ts'
 import { ChatChunks } from './chunks.ts'
 
 export interface StreamedMessage {
@@ -27,9 +26,8 @@ export async function* messageChunks(message: StreamedMessage, signal?: AbortSig
       const made = chunks.add(part)
       if (!isKnown) yield* made
       const { waitsFor } = chunks
-      if (waitsFor.length === 0) continue
       if (isKnown) isKnown = !waitsFor.includes(answered!)
-      else if (await isWaiting(bus, waitsFor)) return yield* chunks.end()
+      else if ((await openAmong(bus, waitsFor)).length > 0) return yield* chunks.end()
     }
     if (signal?.aborted) return
     yield* chunks.complete(await handle.result())
@@ -41,18 +39,4 @@ export async function* messageChunks(message: StreamedMessage, signal?: AbortSig
       : { type: 'error', errorText: `${code}: ${problem}` }
     if (code !== 'E_TASK_CANCELLED') yield* chunks.end()
   }
-}
-
-/** Whether no person has answered yet: a stream that is read later passes requests that were answered long ago. */
-async function isWaiting(bus: Bus, approvals: readonly string[]): Promise<boolean> {
-  for (const id of approvals) {
-    try {
-      const { answer, claim } = await findApproval(bus, id)
-      if (answer ?? claim) return false
-    } catch (error) {
-      if (error instanceof TidingsError && error.code === 'E_NOT_FOUND') return false
-      throw error
-    }
-  }
-  return true
 }

@@ -3,6 +3,7 @@ import type { RequestOfThread, ThreadHistory } from '../../ask/thread-history.ts
 import type { Bus } from '../../bus/bus.ts'
 import { TidingsError } from '../../errors.ts'
 import type { MessagePart } from '../../tasks/conversation.ts'
+import { filePart } from '../threads/posted-file.ts'
 
 /*
  * What a client of the AI SDK posts: its whole conversation. Of that, only this is taken: the messages of the user after the last answer that
@@ -108,22 +109,5 @@ const postedPart = z.discriminatedUnion('type', [
     url: z.string(),
   }),
 ])
-
-async function filePart(
-  bus: Bus,
-  tenant: string,
-  { mediaType, filename, url }: { mediaType: string; filename?: string | undefined; url: string },
-): Promise<MessagePart> {
-  const about = { type: 'file', mediaType, ...(filename !== undefined && { filename }) } as const
-  const blob = /\/blobs\/(sha256-[0-9a-f]{64})(?:[?#]|$)/.exec(url)?.[1]
-  if (blob !== undefined) return { ...about, blob }
-  const data = /^data:[^,]*?(;base64)?,(.*)$/s.exec(url)
-  if (data) {
-    const bytes = data[1] ? Buffer.from(data[2]!, 'base64') : Buffer.from(decodeURIComponent(data[2]!))
-    return { ...about, blob: (await bus.putBlob(tenant, bytes)).blob }
-  }
-  if (URL.canParse(url) && new URL(url).protocol === 'https:') return { ...about, url }
-  throw invalid('the url of a file must be a data URL, an https URL, or that of an attachment')
-}
 
 const invalid = (problem: string) => new TidingsError('E_REQUEST_INVALID', problem)

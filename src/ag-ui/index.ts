@@ -1,0 +1,1 @@
+export { TidingsAgent } from './tidings-agent.ts'

@@ -1,0 +1,111 @@
+import type { ContentPart, Message, ResumeEntry, RunAgentInput, UserMessage } from '@ag-ui/core'
+import { z } from 'zod'
+import type { ThreadHistory } from '../../ask/thread-history.ts'
+import type { Bus } from '../../bus/bus.ts'
+import { TidingsError } from '../../errors.ts'
+import { isMessagePart, type MessagePart } from '../../tasks/conversation.ts'
+import { inputOf } from '../../tasks/program.ts'
+import { filePart } from '../threads/posted-file.ts'
+
+/*
+ * What a client of AG-UI posts: its whole conversation. The messages of the user are followed along the thread, and only those after the last
+ * one that the thread has are taken: a changed history branches there. All else is what the client believes, and the log knows better.
+ */
+
+export interface PostedRun {
+  /** The last task that the client and the thread have in common; undefined at the beginning. */
+  readonly known: string | undefined
+  /** What the user said after it. */
+  readonly fresh: readonly UserMessage[]
+}
+
+/** Follows the messages of the user along the thread. */
+export async function readMessages(bus: Bus, posted: readonly Message[], history: ThreadHistory): Promise<PostedRun> {
+  let known: string | undefined
+  let fresh: UserMessage[] = []
+  for (const message of posted) {
+    if (message.role !== 'user') continue
+    fresh.push(message)
+    const found = history.requestAfter(known ?? null, message.id)
+    if (!found || !saysSame(bus, inputOf(found.request), fresh)) continue
+    known = found.task
+    fresh = []
+  }
+  return { known, fresh }
+}
+
+/** Whether the client still has the text of the request. Files are the same if the id of the message is. */
+function saysSame(bus: Bus, input: unknown, messages: readonly UserMessage[]): boolean {
+  const textOf = (parts: unknown) =>
+    typeof parts === 'string'
+      ? parts
+      : Array.isArray(parts)
+        ? parts.flatMap(part => (part?.type === 'text' ? [part.text] : [])).join('\n')
+        : JSON.stringify(parts)
+  const posted = messages.map(({ content }) => textOf(content)).join('\n')
+  return textOf(input).endsWith(bus.redactor.text(posted))
+}
+
+/** The input of the request: a text, or parts if there is more. @throws E_REQUEST_INVALID */
+export async function runInputOf(
+  bus: Bus,
+  tenant: string,
+  messages: readonly UserMessage[],
+  context: RunAgentInput['context'],
+): Promise<unknown> {
+  const parts: MessagePart[] = []
+  const shown = context.map(({ description, value }) => `${description}: ${value}`).join('\n')
+  if (shown !== '') parts.push({ type: 'text', text: `What the user sees:\n${shown}` })
+  for (const { content } of messages)
+    for (const part of typeof content === 'string' ? [{ type: 'text', text: content } as const] : content)
+      parts.push(part.type === 'text' ? { type: 'text', text: part.text } : await filePart(bus, tenant, fileOf(part)))
+  const [first] = parts
+  return parts.length === 1 && first?.type === 'text' ? first.text : parts
+}
+
+function fileOf({ type, source }: Exclude<ContentPart, { type: 'text' }>) {
+  if (source.type === 'file') throw invalid('a file that a provider stores is not accepted: send its data or its URL')
+  const mediaType = source.mimeType ?? (type === 'document' ? 'application/octet-stream' : `${type}/*`)
+  const url = source.type === 'data' ? `data:${mediaType};base64,${source.value}` : source.value
+  return { mediaType, url }
+}
+
+/** The message of the user that a request is. */
+export function userMessage(
+  id: string,
+  input: unknown,
+  fileUrl: (blob: string, mediaType: string) => string,
+): UserMessage {
+  if (!Array.isArray(input) || !input.every(isMessagePart))
+    return { id, role: 'user', content: typeof input === 'string' ? input : JSON.stringify(input) }
+  const content = input.map((part): ContentPart => {
+    if (part.type === 'text') return part
+    const { mediaType } = part
+    const kind = /^(image|audio|video)\//.exec(mediaType)?.[1] as 'image' | 'audio' | 'video' | undefined
+    const value = 'url' in part ? part.url : fileUrl(part.blob, mediaType)
+    return { type: kind ?? 'document', source: { type: 'url', value, mimeType: mediaType } }
+  })
+  return { id, role: 'user', content }
+}
+
+/** A person's answer to an interrupt. */
+export interface ResumedAnswer {
+  readonly id: string
+  readonly approved: boolean
+  /** Undefined if the person closed the request without an answer, which denies it. */
+  readonly hash: string | undefined
+  readonly comment?: string
+}
+
+/** @throws E_REQUEST_INVALID */
+export function answerIn({ interruptId: id, status, payload }: ResumeEntry): ResumedAnswer {
+  if (status === 'cancelled') return { id, approved: false, hash: undefined }
+  const read = resumePayload.safeParse(payload)
+  if (!read.success) throw invalid(`the payload for the interrupt ${id} must be { approved, hash, comment? }`)
+  const { approved, hash, comment } = read.data
+  return { id, approved, hash, ...(comment && { comment }) }
+}
+
+const resumePayload = z.object({ approved: z.boolean(), hash: z.string(), comment: z.string().optional() })
+
+const invalid = (problem: string) => new TidingsError('E_REQUEST_INVALID', problem)

@@ -1,0 +1,107 @@
+import { randomUUID } from 'node:crypto'
+import type { AGUIEvent, Message, RunAgentInput } from '@ag-ui/core'
+import { RunAgentInputSchema } from '@ag-ui/core/schemas'
+import { Hono } from 'hono'
+import { ThreadHistory } from '../../ask/thread-history.ts'
+import { Threads } from '../../ask/threads.ts'
+import { correlationOf } from '../../bus/ids.ts'
+import { TidingsError } from '../../errors.ts'
+import { eventStreamResponse } from '../../http/event-stream.ts'
+import type { Schema } from '../../schema.ts'
+import { findApproval, notAnApproval } from '../../tasks/approval-find.ts'
+import { answerApproval } from '../../tasks/approval-answer.ts'
+import { assertMayAnswer, personOf } from '../commands/approvals.ts'
+import { bodyOf } from '../commands/request.ts'
+import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
+import { assertMay } from '../identity/principal.ts'
+import { answerIn, runInputOf, readMessages, type ResumedAnswer } from './posted.ts'
+import { runEvents, type Run } from './run.ts'
+import { threadMessages } from './thread-messages.ts'
+
+/** The protocol of AG-UI 1.0. Its thread is a thread of the user, and a run shows one task of it, or what of it is new. */
+export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<GatewayEnv> {
+  const historyOf = async (c: GatewayContext, thread: string) => {
+    const found = await new Threads(bus, c.var.principal).find(thread)
+    return ThreadHistory.read(bus, found?.correlationid)
+  }
+  const fileUrlOf = (c: GatewayContext) => (blob: string, mediaType: string) =>
+    new URL(`/blobs/${blob}?type=${encodeURIComponent(mediaType)}`, c.req.url).href
+  /** `posted`: what the client has. */
+  const stream = (
+    c: GatewayContext,
+    history: ThreadHistory,
+    run: Pick<Run, 'threadId' | 'runId' | 'task'> & Partial<Run>,
+    posted: readonly Message[] = [],
+  ) => {
+    const before = async () => {
+      const messages = await threadMessages(bus, history.branch(run.task), fileUrlOf(c))
+      return [...instructionsIn(posted), ...messages, ...(run.isReplayed ? emptied(posted, messages) : [])]
+    }
+    const whole = { isReplayed: false, answered: [], ...run, bus, client: clientOf(c), before }
+    return eventStreamResponse(signal => frames(runEvents(whole, signal)))
+  }
+  const clientOf = (c: GatewayContext) => client.as({ ...c.var.principal, source: '/gateway' })
+
+  /** Answers an interrupt of this thread. One that was answered before, or is over, stays as it is. */
+  const answer = async (c: GatewayContext, thread: string, { id, approved, hash, comment }: ResumedAnswer) => {
+    const by = personOf(c.var.principal)
+    const { request } = await findApproval(bus, id)
+    if (request.correlationid !== thread) throw notAnApproval(id)
+    await assertMayAnswer(bus, c.var.principal, id)
+    const decision = approved ? 'grant' : 'deny'
+    const given = { id, decision, hash: hash ?? request.data.hash, by, source: '/gateway' } as const
+    await answerApproval(bus, { ...given, ...(comment !== undefined && { comment }) }).catch(error => {
+      if (!(error instanceof TidingsError) || !settled.has(error.code)) throw error
+    })
+  }
+
+  return new Hono<GatewayEnv>()
+    .post('/ag-ui/:agent', async c => {
+      const { principal } = c.var
+      assertMay(principal, 'publish', 'agent.invoke')
+      const { threadId, runId, messages, context, resume = [] } = await bodyOf(c, runInput, maxBodyBytes)
+      const history = await historyOf(c, threadId)
+      const { known, fresh } = await readMessages(bus, messages, history)
+      const task = known ?? (fresh.length === 0 ? history.newest?.task : undefined)
+      const about = { threadId, runId }
+      const answers = resume.map(answerIn)
+      for (const each of answers) await answer(c, task === undefined ? '' : correlationOf(task), each)
+      if (fresh.length > 0) {
+        const input = await runInputOf(bus, principal.tenant, fresh, context)
+        const options = { thread: threadId, after: known ?? null, message: fresh.at(-1)!.id }
+        const { id } = await clientOf(c).ask(c.req.param('agent'), input, options)
+        return stream(c, await historyOf(c, threadId), { ...about, task: id }, messages)
+      }
+      if (task === undefined) throw new TidingsError('E_REQUEST_INVALID', 'there is no message of the user')
+      const answered = answers.map(({ id }) => id)
+      return stream(c, history, { ...about, task, answered, isReplayed: answered.length === 0 }, messages)
+    })
+    .get('/ag-ui/:agent/:thread', async c => {
+      assertMay(c.var.principal, 'read', 'agent.invoke')
+      const threadId = c.req.param('thread')
+      const runId = c.req.query('run') ?? randomUUID()
+      const history = await historyOf(c, threadId)
+      return stream(c, history, { threadId, runId, task: history.newest?.task, isReplayed: true })
+    })
+}
+
+const runInput = RunAgentInputSchema.refine(
+  ({ threadId, messages }) => [threadId, ...messages.map(({ id }) => id)].every(id => id !== '' && id.length <= 256),
+  { error: 'the ids of the thread and of messages must have 1 to 256 characters' },
+) as unknown as Schema<RunAgentInput>
+
+const settled: ReadonlySet<string> = new Set(['E_APPROVAL_ANSWERED', 'E_APPROVAL_OVER'])
+
+/** Instructions that the client keeps for itself. No model reads them, but they stay in its conversation. */
+const instructionsIn = (posted: readonly Message[]): Message[] =>
+  posted.filter(({ role }) => role === 'system' || role === 'developer')
+
+/** A client keeps its reasoning where a snapshot has none; what is shown again would be there twice. */
+const emptied = (posted: readonly Message[], known: readonly Message[]): Message[] =>
+  posted.flatMap(({ id, role }) =>
+    role === 'reasoning' && !known.some(message => message.id === id) ? [{ id, role, content: '' }] : [],
+  )
+
+async function* frames(events: AsyncIterable<AGUIEvent>): AsyncGenerator<string> {
+  for await (const event of events) yield `data: ${JSON.stringify(event)}\n\n`
+}

@@ -1,0 +1,31 @@
+import type { Bus } from '../../bus/bus.ts'
+import { TidingsError } from '../../errors.ts'
+import type { MessagePart } from '../../tasks/conversation.ts'
+
+export interface PostedFile {
+  readonly mediaType: string
+  readonly filename?: string | undefined
+  /** A data URL, an https URL, or that of an attachment. */
+  readonly url: string
+}
+
+/** A file of a message. What comes with the message is stored as a blob. @throws E_REQUEST_INVALID */
+export async function filePart(
+  bus: Bus,
+  tenant: string,
+  { mediaType, filename, url }: PostedFile,
+): Promise<MessagePart> {
+  const about = { type: 'file', mediaType, ...(filename !== undefined && { filename }) } as const
+  const blob = /\/blobs\/(sha256-[0-9a-f]{64})(?:[?#]|$)/.exec(url)?.[1]
+  if (blob !== undefined) return { ...about, blob }
+  const data = /^data:[^,]*?(;base64)?,(.*)$/s.exec(url)
+  if (data) {
+    const bytes = data[1] ? Buffer.from(data[2]!, 'base64') : Buffer.from(decodeURIComponent(data[2]!))
+    return { ...about, blob: (await bus.putBlob(tenant, bytes)).blob }
+  }
+  if (URL.canParse(url) && new URL(url).protocol === 'https:') return { ...about, url }
+  throw new TidingsError(
+    'E_REQUEST_INVALID',
+    'the url of a file must be a data URL, an https URL, or that of an attachment',
+  )
+}
