@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { agent } from '../src/agents/agent.ts'
 import type { StreamPart } from '../src/ask/parts.ts'
@@ -7,8 +8,11 @@ import { model } from '../src/models/model.ts'
 import { connect } from '../src/runtime/connect.ts'
 import type { Redaction } from '../src/bus/redact.ts'
 import type { TextDelta } from '../src/tasks/text-delta.ts'
+import { freePort } from '../src/testing/ports.ts'
 import { until } from '../src/testing/wait.ts'
 import { Pen } from './lib/pen.ts'
+import { shownOf, StreamedClient } from './lib/stream-client.ts'
+import { launch } from './lib/cli.ts'
 import { eventsOf, onEveryBus, type World } from './lib/world.ts'
 
 /* The text of a model that is still writing, for readers that come and go. Each reader is a connection of its own to the log. */
@@ -37,16 +41,7 @@ function watch(handle: TaskHandle) {
     for await (const part of handle.stream()) parts.push(part)
   })()
   done.catch(() => {})
-  return { parts, done, text: () => shown(parts, 'text'), thought: () => shown(parts, 'reasoning') }
-}
-
-/** What a user sees of one kind: the pieces since the last restart. */
-function shown(parts: readonly StreamPart[], kind: 'text' | 'reasoning'): string {
-  const last = parts.findLastIndex(part => part.type === 'restart' && part.kind === kind)
-  return parts
-    .slice(last + 1)
-    .map(part => (part.type === kind ? part.text : ''))
-    .join('')
+  return { parts, done, text: () => shownOf(parts, 'text'), thought: () => shownOf(parts, 'reasoning') }
 }
 
 function requestsOn(worker: { bus: { onSignal: (filter: never, callback: (event: CloudEvent) => void) => unknown } }) {
@@ -161,5 +156,43 @@ onEveryBus(world => {
     }
     expect(signals.join('')).not.toContain('a1B2')
     expect(signals.join('')).not.toContain('Nobody')
+  })
+
+  it('goes on at another gateway when the first one is killed', { timeout: 60_000 }, async () => {
+    const created = await world()
+    const { pen, sheet, handle } = await writing(created)
+    const port = String(await freePort())
+    const app = join(import.meta.dirname, 'lib/ask-app.ts')
+    const killed = launch(created.place, ['run', app, '--only', 'gateway'], ['env', `TIDINGS_PORT=${port}`])
+    onTestFinished(() => void killed.kill('SIGKILL'))
+    const path = `/events/stream?correlation=${handle.correlation}`
+    const client = new StreamedClient()
+    await until(() => fetch(`http://127.0.0.1:${port}/health`).then(({ ok }) => ok), { within: 30_000 })
+    sheet.think('Of tides. ')
+    sheet.write('Once upon ')
+    const first = client.read(headers => fetch(`http://127.0.0.1:${port}${path}`, { headers }))
+    await until(() => client.shown('text') === 'Once upon ' && client.shown('reasoning') === 'Of tides. ')
+    sheet.write('a time ')
+    await until(() => client.shown('text') === 'Once upon a time ')
+    killed.kill('SIGKILL')
+    await first
+    sheet.write('there was ')
+    const other = await connect(created.place.bus, { home: created.place.home })
+    onTestFinished(() => other.close())
+    const second = client.read(headers => other.fetch(new Request(`http://localhost${path}`, { headers })))
+    await until(() => client.shown('text') === 'Once upon a time there was ')
+    sheet.tear()
+    const next = await pen.sheet()
+    next.write('There is a tide.')
+    next.end()
+    await handle.result()
+    await until(() => client.parts.some(({ type }) => type === 'finish'))
+    expect(client.shown('text')).toBe('There is a tide.')
+    expect(client.shown('reasoning')).toBe('')
+    expect(client.parts.filter(({ type }) => type === 'call' || type === 'finish')).toHaveLength(1)
+    // The text so far came once from each gateway, and nothing was asked of the client.
+    expect(client.deltas.filter(({ data }) => (data as TextDelta).offset === 0)).toHaveLength(3)
+    await other.close()
+    await second
   })
 })

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { LogEntry } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
 import { ClientIndex } from './client-index.ts'
-import { type Frame, type FrameCache, type FrameFormat, signalBytes } from './frames.ts'
+import type { Frame, FrameCache } from './frames.ts'
 import type { StreamClient } from './stream-client.ts'
 
 /** Written to clients before the event loop may do other work. */
@@ -91,12 +91,6 @@ export class Broadcast {
   }
 
   sendSignal(event: CloudEvent): void {
-    const bytes = new Map<FrameFormat, Buffer>()
-    for (const client of this.#index.find(event)) {
-      if (!client.scope.includes(event)) continue
-      const { format } = client
-      if (!bytes.has(format)) bytes.set(format, signalBytes(event, format))
-      client.sendSignal(bytes.get(format)!)
-    }
+    for (const client of this.#index.find(event)) if (client.scope.includes(event)) client.sendSignal(event)
   }
 }

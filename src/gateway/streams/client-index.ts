@@ -21,7 +21,10 @@ export class ClientIndex {
   link(event: CloudEvent, feeder: string | undefined): void {
     if (feeder === undefined) return
     for (const client of this.#clients.get(correlationKey(feeder)) ?? [])
-      if (client.scope.link(event, feeder)) this.#addAs(correlationKey(event.correlationid), client)
+      if (client.scope.link(event, feeder)) {
+        this.#addAs(correlationKey(event.correlationid), client)
+        client.followTexts({ correlation: event.correlationid })
+      }
   }
 
   /** Each client is under one kind of key only, so none comes twice. */

@@ -2,12 +2,20 @@ import type { Bus } from '../../bus/bus.ts'
 import { coversAll, isCovered, unionOf } from '../../bus/cursor.ts'
 import type { Cursor, LogEntry } from '../../bus/driver.ts'
 import { keepFollowing } from '../../bus/keep-following.ts'
+import { openTexts, type OpenTexts } from '../../tasks/open-texts.ts'
+import { textDeltaType, textRequestType } from '../../tasks/text-delta.ts'
 import { Broadcast } from './broadcast.ts'
 import type { FrameCache } from './frames.ts'
 import type { StreamClient } from './stream-client.ts'
 
-// Signals between workers, which clients do not get.
-const internalSignals = new Set(['pauses.changed', 'circuits.changed', 'call.cancelled'])
+// Signals between workers, which clients do not get, and text in flight, which they get without gaps.
+const internalSignals = new Set([
+  'pauses.changed',
+  'circuits.changed',
+  'call.cancelled',
+  textRequestType,
+  textDeltaType,
+])
 
 /** A client that lacks at most this many of the newest events need not read the log. */
 const maxRecent = 1_024
@@ -31,6 +39,7 @@ export class Fanout {
   readonly #bus: Bus
   readonly #broadcast: Broadcast
   readonly #onLack: OnLack
+  readonly #texts: OpenTexts
   readonly #unsubscribe: () => void
   #reader: Reader | undefined
   /** What is sent at a time: one event, or to a client that joins. */
@@ -40,6 +49,7 @@ export class Fanout {
     this.#bus = bus
     this.#broadcast = new Broadcast(frames)
     this.#onLack = onLack
+    this.#texts = openTexts(bus)
     this.#unsubscribe = bus.onSignal([{ types: ['>'] }], event => {
       if (this.#broadcast.clients.size > 0 && !internalSignals.has(event.type)) this.#broadcast.sendSignal(event)
     })
@@ -68,6 +78,7 @@ export class Fanout {
       if (await this.#broadcast.deliverTo(client, missed)) client.cursor = unionOf(client.cursor, reader.cursor)
     })
     if (!left) return false
+    client.readTexts(this.#texts)
     await left
     this.#pauseIfIdle()
     return true
@@ -115,6 +126,7 @@ export class Fanout {
     reader.cursor = unionOf(reader.cursor, entry.cursor)
     this.#remember(reader, entry)
     await this.#broadcast.deliver(entry)
+    if (entry.event.call !== undefined) this.#texts.end(entry.event.call)
     reader.sent = reader.cursor
   }
 

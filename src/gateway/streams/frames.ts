@@ -190,13 +190,20 @@ function frameText({ cursor, format, event }: FrameRequest, json: string): strin
   return `${format === 'event' ? `event: ${event.type}\n` : ''}id: ${cursor}\ndata: ${json}\n\n`
 }
 
-/** A signal, which has no cursor. */
-export const signalBytes = (event: CloudEvent, format: FrameFormat): Buffer =>
-  Buffer.from(
-    format === 'socket' || format === 'deflated'
-      ? `{"signal":${JSON.stringify(event)}}`
-      : `event: signal\ndata: ${JSON.stringify(event)}\n\n`,
-  )
+const encodedSignals = new WeakMap<CloudEvent, Map<boolean, Buffer>>()
+
+/** A signal, which has no cursor. All clients share its bytes. */
+export function signalBytes(event: CloudEvent, format: FrameFormat): Buffer {
+  const isSocket = format === 'socket' || format === 'deflated'
+  const encoded = encodedSignals.get(event) ?? new Map<boolean, Buffer>()
+  encodedSignals.set(event, encoded)
+  let bytes = encoded.get(isSocket)
+  if (!bytes) {
+    const json = JSON.stringify(event)
+    encoded.set(isSocket, (bytes = Buffer.from(isSocket ? `{"signal":${json}}` : `event: signal\ndata: ${json}\n\n`)))
+  }
+  return bytes
+}
 
 const minCompressedBytes = 1_024
 /** What a flush ends with, which a message leaves out. Source: RFC 7692, section 7.2.1. */

@@ -1,6 +1,9 @@
 import { isCovered, unionOf } from '../../bus/cursor.ts'
 import type { Cursor, LogEntry } from '../../bus/driver.ts'
-import type { Frame, FrameFormat } from './frames.ts'
+import type { CloudEvent } from '../../event.ts'
+import type { OpenTexts, TextReader } from '../../tasks/open-texts.ts'
+import type { TextScope } from '../../tasks/text-delta.ts'
+import { type Frame, type FrameFormat, signalBytes } from './frames.ts'
 import type { StreamScope } from './stream-scope.ts'
 import { type Ending, endings, type Transport } from './transport.ts'
 
@@ -49,6 +52,9 @@ export class StreamClient {
   readonly #releases = new Set<() => void>()
   #stallTimer: NodeJS.Timeout | undefined
   #onDrained: (() => void) | undefined
+  #texts: TextReader | undefined
+  /** Calls with text that the client lacks. */
+  readonly #grown = new Set<string>()
   /** Set when nothing more may be queued. */
   #ending: Ending | undefined
   #hasEnded = false
@@ -126,8 +132,40 @@ export class StreamClient {
   }
 
   /** Signals may be lost: a client with a backlog does not get them. */
-  sendSignal(bytes: Buffer) {
-    if (this.#isIdle) this.#transport.write({ bytes, isFirst: true, isLast: true, isCompressed: false })
+  sendSignal(event: CloudEvent) {
+    if (this.#isIdle) this.#writeSignal(event)
+  }
+
+  /** From now on the client gets the text that models in its scope write: what there is so far, then the rest. */
+  readTexts(texts: OpenTexts): void {
+    const { texts: scopes } = this.scope
+    if (this.#texts || scopes.length === 0 || this.isEnded) return
+    const reader = texts.read(call => {
+      this.#grown.add(call)
+      this.#sendTexts()
+    })
+    this.#texts = reader
+    this.closed.addEventListener('abort', () => reader.close(), { once: true })
+    for (const scope of scopes) reader.follow(scope)
+  }
+
+  /** It gets those of another scope too. */
+  followTexts(scope: TextScope): void {
+    this.#texts?.follow(scope)
+  }
+
+  /** A client with a backlog gets a larger piece when it has taken it. */
+  #sendTexts(): void {
+    for (const call of this.#grown) {
+      if (!this.#isIdle) return
+      this.#grown.delete(call)
+      for (const event of this.#texts!.take(call)) if (this.scope.includes(event)) this.#writeSignal(event)
+    }
+  }
+
+  #writeSignal(event: CloudEvent): void {
+    const part = { bytes: signalBytes(event, this.format), isFirst: true, isLast: true, isCompressed: false }
+    this.#transport.write(part, () => this.#sendTexts())
   }
 
   /** `cursor`: everything that this covers was sent or is not for the client. */
@@ -163,6 +201,7 @@ export class StreamClient {
     return () => {
       this.#releases.delete(release)
       release()
+      this.#sendTexts()
     }
   }
 
@@ -190,6 +229,7 @@ export class StreamClient {
     }
     this.#onDrained?.()
     this.#onDrained = undefined
+    this.#sendTexts()
   }
 
   #dropQueue(): void {

@@ -2,7 +2,9 @@ import { compactCursor, coversAll, restrictCursor } from '../../bus/cursor.ts'
 import type { Cursor } from '../../bus/driver.ts'
 import { partitionOf, shardOf } from '../../bus/ids.ts'
 import type { CloudEvent } from '../../event.ts'
+import { matchesType } from '../../pattern.ts'
 import { LinkedScope } from '../../tasks/links.ts'
+import { textDeltaType, type TextScope } from '../../tasks/text-delta.ts'
 import type { Principal } from '../identity/principal.ts'
 import type { StreamRequest } from './stream-request.ts'
 
@@ -64,6 +66,16 @@ export class StreamScope {
   /** The text of a cursor for the client. A stream of one correlation carries only the partitions of what it shows. */
   textOf(cursor: Cursor): string {
     return compactCursor(this.#ownPartOf(cursor))
+  }
+
+  /** Whose model calls the stream shows while they are written; none if it does not show their signals. */
+  get texts(): TextScope[] {
+    const { filter, user } = this.request
+    const { tenant } = this.#principal
+    const isShown = filter?.some(({ types }) => types.some(type => matchesType(type, textDeltaType))) ?? true
+    if (!isShown || !this.#principal.may('read', textDeltaType)) return []
+    if (this.#linked) return this.#linked.correlations.map(correlation => ({ correlation }))
+    return [{ tenant, ...(user !== undefined && { user }) }]
   }
 
   /** Whether events after a cursor may be missing, because a purge removed them. */
