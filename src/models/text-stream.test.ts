@@ -2,7 +2,7 @@ import type { LanguageModelV4StreamPart } from '@ai-sdk/provider'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import type { Bus } from '../bus/bus.ts'
 import { redactor, type Redaction } from '../bus/redact.ts'
-import { createEvent, type Draft } from '../event.ts'
+import { createEvent, type CloudEvent } from '../event.ts'
 import { CallText } from '../tasks/call-text.ts'
 import type { TextDelta } from '../tasks/text-delta.ts'
 import { hiddenKinds, TextStream } from './text-stream.ts'
@@ -17,7 +17,7 @@ const end = (id = 't') => ({ type: 'text-end', id }) as const
 function streaming(rules: Redaction = {}) {
   const sent: TextDelta[] = []
   const own = redactor(rules)
-  const bus = { redactor: own, signal: ({ data }: Draft) => sent.push(data as TextDelta) } as unknown as Bus
+  const bus = { redactor: own, sendSignal: ({ data }: CloudEvent) => sent.push(data as TextDelta) } as unknown as Bus
   const stream = new TextStream(bus, request, hiddenKinds(own))
   const add = (...parts: LanguageModelV4StreamPart[]) => parts.forEach(part => stream.add(part))
   /** What a reader of everything that was sent has, by part. */

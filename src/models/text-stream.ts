@@ -4,7 +4,7 @@ import { signalAbout } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { StreamRedactor } from '../bus/redact-stream.ts'
-import type { CloudEvent } from '../event.ts'
+import { createEvent, type CloudEvent } from '../event.ts'
 import { CallText, noText } from '../tasks/call-text.ts'
 import { isRequested, textDeltaType, type TextKind, type TextPiece, type TextRequest } from '../tasks/text-delta.ts'
 
@@ -108,7 +108,8 @@ export class TextStream {
 
   #openInput(id: string, toolName: string): void {
     this.#inputs.add(id)
-    this.#open.set(`tool-input ${id}`, this.#newPart('tool-input', { toolCallId: `${id}`, toolName: `${toolName}` }))
+    const [toolCallId, name] = [id, toolName].map(each => this.#bus.redactor.text(`${each}`)) as [string, string]
+    this.#open.set(`tool-input ${id}`, this.#newPart('tool-input', { toolCallId, toolName: name }))
   }
 
   #newPart(kind: TextKind, call?: { toolCallId: string; toolName: string }): Part {
@@ -183,8 +184,11 @@ export class TextStream {
 
   #send(): boolean {
     const deltas = this.#text.after(this.#sent)
+    // Redacted already.
     for (const data of deltas)
-      this.#bus.signal(signalAbout(this.#request, `/models/${this.#request.target}`, textDeltaType, data))
+      this.#bus.sendSignal(
+        createEvent(signalAbout(this.#request, `/models/${this.#request.target}`, textDeltaType, data)),
+      )
     if (deltas.length > 0) this.#sent = this.#text.position
     return deltas.length > 0
   }

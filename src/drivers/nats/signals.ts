@@ -18,7 +18,7 @@ export class Signals {
   }
 
   send(event: CloudEvent): void {
-    if (this.#connection.isConnected) this.#connection.writeBuffer.send(this.#subject, JSON.stringify(event))
+    if (this.#connection.isConnected) this.#connection.writeBuffer.sendLazily(this.#subject, JSON.stringify(event))
   }
 
   listen(listener: Listener): () => void {

@@ -28,8 +28,8 @@ export class WriteBuffer {
   }
 
   /** For messages that no caller waits for: sent with the next message, or after a moment. */
-  sendLazily(subject: string, word: string): void {
-    this.#outgoing.push({ subject, body: word, options: undefined, refused: undefined })
+  sendLazily(subject: string, body: string): void {
+    this.#outgoing.push({ subject, body, options: undefined, refused: undefined })
     this.#timer ??= setTimeout(() => this.flush(), lazyFlushMs)
   }
 
