@@ -19,6 +19,7 @@ import { eventsOf, onEveryBus, type World } from './lib/world.ts'
 
 async function writing(created: World, redact: Redaction = {}) {
   const pen = new Pen()
+  onTestFinished(() => pen.close())
   const writer = agent('writer', {
     model: model(pen.model, { retry: { backoff: '10ms' } }),
     instructions: 'Write.',

@@ -5,6 +5,6 @@ export default {
   file: 'src/gateway/streams/fanout.ts',
   find: 'client.readTexts(this.#texts)',
   replace: '',
-  test: 'test/text-in-flight.test.ts',
-  name: 'goes on at another gateway',
+  test: 'src/gateway/streams/texts.test.ts',
+  name: 'a client that joins late',
 } satisfies Control

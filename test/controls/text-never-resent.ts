@@ -6,6 +6,6 @@ export default {
   find: `this.#sent = noText
     this.#schedule()`,
   replace: `this.#schedule()`,
-  test: 'test/text-in-flight.test.ts',
-  name: 'gives who joins in the middle',
+  test: 'src/models/text-stream.test.ts',
+  name: 'sends everything once more',
 } satisfies Control

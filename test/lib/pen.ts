@@ -4,6 +4,7 @@ import type { LanguageModelV4, LanguageModelV4StreamPart } from '@ai-sdk/provide
 export class Pen {
   readonly model: LanguageModelV4
   readonly #sheets: Sheet[] = []
+  readonly #all: Sheet[] = []
   readonly #waiting: ((sheet: Sheet) => void)[] = []
 
   constructor() {
@@ -15,6 +16,7 @@ export class Pen {
       doGenerate: () => Promise.reject(new Error('only streams')),
       doStream: () => {
         const sheet = new Sheet()
+        this.#all.push(sheet)
         const waiting = this.#waiting.shift()
         if (waiting) waiting(sheet)
         else this.#sheets.push(sheet)
@@ -27,11 +29,17 @@ export class Pen {
   async sheet(): Promise<Sheet> {
     return this.#sheets.shift() ?? new Promise(resolve => this.#waiting.push(resolve))
   }
+
+  /** Ends what is still open, so that a worker can stop at once. */
+  close(): void {
+    for (const sheet of this.#all) sheet.close()
+  }
 }
 
 /** One answer of the pen. */
 export class Sheet {
   readonly stream: ReadableStream<LanguageModelV4StreamPart>
+  #isOpen = true
   #controller!: ReadableStreamDefaultController<LanguageModelV4StreamPart>
 
   constructor() {
@@ -61,10 +69,16 @@ export class Sheet {
       finishReason: { unified: 'stop', raw: undefined },
     })
     this.#controller.close()
+    this.#isOpen = false
+  }
+
+  close(): void {
+    if (this.#isOpen) this.end()
   }
 
   /** The connection breaks, and the request is retried. */
   tear(): void {
+    this.#isOpen = false
     this.#controller.error(Object.assign(new Error('torn'), { code: 'ECONNRESET' }))
   }
 }

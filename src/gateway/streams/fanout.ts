@@ -125,8 +125,9 @@ export class Fanout {
     if (!isCovered(reader.cursor, { partition, offset: offset - 1 })) await this.#skipPurged(reader)
     reader.cursor = unionOf(reader.cursor, entry.cursor)
     this.#remember(reader, entry)
-    await this.#broadcast.deliver(entry)
+    // The answer has the text that a slow client still lacks.
     if (entry.event.call !== undefined) this.#texts.end(entry.event.call)
+    await this.#broadcast.deliver(entry)
     reader.sent = reader.cursor
   }
 
