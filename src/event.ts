@@ -114,6 +114,11 @@ export function parsedData<Data>({ type, schema }: EventType<Data, unknown>, dat
 /** The tenant of events that name none, and of all events from outside. */
 export const defaultTenant = 'default'
 
+const tenantForm = /^[a-z0-9][a-z0-9_-]{0,62}$/
+
+/** Whether this is a lower-case name of at most 63 characters. */
+export const isTenant = (name: unknown): name is string => typeof name === 'string' && tenantForm.test(name)
+
 /** Completes a draft into an event. Attributes that are undefined are left out. */
 export function createEvent<T>(draft: Draft<T>): CloudEvent<T> {
   const event: Record<string, unknown> = {

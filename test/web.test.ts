@@ -51,7 +51,7 @@ onEveryBus(world => {
       text += part
       if (text.includes('"output":"Hello, Ada."')) break
     }
-    expect(text).toMatch(/^retry: 1000\n\n[^]*event: agent\.invoke\n[^]*event: agent\.task\.completed\n/)
+    expect(text).toMatch(/^retry: 1000\nid: \S+\n\n[^]*event: agent\.invoke\n[^]*event: agent\.task\.completed\n/)
     expect((await fetch(`${base}/health`)).status).toBe(200)
     expect((await fetch(`${base}/nothing`)).status).toBe(404)
   })
@@ -80,6 +80,10 @@ onEveryBus(world => {
     const ann: Principal = { tenant: 'acme', user: 'ann', may: (_, type) => type === 'a.b' }
     expect((await running.fetchAs(ann, request('/events'))).status).toBe(202)
     expect((await running.fetchAs(ann, request('/agents/greeter'))).status).toBe(403)
+    for (const wrong of [undefined, {}, { tenant: 'Acme', may: () => true }, { tenant: 'acme' }, { ...ann, user: '' }])
+      await expect(running.fetchAs(wrong as never, request('/events'))).rejects.toMatchObject({
+        code: 'E_REQUEST_INVALID',
+      })
     const events = (await collect(running.bus.read({ filter: [{ types: ['a.b'] }] }))).map(({ event }) => event)
     expect(events.map(({ tenant, user }) => `${tenant} ${user}`).toSorted()).toEqual(['acme ann', 'rival bob'])
   })
@@ -89,6 +93,6 @@ onEveryBus(world => {
     const running = await created.worker({ use: [greeter] })
     const stream = await running.fetch(new Request('http://shop.example/events/stream'))
     await created.stop()
-    expect(await stream.text()).toBe('retry: 1000\n\n')
+    expect(await stream.text()).toMatch(/^retry: 1000\nid: \S+\n\nevent: closed\n/)
   })
 })

@@ -190,14 +190,15 @@ export class TaskHandle<Output = unknown> {
     }
   }
 
-  /** From the request on: other requests of a thread share its correlation. */
+  /** From the request on, of its tenant: other requests of a thread share its correlation. */
   async *#items(signal?: AbortSignal): AsyncGenerator<FeedItem> {
     this.#assertId()
     let isBegun = false
     for await (const item of this.#options.feed.read(this.correlation, signal)) {
+      const { event } = item
+      if (event.tenant !== this.#options.origin.tenant) continue
       if (!isBegun) {
-        const { event } = item
-        if (!isRequestOf(this.id, event) || event.tenant !== this.#options.origin.tenant) continue
+        if (!isRequestOf(this.id, event)) continue
         this.#assertAsked(event.target!)
         isBegun = true
       }

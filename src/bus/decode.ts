@@ -1,4 +1,4 @@
-import type { CloudEvent, Draft } from '../event.ts'
+import { isTenant, type CloudEvent, type Draft } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import { jsonProblem, maxDepth } from '../json.ts'
 import { parseExactly } from '../json-text.ts'
@@ -36,7 +36,7 @@ const rules: Record<string, Rule> = {
   time: shape(timestamp, 'an RFC 3339 time in UTC'),
   subject: text(256),
   datacontenttype: value => (value === 'application/json' ? undefined : 'must be application/json'),
-  tenant: shape(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'a lower-case name of at most 63 characters'),
+  tenant: value => (isTenant(value) ? undefined : 'must be a lower-case name of at most 63 characters'),
   user: text(256),
   correlationid: value => (isCorrelation(value) ? undefined : 'must be a UUID in lower case'),
   causationid: text(256),

@@ -1,6 +1,6 @@
 import type { ApiKey } from '../gateway/identity/api-keys.ts'
 import { createKey, listKeys, revokeKey } from '../gateway/identity/api-keys.ts'
-import { defaultTenant } from '../event.ts'
+import { defaultTenant, isTenant } from '../event.ts'
 import { environment } from '../runtime/environment.ts'
 import { didYouMean } from '../suggest.ts'
 import { duration, milliseconds } from '../tasks/duration.ts'
@@ -21,8 +21,8 @@ const nameForm = /^[\p{L}\p{N}][\p{L}\p{N}._@+-]{0,63}$/u
 export async function createKeyCommand(name: string, options: CreateKeyOptions): Promise<void> {
   const { role: roles, tenant = defaultTenant, expires } = options
   if (!nameForm.test(name)) throw usageError(`"${name}" is not a name: use letters, digits and . _ @ + -`)
-  if (!/^[a-z0-9][a-z0-9_-]{0,62}$/.test(tenant))
-    throw usageError(`--tenant "${tenant}" is not a tenant: a lower-case name of at most 63 characters`)
+  if (!isTenant(tenant))
+    throw usageError(`--tenant "${String(options.tenant)}" is not a tenant: a lower-case name of at most 63 characters`)
   await assertRoles(roles)
   const { secret, ...key } = await withLog(bus => {
     const expiresAt =

@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import type { Principal } from '../gateway/identity/principal.ts'
+import { checkedPrincipal, type Principal } from '../gateway/identity/principal.ts'
 import type { WebHandler } from '../gateway/web-handler.ts'
 
 /** A web-standard handler. */
@@ -31,7 +31,8 @@ export function lazyWebHandler(bus: Bus, policy: string | undefined) {
   const open = () => (handler ??= load())
   return {
     fetch: async (request: Request) => (await open()).fetch(request),
-    fetchAs: async (principal: Principal, request: Request) => (await open()).fetch(request, principal),
+    fetchAs: async (principal: Principal, request: Request) =>
+      (await open()).fetch(request, checkedPrincipal(principal)),
     stop: async () => (await handler)?.close(),
   }
 }

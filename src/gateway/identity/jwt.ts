@@ -1,6 +1,7 @@
 import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload } from 'jose'
 import { textOf, TidingsError } from '../../errors.ts'
-import { isTenant, type JwtPolicy } from './policy.ts'
+import { isTenant } from '../../event.ts'
+import type { JwtPolicy } from './policy.ts'
 
 /** Signatures with a public key only: with a shared secret, every process that checks tokens could also make them. */
 const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']

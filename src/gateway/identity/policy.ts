@@ -3,18 +3,18 @@ import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { log } from '../../bus/telemetry/log.ts'
 import { textOf, TidingsError } from '../../errors.ts'
+import { isTenant } from '../../event.ts'
 import { isLoopback } from '../../http/listen.ts'
 import { isTypePattern, matchesType } from '../../pattern.ts'
 import { parsedBy } from '../../schema.ts'
 import type { Action } from './principal.ts'
 
 const roleForm = /^[a-z0-9][a-z0-9._-]{0,63}$/
-const tenantForm = /^[a-z0-9][a-z0-9_-]{0,62}$/
 
 const patterns = z
   .array(z.string().refine(isTypePattern, 'must be a type or a pattern, such as order.paid, order.* or >'))
   .default([])
-const tenant = z.string().regex(tenantForm, 'must be a tenant: a lower-case name of at most 63 characters')
+const tenant = z.string().refine(isTenant, 'must be a tenant: a lower-case name of at most 63 characters')
 const claim = z.string().min(1)
 const origin = z.string().refine(isOrigin, 'must be an origin, such as https://shop.example')
 
@@ -59,8 +59,6 @@ const policyForm = z.strictObject({
 /** What a policy file says, with its defaults filled in. */
 export type Policy = z.output<typeof policyForm>
 export type JwtPolicy = NonNullable<Policy['jwt']>
-
-export const isTenant = (name: unknown): name is string => typeof name === 'string' && tenantForm.test(name)
 
 /** Whether one of these roles permits it, for a credential of this tenant. Roles that the policy does not have permit nothing. */
 export function permits(

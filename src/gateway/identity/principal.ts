@@ -1,4 +1,5 @@
-import { defaultTenant } from '../../event.ts'
+import { TidingsError } from '../../errors.ts'
+import { defaultTenant, isTenant } from '../../event.ts'
 import { httpError } from '../../http/response.ts'
 
 /**
@@ -31,9 +32,33 @@ export const anyone: Principal = { tenant: defaultTenant, may: () => true }
 /** A client without a credential, where the gateway demands one. */
 export const nobody: Principal = { tenant: defaultTenant, may: () => false }
 
+/**
+ * What the gateway takes of a principal that a server of the app names. A mistake there must not make a request pass as that of everyone.
+ * @throws E_REQUEST_INVALID
+ */
+export function checkedPrincipal(given: Principal): Principal {
+  const { tenant, user } = given ?? {}
+  if (
+    !isTenant(tenant) ||
+    typeof given.may !== 'function' ||
+    (user !== undefined && (typeof user !== 'string' || user === ''))
+  )
+    throw new TidingsError(
+      'E_REQUEST_INVALID',
+      'fetchAs(): the principal must be { tenant, user?, may }: a lower-case name, a text and a function',
+    )
+  return {
+    tenant,
+    ...(user !== undefined && { user }),
+    may: (action, type) => given.may(action, type) === true,
+    hasEnded: () => given.hasEnded?.() ?? false,
+  }
+}
+
 /** @throws 403 E_FORBIDDEN */
-export function assertMay({ may, user }: Principal, action: Action, type?: string): void {
-  if (may(action, type)) return
+export function assertMay(principal: Principal, action: Action, type?: string): void {
+  if (principal.may(action, type)) return
+  const { user } = principal
   const who = user === undefined ? 'this credential' : `"${user}"`
   throw httpError(403, `${who} may not ${action}${type === undefined ? '' : ` ${type}`}`, { code: 'E_FORBIDDEN' })
 }
