@@ -126,12 +126,13 @@ export class Client {
     const { thread, idempotencyKey } = options
     const id = randomUUIDv7()
     const { tenant } = this.#origin
+    const { user = this.#origin.user } = options
     const correlationid =
       thread === undefined ? id : (await this.#threads(options).open(thread, program, input)).correlationid
     if (idempotencyKey === undefined) return { request: { id, correlationid }, isRepeated: false }
     const operation = `ask ${program}`
     const body = JSON.stringify([jsonOf(input, 'the input'), thread])
-    const request = { tenant, key: idempotencyKey, operation, body }
+    const request = { tenant, user, key: idempotencyKey, operation, body }
     const { plan, isRepeated } = await planOnce(this.#bus, request, { correlationid, ids: [id] })
     return { request: { id: plan.ids[0]!, correlationid: plan.correlationid }, isRepeated }
   }

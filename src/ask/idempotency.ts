@@ -20,6 +20,8 @@ export interface PlannedRequest {
 
 interface IdempotentRequest {
   readonly tenant: string
+  /** Users do not meet under the same key. */
+  readonly user: string | undefined
   /** What the caller calls the request. Keys of different operations differ. */
   readonly key: string
   readonly operation: string
@@ -33,16 +35,17 @@ interface IdempotentRequest {
  */
 export async function planOnce(
   bus: Bus,
-  { tenant, key, operation, body }: IdempotentRequest,
+  request: IdempotentRequest,
   plan: PlannedRequest,
 ): Promise<{ readonly plan: PlannedRequest; readonly isRepeated: boolean }> {
-  const document = `idempotency/${tenant}/${hash('sha256', JSON.stringify([operation, key]))}`
+  const { tenant, user = null, key, operation, body } = request
+  const document = `idempotency/${tenant}/${hash('sha256', JSON.stringify([user, operation, key]))}`
   const digest = hash('sha256', body)
   if (await bus.documents.createText(document, JSON.stringify({ digest, ...plan }), keptMs))
     return { plan, isRepeated: false }
   const text = await bus.documents.readText(document)
   // It expired between the two calls.
-  if (text === undefined) return planOnce(bus, { tenant, key, operation, body }, plan)
+  if (text === undefined) return planOnce(bus, request, plan)
   const { digest: first, ...earlier } = JSON.parse(text) as PlannedRequest & { readonly digest: string }
   if (first === digest) return { plan: earlier, isRepeated: true }
   throw new TidingsError('E_KEY_REUSED', `another request to ${operation} had the same idempotency key`)

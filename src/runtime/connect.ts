@@ -1,14 +1,9 @@
-import { ApprovalClient } from '../ask/approval-client.ts'
-import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
 import { environment, openBus } from './environment.ts'
-import { lazyWebHandler, type WebHandlers } from './web.ts'
+import { openLogClient, type LogClient } from './log-client.ts'
 
 /** A log that this process uses without hosting anything. */
-export interface ClientConnection
-  extends Pick<Client, 'ask' | 'handle' | 'publish'>,
-    Pick<ApprovalClient, 'approvals' | 'approve' | 'deny'>,
-    WebHandlers {
+export interface ClientConnection extends LogClient {
   readonly bus: Bus
   /** Closes the log. Results that are still awaited reject with E_BUS_CLOSED; their tasks go on. */
   close(): Promise<void>
@@ -27,22 +22,12 @@ export interface ClientConnection
 export async function connect(address?: string, { home }: { home?: string } = {}): Promise<ClientConnection> {
   const settings = environment()
   const bus = await openBus({ bus: address ?? settings.bus, home: home ?? settings.home })
-  const client = new Client(bus)
-  const people = new ApprovalClient(bus)
-  const web = lazyWebHandler(bus, settings.policy)
+  const client = openLogClient(bus, settings.policy)
   return {
     bus,
-    ask: client.ask,
-    handle: client.handle,
-    publish: client.publish,
-    approvals: people.approvals,
-    approve: people.approve,
-    deny: people.deny,
-    fetch: web.fetch,
-    fetchAs: web.fetchAs,
+    ...client.members,
     async close() {
-      await web.stop()
-      client.close()
+      await client.stop()
       await bus.close()
     },
   }

@@ -1,5 +1,3 @@
-import { ApprovalClient } from '../ask/approval-client.ts'
-import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { BlobStore, Driver, Durability } from '../bus/driver.ts'
 import { Pauses } from '../bus/pauses.ts'
@@ -22,7 +20,7 @@ import { startLogging } from './logging.ts'
 import { schemeOf } from './drivers.ts'
 import { environment, openBus, type Environment } from './environment.ts'
 import { stopAll, type Stoppable } from './stop.ts'
-import { lazyWebHandler, type WebHandlers } from './web.ts'
+import { openLogClient, type LogClient } from './log-client.ts'
 import { startWithRetry, type BrokerWait } from './start-with-retry.ts'
 import { startTelemetry } from './telemetry.ts'
 import { unhostedText } from './unhosted.ts'
@@ -54,10 +52,7 @@ export interface Warning {
 }
 
 /** An app that runs in this process, until `stop` resolves. */
-export interface RunningApp
-  extends Pick<Client, 'ask' | 'handle' | 'publish'>,
-    Pick<ApprovalClient, 'approvals' | 'approve' | 'deny'>,
-    WebHandlers {
+export interface RunningApp extends LogClient {
   readonly bus: Bus
   readonly pauses: Pauses
   readonly durability: Durability
@@ -114,13 +109,11 @@ async function startNow(
   const own = { ...(driver && { driver }), ...(blobs && { blobs }) }
   const bus = await openBus(settings, { timeoutMs, redactor: app.redactor, events: app.events, ...own })
   const pauses = new Pauses(bus)
-  const client = new Client(bus)
-  const people = new ApprovalClient(bus)
-  const web = lazyWebHandler(bus, settings.policy)
+  const client = openLogClient(bus, settings.policy)
   const names = [...new Set(app.programs.map(program => program.name))]
   let engine: Engine | undefined
   const isIngress = hosts.has('gateway') || hosts.has('triggers')
-  const started: Stoppable[] = [{ stop: () => bus.close() }, { stop: () => client.close() }, web]
+  const started: Stoppable[] = [{ stop: () => bus.close() }, client]
   // One role is enough, and the credentials of the other roles may not permit it.
   if (hosts.has('gateway') || hosts.has('agents')) started.push({ stop: watchLog(bus) })
   if (telemetry) started.push(telemetry)
@@ -194,14 +187,7 @@ async function startNow(
       addresses,
       warnings,
       stop,
-      ask: client.ask,
-      handle: client.handle,
-      publish: client.publish,
-      approvals: people.approvals,
-      approve: people.approve,
-      deny: people.deny,
-      fetch: web.fetch,
-      fetchAs: web.fetchAs,
+      ...client.members,
     }
   } catch (error) {
     await stop()

@@ -42,13 +42,13 @@ export async function admitEvents(bus: Bus, events: readonly unknown[], principa
 /** New ids, or those of the first request with this key. @throws E_KEY_REUSED */
 export async function eventPlan(
   bus: Bus,
-  tenant: string,
+  { tenant, user }: Principal,
   events: readonly unknown[],
   key: string | undefined,
 ): Promise<EventPlan> {
   const fresh = { correlationid: randomUUIDv7(), ids: events.map(() => randomUUIDv7()) }
   if (key === undefined) return { ...fresh, isRepeated: false }
-  const request = { tenant, key, operation: 'POST /events', body: JSON.stringify(events) }
+  const request = { tenant, user, key, operation: 'POST /events', body: JSON.stringify(events) }
   const { plan, isRepeated } = await planOnce(bus, request, fresh)
   return { ...plan, isRepeated }
 }

@@ -17,7 +17,7 @@ export function commandRoutes({ bus, maxBodyBytes }: GatewayDeps): Hono<GatewayE
       const events = await readEvents(c.env.incoming, maxBodyBytes)
       const { principal } = c.var
       const drafts = await admitEvents(bus, events, principal)
-      const plan = await eventPlan(bus, principal.tenant, events, requestKeyOf(c))
+      const plan = await eventPlan(bus, principal, events, requestKeyOf(c))
       if (plan.isRepeated) c.header('idempotency-replayed', 'true')
       const published = await publishEvents(bus, drafts, { ...request, plan })
       c.header('location', `events/stream?correlation=${published.correlationid}`)

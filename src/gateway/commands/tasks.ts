@@ -91,7 +91,7 @@ export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       const { correlationid, target } = request
       const about = { source: '/gateway', ...tenantAndUser(c), target: target!, subject: id, correlationid }
       const draft = { ...about, type: messageType, replyto: askTarget, data: { message } }
-      const { ids, isRepeated } = await eventPlan(bus, c.var.principal.tenant, [draft], requestKeyOf(c))
+      const { ids, isRepeated } = await eventPlan(bus, c.var.principal, [draft], requestKeyOf(c))
       const isStored = isRepeated && (await bus.get(ids[0]!, correlationid)) !== undefined
       if (end && !isStored)
         throw new TidingsError('E_TASK_ENDED', `task ${id} has ended (${end.type}), so it reads no message`)

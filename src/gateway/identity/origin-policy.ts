@@ -36,7 +36,7 @@ export function corsHeaders({ origins }: OriginPolicy, origin: string | undefine
     vary: 'Origin',
     'access-control-allow-origin': origin,
     'access-control-allow-credentials': 'true',
-    'access-control-expose-headers': 'Location, Retry-After, Preference-Applied',
+    'access-control-expose-headers': 'Location, Retry-After, Preference-Applied, Idempotency-Replayed',
     ...(isPreflight && {
       'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
       'access-control-allow-headers':

@@ -1,0 +1,34 @@
+import { ApprovalClient } from '../ask/approval-client.ts'
+import { Client } from '../ask/client.ts'
+import type { Bus } from '../bus/bus.ts'
+import { lazyWebHandler, type WebHandlers } from './web.ts'
+
+/** What a program does with a log, whether or not its process hosts anything: ask, publish, answer people, serve HTTP. */
+export interface LogClient
+  extends Pick<Client, 'ask' | 'handle' | 'publish'>,
+    Pick<ApprovalClient, 'approvals' | 'approve' | 'deny'>,
+    WebHandlers {}
+
+/** `policy`: path of the policy file, for requests over HTTP. */
+export function openLogClient(bus: Bus, policy: string | undefined) {
+  const client = new Client(bus)
+  const people = new ApprovalClient(bus)
+  const web = lazyWebHandler(bus, policy)
+  const members: LogClient = {
+    ask: client.ask,
+    handle: client.handle,
+    publish: client.publish,
+    approvals: people.approvals,
+    approve: people.approve,
+    deny: people.deny,
+    fetch: web.fetch,
+    fetchAs: web.fetchAs,
+  }
+  return {
+    members,
+    async stop(): Promise<void> {
+      await web.stop()
+      client.close()
+    },
+  }
+}
