@@ -303,6 +303,40 @@ onEveryBus(world => {
   })
 })
 
+describe('text in flight', () => {
+  it('comes to streams that join late from its beginning, once and in order, until it is on the log', async () => {
+    const bus = new PlainBus(new MemoryDriver(new MemoryLog()))
+    const stream = openStreams(bus)
+    const correlationid = '0199a0b0-0000-7000-8000-000000000001'
+    const call = `${correlationid}.0123456789:0000001:0`
+    const attributes = { correlationid, subject: call, user: 'ann' }
+    const send = (offset: number, text: string) =>
+      bus.signal({ type: 'model.delta', ...attributes, data: { attempt: 'a', offset, part: 0, kind: 'text', text } })
+    const textOf = ({ messages }: Pulled) =>
+      messages.map(({ signal }) => (signal?.data as { offset: number; text: string } | undefined)?.text ?? '').join('')
+    const queries: StreamQuery[] = [{ user: 'ann' }, { correlation: correlationid }, { types: ['model.*'] }]
+    const others: StreamQuery[] = [{ user: 'bob' }, { types: ['order.*'] }]
+    const join = () => Promise.all([...queries, ...others].map(async query => (await stream(query).pull()).pullAll()))
+    const early = await join()
+    await until(() => {
+      send(0, 'one ')
+      return early.slice(0, 3).every(each => textOf(each) === 'one ')
+    })
+    send(4, 'two ')
+    const late = await join()
+    await until(() => late.slice(0, 3).every(each => textOf(each) === 'one two '))
+    send(8, 'three')
+    const all = [...early.slice(0, 3), ...late.slice(0, 3)]
+    await until(() => all.every(each => textOf(each) === 'one two three'))
+    await bus.publish({ type: 'model.result', correlationid, user: 'ann', call, data: { text: 'one two three' } })
+    await until(() => all.every(({ types }) => types.includes('model.result')))
+    const after = (await stream({ user: 'ann' }).pull()).pullAll()
+    await bus.publish({ type: 'count.made', user: 'ann', data: null })
+    await until(() => after.types.includes('count.made'))
+    for (const each of [after, ...early.slice(3), ...late.slice(3)]) expect(textOf(each)).toBe('')
+  })
+})
+
 describe('streams of a log with the most partitions', () => {
   it('have cursors of at most 2 KB, and those of one correlation name one partition', async () => {
     const bus = new PlainBus(new MemoryDriver(new MemoryLog({ partitions: 256, shards: 256 })))
