@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { loadavg } from 'node:os'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 import { Bus } from '../src/bus/bus.ts'
@@ -70,6 +71,9 @@ interface Run {
 
 async function run(title: string, bus: Bus, clients: readonly ChildProcess[], { count, seconds, before }: Run) {
   let peak = 0
+  const used = process.cpuUsage()
+  const delay = monitorEventLoopDelay({ resolution: 2 })
+  delay.enable()
   const watch = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 50)
   const start = performance.now()
   const batch = perSecond / 100
@@ -92,7 +96,9 @@ async function run(title: string, bus: Bus, clients: readonly ChildProcess[], { 
   await setTimeout(2_000)
   clearInterval(watch)
   const rate = Math.round(published / seconds)
-  console.log(`\n${title}: ${published} events, ${rate}/s, load ${loadavg()[0]!.toFixed(1)}`)
+  const { user, system } = process.cpuUsage(used)
+  const cpu = `${((user + system) / 1e6 / (seconds + 2)).toFixed(2)} cores, event loop p99 ${Math.round(delay.percentile(99) / 1e6)} ms`
+  console.log(`\n${title}: ${published} events, ${rate}/s, ${cpu}, load ${loadavg()[0]!.toFixed(1)}`)
   for (const [i, name] of ['sse', 'socket'].entries()) {
     const { latencies, closed } = await reportOf(clients[i]!)
     const sorted = latencies.toSorted((a, b) => a - b)

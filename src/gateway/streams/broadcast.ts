@@ -1,25 +1,28 @@
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { LogEntry } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
 import { ClientIndex } from './client-index.ts'
 import type { Frame, FrameCache } from './frames.ts'
 import type { StreamClient } from './stream-client.ts'
 
-/** Written to clients before the event loop may do other work. */
-const yieldAfterBytes = 4 * 1024 * 1024
-/** The fixed cost of a write, expressed in bytes. */
-const writeOverheadBytes = 8 * 1024
+/** How long one event is sent to clients before the event loop may do other work. */
+const maxHeldMs = 4
 
 /** One reading of the log, and the clients that it serves. */
 export class Broadcast {
   readonly #frames: FrameCache
   readonly #maxQueuedBytes: number | undefined
+  readonly #isPatient: boolean
   readonly #clients = new Map<StreamClient, () => void>()
   readonly #index = new ClientIndex()
 
-  /** `maxQueuedBytes`: a client with more than this leaves; default: as the client itself has it. */
-  constructor(frames: FrameCache, maxQueuedBytes?: number) {
+  /**
+   * `maxQueuedBytes`: a client with more than this leaves; default: as the client itself has it. `isPatient`: leaves half of the time to others
+   * when there is much to send.
+   */
+  constructor(frames: FrameCache, { maxQueuedBytes, isPatient }: { maxQueuedBytes?: number; isPatient: boolean }) {
     this.#frames = frames
+    this.#isPatient = isPatient
     this.#maxQueuedBytes = maxQueuedBytes
   }
 
@@ -68,7 +71,7 @@ export class Broadcast {
 
   async #sendTo(clients: readonly StreamClient[], entry: LogEntry): Promise<void> {
     const held = new Map<string, { frame: Frame; release: () => void }>()
-    let written = 0
+    let begun = performance.now()
     try {
       for (const client of clients) {
         const cursor = client.cursorAfter(entry)
@@ -77,10 +80,9 @@ export class Broadcast {
         if (!found) held.set(key, (found = await this.#frames.hold({ ...entry, cursor, format: client.format })))
         if (!this.#clients.has(client)) continue
         if (!client.trySend(entry, found.frame, this.#maxQueuedBytes)) this.remove(client)
-        written += Math.min(found.frame.bytes.length, yieldAfterBytes) + writeOverheadBytes
-        if (written < yieldAfterBytes) continue
-        written = 0
-        await setImmediate()
+        if (performance.now() - begun < maxHeldMs) continue
+        await (this.#isPatient ? setTimeout(maxHeldMs) : setImmediate())
+        begun = performance.now()
       }
     } catch (error) {
       for (const client of clients) if (client.wants(entry)) this.remove(client)

@@ -96,7 +96,7 @@ export class StreamCatchUp {
     { entries, after, until }: { entries: AsyncIterable<LogEntry>; after: Cursor; until: Cursor },
   ): Promise<void> {
     const { bus, frames, onLack } = this.#options
-    const broadcast = new Broadcast(frames, maxQueuedBytes)
+    const broadcast = new Broadcast(frames, { maxQueuedBytes, isPatient: true })
     for (const client of clients) void broadcast.add(client)
     let read = after
     let known: Cursor | undefined

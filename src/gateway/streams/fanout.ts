@@ -34,6 +34,14 @@ interface Reader {
 /** Tells a client that a purge has removed events before they were sent. */
 export type OnLack = (client: StreamClient, horizon: Cursor) => void
 
+interface FanoutOptions {
+  readonly bus: Bus
+  readonly frames: FrameCache
+  /** See {@link Broadcast}. */
+  readonly isPatient: boolean
+  readonly onLack: OnLack
+}
+
 /** The shared reader of the log. It sends each new event to all clients that have caught up, and pauses while there is none. */
 export class Fanout {
   readonly #bus: Bus
@@ -45,9 +53,9 @@ export class Fanout {
   /** What is sent at a time: one event, or to a client that joins. */
   #sending: Promise<unknown> = Promise.resolve()
 
-  constructor(bus: Bus, frames: FrameCache, onLack: OnLack) {
+  constructor({ bus, frames, isPatient, onLack }: FanoutOptions) {
     this.#bus = bus
-    this.#broadcast = new Broadcast(frames)
+    this.#broadcast = new Broadcast(frames, { isPatient })
     this.#onLack = onLack
     this.#texts = openTexts(bus)
     this.#unsubscribe = bus.onSignal([{ types: ['>'] }], event => {

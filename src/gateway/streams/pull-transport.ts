@@ -35,9 +35,11 @@ export class PullTransport implements Transport {
     this.#push({ cursor })
   }
 
-  write({ bytes, isLast }: FramePart, onTaken?: () => void): boolean {
-    this.#parts.push(bytes)
-    if (isLast) this.#push(JSON.parse(Buffer.concat(this.#parts.splice(0)).toString()) as StreamMessage)
+  write(parts: readonly FramePart[], onTaken?: () => void): boolean {
+    for (const { bytes, isLast } of parts) {
+      this.#parts.push(bytes)
+      if (isLast) this.#push(JSON.parse(Buffer.concat(this.#parts.splice(0)).toString()) as StreamMessage)
+    }
     onTaken?.()
     return this.#waiting.length < maxWaiting
   }

@@ -40,11 +40,13 @@ export class SocketTransport implements Transport {
     this.#send(JSON.stringify({ cursor }))
   }
 
-  write({ bytes, isFirst, isLast, isCompressed }: FramePart, onTaken?: () => void): boolean {
+  write(parts: readonly FramePart[], onTaken?: () => void): boolean {
     if (!this.#isOpen) return true
+    const buffers = parts.flatMap(part => [headerOf(part), part.bytes])
+    if (parts.length > 1) return this.#connection.write(Buffer.concat(buffers), onTaken)
     this.#connection.cork()
-    this.#connection.write(headerOf({ bytes, isFirst, isLast, isCompressed }))
-    const hasRoom = this.#connection.write(bytes, onTaken)
+    this.#connection.write(buffers[0])
+    const hasRoom = this.#connection.write(buffers[1], onTaken)
     this.#connection.uncork()
     return hasRoom
   }
@@ -75,7 +77,7 @@ export class SocketTransport implements Transport {
   }
 
   #send(message: string): void {
-    this.write({ bytes: Buffer.from(message), isFirst: true, isLast: true, isCompressed: false })
+    this.write([{ bytes: Buffer.from(message), isFirst: true, isLast: true, isCompressed: false }])
   }
 }
 

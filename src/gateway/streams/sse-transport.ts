@@ -33,7 +33,8 @@ export class SseTransport implements Transport {
     this.#response.writeHead(200, headers).write(`retry: 1000\nid: ${cursor}\n\n`)
   }
 
-  write({ bytes }: FramePart, onTaken?: () => void): boolean {
+  write(parts: readonly FramePart[], onTaken?: () => void): boolean {
+    const bytes = parts.length === 1 ? parts[0]!.bytes : Buffer.concat(parts.map(part => part.bytes))
     return this.#response.write(bytes, onTaken)
   }
 

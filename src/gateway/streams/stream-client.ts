@@ -5,7 +5,7 @@ import type { OpenTexts, TextReader } from '../../tasks/open-texts.ts'
 import type { TextScope } from '../../tasks/text-delta.ts'
 import { type Frame, type FrameFormat, signalBytes } from './frames.ts'
 import type { StreamScope } from './stream-scope.ts'
-import { type Ending, endings, type Transport } from './transport.ts'
+import { type Ending, endings, type FramePart, type Transport } from './transport.ts'
 
 /** How much may be queued in memory for a client, and how long it may read nothing while it is. */
 export interface StreamLimits {
@@ -13,6 +13,10 @@ export interface StreamLimits {
   readonly stallTimeoutMs: number
 }
 
+/** A client that gets one frame after the other gets those of this time in one write. */
+const writeIntervalMs = 5
+/** Most bytes of frames that are copied into one write. */
+const maxMergedBytes = 16 * 1024
 /** Most bytes of one write. A client that reads less than this within the stall timeout is too slow. */
 const maxWriteBytes = 64 * 1024
 
@@ -60,6 +64,8 @@ export class StreamClient {
   #hasEnded = false
   /** The last cursor that the client was sent. */
   #sentCursor: string
+  /** Monotonic time of the last write. */
+  #wroteAt = -Infinity
 
   constructor(options: StreamClientOptions) {
     const { transport, scope, cursor } = options
@@ -100,10 +106,7 @@ export class StreamClient {
   trySend({ cursor }: LogEntry, frame: Frame, maxBytes = this.#options.limits.maxBufferedBytes): boolean {
     if (this.#queuedBytes > maxBytes) return false
     this.cursor = unionOf(this.cursor, cursor)
-    if (this.closed.aborted || this.#ending) return true
-    this.#queue.push({ bytes: frame.bytes, isCompressed: frame.isCompressed, offset: 0, release: frame.retain() })
-    this.#queuedBytes += frame.bytes.length
-    if (this.blockedSince === undefined) this.#write()
+    this.#enqueue(frame, frame.retain())
     return true
   }
 
@@ -133,7 +136,8 @@ export class StreamClient {
 
   /** Signals may be lost: a client with a backlog does not get them. */
   sendSignal(event: CloudEvent) {
-    if (this.#isIdle) this.#writeSignal(event)
+    if (this.blockedSince !== undefined || this.#queuedBytes > maxWriteBytes) return
+    this.#enqueue({ bytes: signalBytes(event, this.format), isCompressed: false }, () => {})
   }
 
   /** From now on the client gets the text that models in its scope write: what there is so far, then the rest. */
@@ -165,7 +169,7 @@ export class StreamClient {
 
   #writeSignal(event: CloudEvent): void {
     const part = { bytes: signalBytes(event, this.format), isFirst: true, isLast: true, isCompressed: false }
-    this.#transport.write(part, () => this.#sendTexts())
+    this.#transport.write([part], () => this.#sendTexts())
   }
 
   /** `cursor`: everything that this covers was sent or is not for the client. */
@@ -180,27 +184,58 @@ export class StreamClient {
     return this.#transport.isIdle && this.#queue.length === 0 && !this.closed.aborted && !this.#ending
   }
 
+  #enqueue({ bytes, isCompressed }: Pick<Frame, 'bytes' | 'isCompressed'>, release: () => void): void {
+    if (this.isEnded) return release()
+    this.#queue.push({ bytes, isCompressed, offset: 0, release })
+    this.#queuedBytes += bytes.length
+    if (this.blockedSince !== undefined) return
+    if (performance.now() - this.#wroteAt < writeIntervalMs) writeSoon(this)
+    else this.#write()
+  }
+
+  /** Writes what is queued, unless the client has to read first. */
+  flush(): void {
+    if (this.blockedSince === undefined) this.#write()
+  }
+
   #write(): void {
-    for (let next = this.#queue[0]; next; next = this.#queue[0]) {
-      const { offset, isCompressed } = next
-      const bytes = next.bytes.subarray(offset, offset + maxWriteBytes)
-      next.offset += bytes.length
-      this.#queuedBytes -= bytes.length
-      const isLast = next.offset === next.bytes.length
-      if (isLast) this.#queue.shift()
-      const part = { bytes, isFirst: offset === 0, isLast, isCompressed }
-      if (!this.#transport.write(part, isLast ? this.#releaseWhenWritten(next.release) : undefined))
-        return this.#block()
+    this.#wroteAt = performance.now()
+    while (this.#queue.length > 0) {
+      const releases: (() => void)[] = []
+      const parts = this.#nextParts(releases)
+      if (!this.#transport.write(parts, this.#releaseWhenTaken(releases))) return this.#block()
     }
     this.#onEmpty()
   }
 
+  /** Whole frames that fit into one write, or a part of a large one. `releases`: is given those of the frames that end. */
+  #nextParts(releases: (() => void)[]): FramePart[] {
+    const parts: FramePart[] = []
+    let merged = 0
+    for (let next = this.#queue[0]; next; next = this.#queue[0]) {
+      const { offset, isCompressed, release } = next
+      const bytes = next.bytes.subarray(offset, offset + maxWriteBytes)
+      merged += bytes.length
+      if (parts.length > 0 && merged > maxMergedBytes) break
+      next.offset += bytes.length
+      this.#queuedBytes -= bytes.length
+      const isLast = next.offset === next.bytes.length
+      parts.push({ bytes, isFirst: offset === 0, isLast, isCompressed })
+      if (!isLast) break
+      this.#queue.shift()
+      releases.push(release)
+    }
+    return parts
+  }
+
   /** Each part keeps the whole frame in memory until the kernel has taken it. */
-  #releaseWhenWritten(release: () => void): () => void {
-    this.#releases.add(release)
+  #releaseWhenTaken(releases: readonly (() => void)[]): (() => void) | undefined {
+    if (releases.length === 0) return undefined
+    const releaseAll = () => releases.forEach(release => release())
+    this.#releases.add(releaseAll)
     return () => {
-      this.#releases.delete(release)
-      release()
+      this.#releases.delete(releaseAll)
+      releaseAll()
       this.#sendTexts()
     }
   }
@@ -241,4 +276,22 @@ export class StreamClient {
     this.#onDrained?.()
     this.#onDrained = undefined
   }
+}
+
+const writing = new Set<StreamClient>()
+
+function writeSoon(client: StreamClient): void {
+  if (writing.size === 0) setTimeout(flushWaiting, writeIntervalMs)
+  writing.add(client)
+}
+
+/** Those that are left come next time, after other work. */
+function flushWaiting(): void {
+  const begun = performance.now()
+  for (const client of writing) {
+    writing.delete(client)
+    client.flush()
+    if (performance.now() - begun > writeIntervalMs) break
+  }
+  if (writing.size > 0) setTimeout(flushWaiting, writeIntervalMs)
 }

@@ -29,6 +29,15 @@ export interface StreamsOptions {
   heartbeatIntervalMs?: number
 }
 
+/**
+ * Streams of one user or correlation, or all others, which may each get every event. A reader of the log for each, so that many clients that
+ * want everything do not delay those that want little.
+ */
+interface Lane {
+  readonly fanout: Fanout
+  readonly catchUp: StreamCatchUp
+}
+
 export const defaultMaxStreams = 8_192
 
 /**
@@ -42,8 +51,8 @@ export class Streams {
   readonly #limits: StreamLimits
   readonly #bus: Bus
   readonly #frames: FrameCache
-  readonly #fanout: Fanout
-  readonly #catchUp: StreamCatchUp
+  readonly #narrow: Lane
+  readonly #wide: Lane
   readonly #clients = new Set<StreamClient>()
   readonly #heartbeat: NodeJS.Timeout
   readonly #unsubscribe: (() => void) | undefined
@@ -62,9 +71,13 @@ export class Streams {
     const frames = new FrameCache(bus, maxStreamBytes, () => this.#disconnectSlowest())
     this.#frames = frames
     const onLack = (client: StreamClient, horizon: Cursor) => client.end(this.endingOf(cursorExpired(client, horizon)))
-    const fanout = new Fanout(bus, frames, onLack)
-    this.#fanout = fanout
-    this.#catchUp = new StreamCatchUp({ bus, frames, onLack, target: async () => fanout.cursor ?? bus.head() })
+    const openLane = (isPatient: boolean): Lane => {
+      const fanout = new Fanout({ bus, frames, isPatient, onLack })
+      const target = async () => fanout.cursor ?? bus.head()
+      return { fanout, catchUp: new StreamCatchUp({ bus, frames, onLack, target }) }
+    }
+    this.#narrow = openLane(false)
+    this.#wide = openLane(true)
     this.#heartbeat = setInterval(() => this.#sendHeartbeats(), heartbeatIntervalMs).unref()
     // The log starts again at the beginning. A client that reconnects with an old cursor gets an error.
     this.#unsubscribe = bus.onEmptied(() => {
@@ -129,14 +142,14 @@ export class Streams {
   close() {
     clearInterval(this.#heartbeat)
     this.#unsubscribe?.()
-    this.#fanout.close()
+    for (const { fanout } of [this.#narrow, this.#wide]) fanout.close()
     this.#end(endings.stop)
   }
 
   #sendHeartbeats() {
     for (const client of this.#clients)
       if (client.scope.hasEnded) client.end(this.endingOf(credentialEnded()))
-      else client.sendHeartbeat(this.#fanout.sentTo(client))
+      else client.sendHeartbeat(this.#laneOf(client).fanout.sentTo(client))
   }
 
   #end(ending: Ending) {
@@ -145,15 +158,21 @@ export class Streams {
 
   async #serve(client: StreamClient): Promise<void> {
     const { request } = client.scope
+    const { fanout, catchUp } = this.#laneOf(client)
     // Which instances a correlation feeds follows from its events.
     let mustRead = request.correlation !== undefined && request.task === undefined
     while (!client.isEnded) {
       await client.drained()
-      const isBehind = mustRead || !coversAll(client.cursor, this.#fanout.cursor ?? (await this.#bus.head()))
-      if (!isBehind && (await this.#fanout.serve(client))) continue
-      await this.#catchUp.serve(client)
+      const isBehind = mustRead || !coversAll(client.cursor, fanout.cursor ?? (await this.#bus.head()))
+      if (!isBehind && (await fanout.serve(client))) continue
+      await catchUp.serve(client)
       mustRead = false
     }
+  }
+
+  #laneOf({ scope }: StreamClient): Lane {
+    const { correlation, user } = scope.request
+    return correlation === undefined && user === undefined ? this.#wide : this.#narrow
   }
 
   /** Disconnects the client that has read nothing for longest. False if none is blocked. */

@@ -9,7 +9,7 @@ export interface Ending {
   readonly error?: ErrorData
 }
 
-/** The part of a frame that is written at once. */
+/** A whole frame, or a part of a large one. */
 export interface FramePart {
   readonly bytes: Buffer
   readonly isFirst: boolean
@@ -27,7 +27,7 @@ export interface Transport {
   /** Begins the stream. `cursor`: where it starts, as a text for the client. */
   open(cursor: string): void
   /** False if the client should read first: then `onDrain` follows. `onTaken`: the kernel has the bytes. */
-  write(part: FramePart, onTaken?: () => void): boolean
+  write(parts: readonly FramePart[], onTaken?: () => void): boolean
   /** Sets what is called when more may be written. */
   onDrain(callback: () => void): void
   /** `cursor`: how far the stream is, if that is not known from an event already. */
