@@ -125,7 +125,8 @@ function serveCommands(): void {
     const now = Date.now()
     for (const [, at] of text.matchAll(/"at":(\d+)/g)) latencies.push(now - Number(at))
   }
-  process.on('message', async (command: Command) => {
+  process.on('message', (command: Command) => void serve(command))
+  async function serve(command: Command): Promise<void> {
     if ('report' in command) {
       process.send!({ latencies, closed } satisfies Report)
       latencies = []
@@ -153,5 +154,5 @@ function serveCommands(): void {
         }),
       )
     process.send!('open')
-  })
+  }
 }

@@ -40,7 +40,7 @@ async function openGateway(log: World) {
 
 /** Streams of this process, without HTTP, for any principal. */
 function openStreams(bus: Bus) {
-  const streams = new Streams({ bus })
+  const streams = new Streams({ bus, heartbeatIntervalMs: 50 })
   onTestFinished(() => streams.close())
   return (query: StreamQuery, principal: Principal = anyone) => {
     const abort = new AbortController()
@@ -298,6 +298,10 @@ onEveryBus(world => {
         expect(pulled.types).toEqual([...types, ...types])
         expect(new Set([...pulled.events, ...pulled.messages.flatMap(({ signal }) => signal ?? [])].map(({ tenant }) => tenant))).toEqual(new Set(['acme'])) // biome-ignore format: one line
       }
+      let isRevoked = false
+      const revoked = await stream({}, { ...acme, hasEnded: () => isRevoked }).pull()
+      isRevoked = true
+      await expect(revoked.pull(10)).rejects.toMatchObject({ code: 'E_CREDENTIAL_UNKNOWN' })
       await expect(stream({}, nothing).pull()).rejects.toMatchObject({ code: 'E_FORBIDDEN', status: 403 })
     })
   })

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Bus } from '../../bus/bus.ts'
 import { turnId, taskId } from '../../bus/ids.ts'
@@ -315,6 +316,28 @@ test('a client that does not read is disconnected, delays no other, and resumes 
   )
   await until(() => resumed.messages.length === missed.length, { within: 20_000 })
   expect(resumed.numbers).toEqual(missed)
+})
+
+test('whatever the address says, the answer is a stream or 400', async () => {
+  const { url } = await openGateway()
+  const names = fc.constantFrom('user', 'correlation', 'task', 'type', 'after', 'as', 'ticket')
+  const values = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom('0', '~', '~0-1', '>', '*', 'a.>', 'message', 'A'.repeat(2_048)),
+  )
+  const queries = fc.array(fc.tuple(fc.oneof({ weight: 9, arbitrary: names }, fc.string()), values), { maxLength: 4 })
+  await fc.assert(
+    fc.asyncProperty(queries, async query => {
+      const abort = new AbortController()
+      const address = `${url}/events/stream?${new URLSearchParams(query.map(([name, value]): [string, string] => [name, value.toWellFormed()]))}`
+      const response = await fetch(address, { signal: abort.signal })
+      if (response.status === 400)
+        expect(await response.json()).toMatchObject({ error: { code: 'E_REQUEST_INVALID', next: expect.any(String) } })
+      else expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream'])
+      abort.abort()
+    }),
+    { numRuns: 300 },
+  )
 })
 
 test('bad parameters are answered with 400, a cursor of another log too', async () => {
