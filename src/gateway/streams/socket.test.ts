@@ -188,6 +188,7 @@ test('a client that does not read is cut off and told why, harms nobody, and res
   expect(cut).toMatchObject([{ reason: 'it read nothing for 300 ms' }])
   stuck.connection.resume()
   await stuck.ended()
+  expect(cut).toHaveLength(1)
   expect(stuck.numbers.length).toBeLessThan(total)
   const resumed = new Listener(url, `?after=${stuck.lastCursor}`)
   await until(() => stuck.numbers.length + resumed.numbers.length >= total, { within: 20_000 })
@@ -205,4 +206,15 @@ test('a client that reads in time is told with a close code that it was too slow
   await cut
   slow.connection.resume()
   expect(await slow.ended()).toMatchObject({ code: 1013, reason: expect.stringContaining('it read nothing') })
+})
+
+test('a gateway stops although a client does not read', async () => {
+  const { bus, url, gateway } = await startGateway()
+  const stuck = await new Listener(url, '?after=0', { perMessageDeflate: false }).opened()
+  stuck.connection.pause()
+  const large = 'x'.repeat(7_000)
+  for (const n of upTo(20)) await bus.publishAll(numbered(n * 100, n * 100 + 100, { large }))
+  const begun = performance.now()
+  await gateway.stop()
+  expect(performance.now() - begun).toBeLessThan(20_000)
 })

@@ -17,6 +17,8 @@ export interface StreamLimits {
 const writeIntervalMs = 5
 /** Most bytes of frames that are copied into one write. */
 const maxMergedBytes = 16 * 1024
+/** How long a client has to take what is queued when its stream ends. */
+const maxEndMs = 5_000
 /** Most bytes of one write. A client that reads less than this within the stall timeout is too slow. */
 const maxWriteBytes = 64 * 1024
 
@@ -132,6 +134,7 @@ export class StreamClient {
     if (this.#ending || this.closed.aborted) return
     this.#ending = ending
     if (this.blockedSince === undefined) this.#write()
+    setTimeout(() => this.#transport.destroy(), maxEndMs).unref()
   }
 
   /** Signals may be lost: a client with a backlog does not get them. */

@@ -329,7 +329,8 @@ test('whatever the address says, the answer is a stream or 400', async () => {
   await fc.assert(
     fc.asyncProperty(queries, async query => {
       const abort = new AbortController()
-      const address = `${url}/events/stream?${new URLSearchParams(query.map(([name, value]): [string, string] => [name, value.toWellFormed()]))}`
+      const parameters = query.map(([name, value]): [string, string] => [name.toWellFormed(), value.toWellFormed()])
+      const address = `${url}/events/stream?${new URLSearchParams(parameters).toString()}`
       const response = await fetch(address, { signal: abort.signal })
       if (response.status === 400)
         expect(await response.json()).toMatchObject({ error: { code: 'E_REQUEST_INVALID', next: expect.any(String) } })
