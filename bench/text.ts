@@ -4,7 +4,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import type { LanguageModelV4, LanguageModelV4StreamPart } from '@ai-sdk/provider'
-import { agent, app, connect, model, start } from '../src/index.ts'
+import { agent, app, connect, model, start, type TaskHandle } from '../src/index.ts'
 import { circumstances, heading, row, stopChild, withHome } from './lib/host.ts'
 import { natsOptions, withLog, withNats } from './lib/nats.ts'
 
@@ -72,13 +72,13 @@ async function measure(place: { home: string; bus: string }, { calls, seconds, r
   if (reader) await once(reader, 'message')
   const handles = await Promise.all(Array.from({ length: calls }, () => running.ask(writer, 'Go on.')))
   reader?.send(handles.map(({ id }) => id))
-  // All calls have begun.
-  await setTimeout(1_500)
+  // All calls have begun, and all readers have joined.
+  await setTimeout(2_500)
   const before = await countEvents(running.bus)
   const cpu = process.cpuUsage()
   const begin = performance.now()
   const unsubscribe = running.bus.onSignal([{ types: ['model.delta'] }], () => signals++)
-  const delay = await delaysDuring(setTimeout((seconds - 3) * 1_000))
+  const delay = await delaysDuring(setTimeout((seconds - 4) * 1_000))
   unsubscribe()
   const elapsed = (performance.now() - begin) / 1_000
   const { user, system } = process.cpuUsage(cpu)
@@ -101,6 +101,12 @@ async function measure(place: { home: string; bus: string }, { calls, seconds, r
   await running.stop()
 }
 
+interface Report {
+  live: number
+  total: number
+  restarts: number
+}
+
 interface Plan {
   readonly calls: number
   readonly seconds: number
@@ -110,25 +116,37 @@ interface Plan {
 /** How long the reader waited for the pieces of its texts, from its point of view: those that it lacked when the answer came. */
 async function readBy(reader: ChildProcess): Promise<string> {
   reader.send('report')
-  const [report] = (await once(reader, 'message')) as [{ live: number; total: number; restarts: number }]
+  const [report] = (await once(reader, 'message')) as [Report]
   await stopChild(reader)
   return `${((report.live / report.total) * 100).toFixed(1)} % live, ${report.restarts} restarts`
+}
+
+/** False if the broker was too busy to answer. */
+async function readOnce(handle: TaskHandle, report: Report): Promise<boolean> {
+  try {
+    for await (const part of handle.stream()) {
+      if (part.type === 'restart') report.restarts++
+      if (part.type !== 'text') continue
+      report.total += part.text.length
+      if (part.attempt !== undefined) report.live += part.text.length
+    }
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** The other process: reads the streams of these tasks. */
 async function read(home: string, bus: string): Promise<void> {
   const tidings = await connect(bus, { home })
-  const report = { live: 0, total: 0, restarts: 0 }
+  const report: Report = { live: 0, total: 0, restarts: 0 }
   process.send!('ready')
   const [ids] = (await once(process, 'message')) as [string[]]
   const done = Promise.all(
-    ids.map(async id => {
-      for await (const part of tidings.handle(id).stream()) {
-        if (part.type === 'restart') report.restarts++
-        if (part.type !== 'text') continue
-        report.total += part.text.length
-        if (part.attempt !== undefined) report.live += part.text.length
-      }
+    ids.map(async (id, n) => {
+      // Each reads what is on the log first.
+      await setTimeout(n * 5)
+      while (!(await readOnce(tidings.handle(id), report))) await setTimeout(500)
     }),
   )
   process.once('message', () => void done.then(() => process.send!(report)))
