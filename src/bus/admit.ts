@@ -4,7 +4,7 @@ import { checkDraft } from './decode.ts'
 import { correlationOf, isTaskDerivedId, maxOutsideId, tenantId } from './ids.ts'
 
 // Event types of the runtime. From outside, only requests to agents, messages to them and their cancellation are accepted.
-const runtimeFamilies = /^(agent|approval|call|control|model|schedule|step|task|timer|tool|workflow)(\.|$)/
+const runtimeFamilies = /^(agent|approval|call|control|model|operation|schedule|step|task|timer|tool|workflow)(\.|$)/
 const requests = new Set(['agent.invoke', 'agent.cancel', 'agent.message'])
 
 const requiredData: Readonly<Record<string, string>> = { 'agent.invoke': 'input', 'agent.message': 'message' }

@@ -44,6 +44,8 @@ export const cancelId = (call: string) => `${call}:cancel`
  * begin with the task id are in its journal.
  */
 export const retryId = (task: string) => `retry/${task}`
+/** Id of the copy of an event in a redrive, the same each time. */
+export const redrivenId = (id: string, redrive: string) => correlationFrom(`${redrive}\0${id}`)
 /** Id of the event that takes a failed task off the attention list. */
 export const dismissedId = (task: string) => `dismissed/${task}`
 /** `n`: number of the delay, counted per call. */

@@ -1,4 +1,5 @@
 import { TidingsError } from '../errors.ts'
+import type { Draft } from '../event.ts'
 import type { Bus } from './bus.ts'
 import type { DeliveryOutcome } from './driver.ts'
 import { reason } from './reason.ts'
@@ -60,8 +61,16 @@ export class Pauses {
     this.#stop?.()
   }
 
-  /** Pauses or resumes a name in every process and publishes the fact. Resolves with whether anything changed. */
-  async set(kind: PausableKind, name: string, paused: boolean): Promise<boolean> {
+  /**
+   * Pauses or resumes a name in every process and publishes the fact, with these attributes. Resolves with whether anything changed.
+   * @throws E_USAGE, E_LOG_UNAVAILABLE
+   */
+  async set(
+    kind: PausableKind,
+    name: string,
+    paused: boolean,
+    by: Omit<Draft, 'type' | 'data'> = { source: '/control' },
+  ): Promise<boolean> {
     if (this.#bus.redactor.knownSecrets(name) !== name)
       throw new TidingsError(
         'E_USAGE',
@@ -76,7 +85,7 @@ export class Pauses {
     )
     if (isChanged) {
       const type = paused ? 'control.paused' : 'control.resumed'
-      await this.#bus.publish({ type, source: '/control', data: { kind, name } })
+      await this.#bus.publish({ ...by, type, data: { kind, name } })
       this.#bus.signal({ type: 'pauses.changed', data: null })
       await this.#refresh()
     }

@@ -2,7 +2,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { DeferredDelivery, MissedWake } from '../bus/driver.ts'
 import { correlationOf } from '../bus/ids.ts'
 import { pausedBy } from '../bus/pauses.ts'
-import type { FailedTask } from './failed-tasks.ts'
+import type { FailedTask } from '../runtime/operations/failed-tasks.ts'
 import { findUnhosted, type UnhostedTarget } from './unhosted.ts'
 
 /** What a person should look at: a deferred delivery, a missed timer, a call that nobody hosts, a failed task. */

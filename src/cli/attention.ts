@@ -2,14 +2,12 @@ import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
-import type { CloudEvent } from '../event.ts'
-import type { Turn } from '../tasks/program.ts'
-import { turnType } from '../tasks/turn.ts'
+import { cancelTask } from '../runtime/operations/cancel-task.ts'
+import { dismissFailed, listFailed } from '../runtime/operations/failed-tasks.ts'
 import { shortId, shortIdOf } from '../trace/short-id.ts'
 import { countText, dim, elapsed, paint, printable, shorten } from '../trace/text.ts'
 import { listAttention, nextCommands, type AttentionItem } from './attention-list.ts'
-import { dismissFailed, listFailed } from './failed-tasks.ts'
-import { queryIndex, resolveTask, withExistingLog } from './log.ts'
+import { queryIndex, queryIndexOf, resolveTask, withExistingLog } from './log.ts'
 import { arrow, printResult, print, usageError, type GlobalOptions } from './output.ts'
 import { summarizeCorrelations, type CorrelationSummary } from './trace.ts'
 
@@ -30,7 +28,7 @@ export async function attentionCommand({ json }: GlobalOptions): Promise<void> {
   await withExistingLog(async bus => {
     const groups = new Map<string, { first: AttentionItem; more: number }>()
     let hidden = 0
-    const { failed, total } = await listFailed(bus)
+    const { failed, total } = await listFailed(bus, queryIndexOf(bus))
     for await (const item of concat(listAttention(bus), failed)) {
       if (json) await print(JSON.stringify({ ...item, next: nextCommands(item) }))
       // Thousands may be parked under one key, or wait for one provider: they are one entry.
@@ -142,7 +140,7 @@ export async function discardCommand(id: string, options: GlobalOptions): Promis
   if (!isEntryId(id) && id.length >= 4) {
     const task = await withExistingLog(async bus => {
       const found = await resolveTask(bus, id)
-      return (await dismissFailed(bus, found)) ? found : undefined
+      return (await dismissFailed(bus, queryIndexOf(bus), found, '/cli')) ? found : undefined
     })
     if (task === undefined) throw notOnList(`failed task "${id}"`)
     return printResult(options, { discarded: task }, [
@@ -158,10 +156,7 @@ export async function cancelCommand(text: string, options: GlobalOptions & { rea
   const { reason = 'cancelled on the command line' } = options
   const { task, program } = await withExistingLog(async bus => {
     const task = await resolveTask(bus, text)
-    const { program, tenant } = await liveTask(bus, task)
-    const draft = { type: 'agent.cancel', source: '/cli', tenant, target: program, subject: task }
-    await bus.publish({ ...draft, correlationid: correlationOf(task), data: { reason } })
-    return { task, program }
+    return { task, program: await cancelTask(bus, task, { source: '/cli', reason }) }
   })
   await printResult(options, { task, program, asked: 'agent.cancel' }, [
     `asked ${program} to cancel the task, with its open calls and children`,
@@ -173,21 +168,6 @@ const notOnList = (what: string) =>
   new TidingsError('E_NOT_FOUND', `the attention list has no ${what}`, {
     next: '`tidings attention` shows the list. The entry may have been settled since you saw it.',
   })
-
-async function liveTask(bus: Bus, task: string): Promise<{ program: string; tenant: string }> {
-  let live: { program: string; tenant: string } | undefined
-  for await (const { event } of bus.read({ task })) {
-    if (event.type !== turnType) continue
-    const { program, end } = ((await bus.resolve(event)) as CloudEvent<Turn>).data
-    if (end)
-      throw new TidingsError('E_NOT_FOUND', `task ${task} has already ended: it is ${end}`, {
-        next: `Only a live task can be cancelled. \`tidings trace ${correlationOf(task)}\` shows what happened.`,
-      })
-    live ??= { program, tenant: event.tenant }
-  }
-  if (!live) throw new TidingsError('E_NOT_FOUND', `task "${task}" is not on the log`)
-  return live
-}
 
 const isEntryId = (id: string) => /^#?\d{1,15}$/.test(id)
 

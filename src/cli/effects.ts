@@ -1,14 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { textOf, TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
-import {
-  checkEffectPattern,
-  parseEffects,
-  resolveEffects,
-  type Effectful,
-  type ResolvedEffects,
-} from '../replay/effects.ts'
+import { checkEffectPattern, parseEffects, resolveEffects, type ResolvedEffects } from '../replay/effects.ts'
 import type { App } from '../runtime/app.ts'
+import { effectTargets } from '../runtime/operations/rerun.ts'
 import { dim } from '../trace/text.ts'
 import { findApp, loadApp } from './load-app.ts'
 import { withExistingLog } from './log.ts'
@@ -38,19 +33,6 @@ export function effectLines({ effects }: ResolvedEffects): string[] {
   const width = Math.max(...Object.keys(effects).map(name => name.length))
   const lines = Object.entries(effects).map(([name, effect]) => dim(`  ${name.padEnd(width)}  ${effect}`))
   return ['its tools and models may do this:', ...lines]
-}
-
-function effectTargets({ tools, models, agents }: App): Effectful[] {
-  const called = agents.flatMap(({ needs }) => needs?.tools ?? []).filter(tool => tool.kind === 'tool')
-  const hosted = new Map([...called, ...tools].map(each => [each.name, each]))
-  const target = (kind: Effectful['kind'], name: string, options: { readOnly?: boolean; atMostOnce?: boolean }) => {
-    const { readOnly = false, atMostOnce = false } = options
-    return { kind, name, readOnly, atMostOnce }
-  }
-  return [
-    ...hosted.values().map(({ name, options }) => target('tool', name, options)),
-    ...models.map(({ name, options }) => target('model', name, options)),
-  ]
 }
 
 /** `tool/NAME=FILE.json`: the answer to its calls. */

@@ -8,7 +8,7 @@ import { isNamedBy } from '../trace/short-id.ts'
 import { countText, dim } from '../trace/text.ts'
 import { effectLines, readJsonFile, withEffects, type EffectOptions } from './effects.ts'
 import { resolveTask } from './log.ts'
-import { describeRequest } from './retry.ts'
+import { describeRequest } from '../runtime/operations/retry-task.ts'
 import { printResult, usageError, type GlobalOptions } from './output.ts'
 
 export interface ForkOptions extends GlobalOptions, EffectOptions {

@@ -1,14 +1,13 @@
-import { hash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { styleText } from 'node:util'
 import type { Bus, BusOptions } from '../bus/bus.ts'
 import { isCorrelation, isTaskId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import { isKnownBus } from '../runtime/drivers.ts'
-import { environment, openBus, shownLog, type Environment, type OpenOptions } from '../runtime/environment.ts'
+import { indexFile, indexOf, type QueryIndex } from '../runtime/log-index.ts'
+import { environment, openBus, type OpenOptions } from '../runtime/environment.ts'
 import type { Index } from '../trace/index/lookup.ts'
-import { inMemory, withIndex } from '../trace/index/open.ts'
+import { withIndex } from '../trace/index/open.ts'
 import { findAppIfAny, loadApp } from './load-app.ts'
 
 export interface OpenLogOptions extends OpenOptions, Pick<BusOptions, 'events' | 'redactor'> {
@@ -47,23 +46,25 @@ export function withExistingLog<T>(use: (bus: Bus) => Promise<T>, options: OpenL
   return withLog(use, options)
 }
 
-/**
- * Queries the index of the log, once it is up to date. If its file cannot be used, as on a full disk, the index is built in memory,
- * which reads the whole log; `question` may then run twice.
- */
-export async function queryIndex<T>(bus: Bus, question: (index: Index) => T | Promise<T>): Promise<T> {
-  try {
-    const file = bus.isReadOnly ? inMemory : indexFile(environment())
-    return await withIndex(bus, file, question, progress())
-  } catch (error) {
-    if (!(error instanceof TidingsError && error.code === 'E_INDEX_UNAVAILABLE')) throw error
-    const paint = (style: 'yellow' | 'dim', text: string) => styleText(style, text, { stream: process.stderr })
-    process.stderr.write(
-      `${paint('yellow', '●')} ${error.message} ${paint('dim', error.code)}\n  It is built in memory for now. ${error.next}\n`,
-    )
-    return withIndex(bus, inMemory, question, progress())
-  }
+/** Queries the index of the log, once it is up to date, or one in memory if its file cannot be used. */
+export function queryIndex<T>(bus: Bus, question: (index: Index) => T | Promise<T>): Promise<T> {
+  return indexOf(bus, { file: indexFile(environment()), onProgress: progress(), onUnavailable: printUnavailable })(
+    question,
+  )
 }
+
+function printUnavailable(error: TidingsError) {
+  const paint = (style: 'yellow' | 'dim', text: string) => styleText(style, text, { stream: process.stderr })
+  process.stderr.write(
+    `${paint('yellow', '●')} ${error.message} ${paint('dim', error.code)}\n  It is built in memory for now. ${error.next}\n`,
+  )
+}
+
+/** {@link queryIndex} of this log. */
+export const queryIndexOf =
+  (bus: Bus): QueryIndex =>
+  question =>
+    queryIndex(bus, question)
 
 /** Like {@link queryIndex}, without the fallback to memory. @throws E_INDEX_UNAVAILABLE */
 export const queryIndexFile = <T>(bus: Bus, question: (index: Index) => T | Promise<T>): Promise<T> =>
@@ -77,14 +78,6 @@ export async function resolveCorrelation(bus: Bus, text: string): Promise<string
 /** The task that `text` names, see {@link Index.task}. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
 export async function resolveTask(bus: Bus, text: string, program?: string): Promise<string> {
   return isTaskId(text) ? text : queryIndex(bus, index => index.task(text, program))
-}
-
-/** Beside an embedded log; for a log on a broker, under a name that is unique to the log. */
-function indexFile({ bus, home }: Pick<Environment, 'bus' | 'home'>): string {
-  const address = shownLog({ bus, home })
-  const digest = hash('sha256', address, 'hex').slice(0, 8)
-  const name = bus === 'sqlite' ? 'embedded' : `${address.replace(/[^A-Za-z0-9]+/g, '-').slice(-64)}-${digest}`
-  return join(home, 'index', `${name}.db`)
 }
 
 const progressDelayMs = 1_000

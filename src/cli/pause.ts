@@ -1,22 +1,16 @@
-import { Pauses, type PausableKind } from '../bus/pauses.ts'
+import type { PausableKind } from '../bus/pauses.ts'
+import { pausableKinds, setPaused } from '../runtime/operations/hosted.ts'
 import { dim } from '../trace/text.ts'
-import { assertEverHosted, pausableKinds } from './hosted.ts'
 import { withExistingLog } from './log.ts'
 import { printResult, usageError, type GlobalOptions } from './output.ts'
 
-export const pauseCommand = (kind: string, name: string, options: GlobalOptions) => setPaused(kind, name, true, options)
+export const pauseCommand = (kind: string, name: string, options: GlobalOptions) => change(kind, name, true, options)
 
-export const resumeCommand = (kind: string, name: string, options: GlobalOptions) =>
-  setPaused(kind, name, false, options)
+export const resumeCommand = (kind: string, name: string, options: GlobalOptions) => change(kind, name, false, options)
 
-async function setPaused(kind: string, name: string, paused: boolean, options: GlobalOptions): Promise<void> {
+async function change(kind: string, name: string, paused: boolean, options: GlobalOptions): Promise<void> {
   if (!isPausable(kind)) throw usageError(`"${kind}" cannot be paused: expected agent, tool or model, then a name`)
-  const changed = await withExistingLog(async bus => {
-    const pauses = new Pauses(bus)
-    // Pausing a misspelt name would have no effect. Resuming a name that is gone is allowed.
-    if (paused || !(await pauses.isPaused(kind, name))) await assertEverHosted(bus, kind, name)
-    return pauses.set(kind, name, paused)
-  })
+  const changed = await withExistingLog(bus => setPaused(bus, { kind, name }, paused))
   const state = paused ? 'paused' : 'running'
   const next = paused
     ? `  its deliveries are kept; to continue: tidings resume ${kind} ${name}`

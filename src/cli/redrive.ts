@@ -1,11 +1,7 @@
 import { TidingsError } from '../errors.ts'
-import type { Bus } from '../bus/bus.ts'
-import { correlationOf } from '../bus/ids.ts'
 import type { ResolvedEffects } from '../replay/effects.ts'
 import { provisionApp } from '../runtime/start.ts'
-import { planFork, publishFork } from '../replay/fork.ts'
-import { selectInputs, publishRedrive } from '../replay/redrive.ts'
-import type { Selection } from '../replay/selection.ts'
+import { planRedrive, type PublishedRedrive, type RedrivePart } from '../runtime/operations/rerun.ts'
 import { countText, dim } from '../trace/text.ts'
 import { effectLines, withEffects, type EffectOptions } from './effects.ts'
 import { printResult, print, usageError, type GlobalOptions } from './output.ts'
@@ -16,14 +12,6 @@ export interface RedriveOptions extends GlobalOptions, SelectionOptions, EffectO
   dryRun?: boolean
 }
 
-/** A correlation to repeat, with its events from outside. */
-interface RedrivePart {
-  readonly of: string
-  readonly events: readonly { id: string; type: string }[]
-}
-
-type PublishedRedrive = Pick<Awaited<ReturnType<typeof publishRedrive>>, 'replay' | 'counterpart'>
-
 /** `tidings redrive`: publishes events from outside again, as new events. */
 export async function redriveCommand(options: RedriveOptions): Promise<void> {
   const { task, type, dryRun, json } = options
@@ -31,13 +19,15 @@ export async function redriveCommand(options: RedriveOptions): Promise<void> {
   if (task !== undefined && type)
     throw usageError('--type cannot be combined with --task, because a task has one start')
   await withEffects(options, async (bus, app, ruled) => {
-    const { parts, publish } = await planRedrive(bus, await parseSelection(bus, options), type, ruled)
+    const selection = await parseSelection(bus, options)
+    if ('all' in selection) throw usageError('a whole log cannot be redriven: limit it with --since')
+    const { parts, publish } = await planRedrive(bus, selection, type)
     if (parts.length === 0)
       throw new TidingsError('E_NOT_FOUND', 'the selection has no events from outside', {
         next: 'Widen the selection. The events of a keyed workflow have other correlations; `tidings trace` shows them.',
       })
     if (!dryRun) await provisionApp(app, bus)
-    const published = dryRun ? undefined : await publish()
+    const published = dryRun ? undefined : await publish(ruled)
     for (const part of parts) await printPart(options, part, ruled, published)
     if (json) return
     if (published) await print(`as ${published.replay}`)
@@ -62,31 +52,4 @@ async function printPart(
     dim(`  compare  tidings trace ${of}`),
     dim(`  with     tidings trace ${correlation}`),
   ])
-}
-
-/** What to repeat, and a function that publishes it. */
-async function planRedrive(
-  bus: Bus,
-  selection: Selection,
-  types: string[] | undefined,
-  ruled: ResolvedEffects,
-): Promise<{ parts: readonly RedrivePart[]; publish: () => Promise<PublishedRedrive> }> {
-  if ('task' in selection) {
-    const { task } = selection
-    const plan = await planFork(bus, { task, version: 1 })
-    return {
-      parts: [{ of: correlationOf(task), events: plan.fork.inputs }],
-      async publish() {
-        const { replay, correlation } = await publishFork(bus, plan, 'redrive', ruled)
-        return { replay, counterpart: () => correlation }
-      },
-    }
-  }
-  if ('all' in selection) throw usageError('a whole log cannot be redriven: limit it with --since')
-  const inputs = await selectInputs(bus, selection, types)
-  const parts = Map.groupBy(inputs, ({ correlationid }) => correlationid)
-  return {
-    parts: [...parts].map(([of, events]) => ({ of, events })),
-    publish: () => publishRedrive(bus, selection, inputs, ruled),
-  }
 }

@@ -2,7 +2,7 @@ import type { Bus } from '../bus/bus.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
 import { didYouMean } from '../suggest.ts'
 import { hasWorker } from '../tasks/hosts.ts'
-import { hostedNames } from './hosted.ts'
+import { hostedNames } from '../runtime/operations/hosted.ts'
 import { queryIndex } from './log.ts'
 
 /** A target that tasks wait for and that no worker hosts, or none has hosted for a while. */

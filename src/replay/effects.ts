@@ -87,11 +87,24 @@ export interface ReplayRun {
   readonly replay: string
 }
 
+/** Who starts a redrive or fork. */
+export interface RunOrigin {
+  /** The source of its events. */
+  readonly source: string
+  /** Of the run, a UUIDv7, if it may be repeated: a second time has no effect. Default: a new one. */
+  readonly id?: string
+}
+
+export const byCommandLine: RunOrigin = { source: '/cli' }
+
 /** Starts a redrive or fork: stores its effect policy, which must exist before the first event is published. */
-export async function startReplayRun(bus: Bus, rules: Omit<EffectPolicy, 'by' | 'at'>): Promise<ReplayRun> {
+export async function startReplayRun(
+  bus: Bus,
+  rules: Omit<EffectPolicy, 'by' | 'at'>,
+  { source, id = randomUUIDv7() }: RunOrigin,
+): Promise<ReplayRun> {
   const { kind } = rules
-  const id = randomUUIDv7()
-  const policy: EffectPolicy = { ...rules, by: '/cli', at: new Date().toISOString() }
+  const policy: EffectPolicy = { ...rules, by: source, at: new Date().toISOString() }
   await bus.documents.create(effectPolicyKey(id), policy)
   return { kind, id, replay: `${kind}/${id}` }
 }

@@ -4,7 +4,7 @@ import type { Bus } from '../bus/bus.ts'
 import { taskId, turnId } from '../bus/ids.ts'
 import { deniedType, grantedType } from '../tasks/approval.ts'
 import { forkType, type Fork } from '../tasks/fork.ts'
-import { startReplayRun, type ResolvedEffects } from './effects.ts'
+import { byCommandLine, startReplayRun, type ResolvedEffects } from './effects.ts'
 import { readTurnHistory } from './history.ts'
 
 export interface ForkFrom {
@@ -44,16 +44,22 @@ export async function planFork(bus: Bus, from: ForkFrom): Promise<ForkPlan> {
 }
 
 /** Publishes the fork. A worker then starts the new task. @throws E_EVENT_TOO_LARGE */
-export async function publishFork(bus: Bus, plan: ForkPlan, kind: 'fork' | 'redrive', ruled: ResolvedEffects) {
+export async function publishFork(
+  bus: Bus,
+  plan: ForkPlan,
+  kind: 'fork' | 'redrive',
+  ruled: ResolvedEffects,
+  origin = byCommandLine,
+) {
   const { program, fork, from } = plan
   const { task, version } = from
   const { tenant, user, hops, id } = fork.start
-  const run = await startReplayRun(bus, { kind, of: { task, version }, ...ruled })
+  const run = await startReplayRun(bus, { kind, of: { task, version }, ...ruled }, origin)
   const { id: correlation, replay } = run
   await bus.publish({
     id: replay,
     type: forkType,
-    source: '/cli',
+    source: origin.source,
     subject: `${task}@${version}`,
     target: program,
     tenant,

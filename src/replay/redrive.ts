@@ -1,11 +1,11 @@
 import type { CloudEvent, Draft } from '../event.ts'
 import { isRuntimeType } from '../bus/admit.ts'
 import type { Bus } from '../bus/bus.ts'
-import { counterpart, isTaskDerivedId } from '../bus/ids.ts'
+import { counterpart, isTaskDerivedId, redrivenId } from '../bus/ids.ts'
 import { matchesType } from '../pattern.ts'
 import type { ReplayOrigin } from '../tasks/effects.ts'
 import { forkType } from '../tasks/fork.ts'
-import { startReplayRun, type ReplayRun, type ResolvedEffects } from './effects.ts'
+import { byCommandLine, startReplayRun, type ReplayRun, type ResolvedEffects } from './effects.ts'
 import { readSelection, type Selection } from './selection.ts'
 
 const batchEvents = 1_000
@@ -39,8 +39,10 @@ export async function publishRedrive(
   selection: InputSelection,
   inputs: readonly CloudEvent[],
   ruled: ResolvedEffects,
+  origin = byCommandLine,
 ) {
-  const run = await startReplayRun(bus, { kind: 'redrive', of: originIn(selection, inputs[0]?.replay), ...ruled })
+  const of = originIn(selection, inputs[0]?.replay)
+  const run = await startReplayRun(bus, { kind: 'redrive', of, ...ruled }, origin)
   for (let i = 0; i < inputs.length; i += batchEvents) {
     const part = inputs.slice(i, i + batchEvents)
     await bus.publishAll(await Promise.all(part.map(async event => toDraft(await bus.resolve(event), run))))
@@ -59,6 +61,7 @@ const timeOf = (ms: number) => new Date(ms).toISOString()
 function toDraft(event: CloudEvent, run: ReplayRun): Draft {
   const { id, type, source, subject, tenant, user, target, data } = event
   return {
+    id: redrivenId(id, run.id),
     type,
     source,
     tenant,

@@ -90,9 +90,11 @@ export class CorrelationTasks {
     return this.#retries.find(({ event, isWithdrawn }) => event.retryof === task && !isWithdrawn)?.successor
   }
 
-  /** Like `successorOf`, but includes a retry that was cancelled before its task began. */
-  retriedAs(task: string): string | undefined {
-    return this.successorOf(task) ?? this.#retries.find(({ event }) => event.id === retryId(task))?.successor
+  /** Like `successorOf`, but includes a retry that was cancelled before its task began. `by`: the source of the retry. */
+  retriedAs(task: string): { readonly task: string; readonly by: string } | undefined {
+    const live = this.#retries.find(({ event, isWithdrawn }) => event.retryof === task && !isWithdrawn)
+    const retry = live ?? this.#retries.find(({ event }) => event.id === retryId(task))
+    return retry && { task: retry.successor, by: retry.event.source }
   }
 
   predecessorOf(task: string): string | undefined {
@@ -277,8 +279,11 @@ function endingOf(task: string, emitted: readonly CloudEvent[], end: TaskEnd): C
 const firstOfEachCall = (answers: readonly CloudEvent[]) =>
   answers.filter(({ call }, i) => answers.findIndex(other => other.call === call) === i)
 
-/** Publishes the retry, with which a worker starts the successor. `isNew`: it was not published before. @throws E_EVENT_TOO_LARGE */
-export async function publishRetry(bus: Bus, { of, program, fork, ending }: RetryPlan) {
+/**
+ * Publishes the retry, with which a worker starts the successor. `source`: who retries. `isNew`: it was not published before.
+ * @throws E_EVENT_TOO_LARGE
+ */
+export async function publishRetry(bus: Bus, { of, program, fork, ending }: RetryPlan, source: string) {
   const { tenant, user, hops } = fork.start
   // Who asked reads the new end under the id that it knows.
   const caller = ending.target === askTarget && { replyto: askTarget, call: ending.call! }
@@ -287,7 +292,7 @@ export async function publishRetry(bus: Bus, { of, program, fork, ending }: Retr
   const { duplicate } = await bus.publish({
     id,
     type: retryType,
-    source: '/cli',
+    source,
     target: program,
     tenant,
     correlationid,

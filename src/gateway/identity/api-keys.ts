@@ -113,6 +113,13 @@ export class KeyTable {
     return key && isRight && !isExpired(key, this.#bus.now()) ? withoutDigest(id, key) : undefined
   }
 
+  /** The key with this id, as the log has it now; undefined if it was revoked or has expired. @throws E_LOG_UNAVAILABLE */
+  async byId(id: string): Promise<ApiKey | undefined> {
+    await this.refresh()
+    const key = Object.hasOwn(this.#keys, id) ? this.#keys[id] : undefined
+    return key && !isExpired(key, this.#bus.now()) ? withoutDigest(id, key) : undefined
+  }
+
   /** Whether a key that another gateway may have found is still valid. @throws E_LOG_UNAVAILABLE */
   async isValid(key: ApiKey): Promise<boolean> {
     if (this.hasEnded(key)) await this.refresh()

@@ -1,6 +1,7 @@
 import type { Bus } from '../../bus/bus.ts'
-import { defaultTenant } from '../../event.ts'
+import { type CloudEvent, defaultTenant } from '../../event.ts'
 import { httpError } from '../../http/response.ts'
+import type { OperatorCredential } from '../../tasks/operation.ts'
 import { type ApiKey, hasKeyPrefix, KeyTable } from './api-keys.ts'
 import { TokenVerifier } from './jwt.ts'
 import { type JwtPolicy, permits, PolicyFile } from './policy.ts'
@@ -93,6 +94,25 @@ export class Identity {
   async ticketFor(principal: Principal): Promise<{ readonly ticket: string; readonly expiresAt: string } | undefined> {
     const credential = this.#credentials.get(principal)
     return credential && this.#tickets.issue(credential)
+  }
+
+  /** By which a worker checks who gives a command. Undefined for principals of others. */
+  operatorCredential(principal: Principal): OperatorCredential | undefined {
+    const credential = this.#credentials.get(principal)
+    return credential && (credential.key ? { key: credential.key.id } : { roles: credential.roles })
+  }
+
+  /**
+   * Whether a user that an event names may give commands of operators. The roles of an API key are those on the log; those of a token are
+   * the word of the gateway. @throws E_LOG_UNAVAILABLE
+   */
+  async mayOperate({ tenant, user }: CloudEvent, credential: OperatorCredential): Promise<boolean> {
+    await this.#policy.refresh()
+    const { current } = this.#policy
+    if ('roles' in credential)
+      return current.jwt !== undefined && permits(current, { ...credential, tenant }, 'operate')
+    const key = await this.#keys.byId(credential.key)
+    return key?.tenant === tenant && key.name === user && permits(current, key, 'operate')
   }
 
   close() {

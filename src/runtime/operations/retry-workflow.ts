@@ -1,12 +1,12 @@
-import type { Bus } from '../bus/bus.ts'
-import { createEvent } from '../event.ts'
-import { retryType, type Fork } from '../tasks/fork.ts'
-import { definitionDocument } from '../tasks/instances.ts'
-import { startTask } from '../tasks/task.ts'
-import type { CheckWorkflow } from '../replay/retry.ts'
-import { CompiledWorkflow } from '../workflows/compile.ts'
-import { readDefinition, workflowProgram } from '../workflows/program.ts'
-import type { InstanceState } from '../workflows/state.ts'
+import type { Bus } from '../../bus/bus.ts'
+import { createEvent } from '../../event.ts'
+import { retryType, type Fork } from '../../tasks/fork.ts'
+import { definitionDocument } from '../../tasks/instances.ts'
+import { startTask } from '../../tasks/task.ts'
+import type { CheckWorkflow } from '../../replay/retry.ts'
+import { CompiledWorkflow } from '../../workflows/compile.ts'
+import { readDefinition, workflowProgram } from '../../workflows/program.ts'
+import type { InstanceState } from '../../workflows/state.ts'
 
 /**
  * Whether an instance of a workflow can continue as another task. Events are routed to an instance by its id, so a successor receives none;

@@ -1,0 +1,123 @@
+import { z } from 'zod'
+import { durationPattern } from '../options.ts'
+import { isTypePattern } from '../pattern.ts'
+import { milliseconds, type Duration } from './duration.ts'
+import { effects } from './effects.ts'
+
+/* What an operator may ask for, over HTTP and on the log. The actions and their arguments are those of the command line. */
+
+/** The most tasks or deliveries of one operation. */
+const maxLimit = 10_000
+const defaultLimit = 1_000
+
+const id = z.string().min(1).max(256)
+const pattern = z.string().refine(isTypePattern, 'must be a type or a pattern, such as order.paid, order.* or >')
+const time = z
+  .string()
+  .refine(isTime, 'must be a duration before now, such as "1h", or a time such as 2026-11-30T09:00:00Z')
+const code = z.string().regex(/^E_[A-Z_]{1,60}$/, 'must be an error code, such as E_TOOL_THREW')
+const period = { since: time.optional(), until: time.optional() }
+
+/** Tasks that have not ended. `since`, `until`: when they started. `type`: of the event that started them. */
+const liveTasks = z.strictObject({ agent: id.optional(), type: pattern.optional(), ...period })
+/** Failed tasks that were neither retried nor discarded. `since`, `until`: when they failed; default: as the attention list. */
+const failedTasks = liveTasks.extend({ code: code.optional() })
+/** Deliveries that were set aside. `since`, `until`: when their event was published. */
+const deliveries = z.strictObject({
+  state: z.enum(['dead', 'parked', 'delayed']).optional(),
+  group: id.optional(),
+  key: id.optional(),
+  type: pattern.optional(),
+  code: code.optional(),
+  ...period,
+})
+
+const someOf = <T extends z.ZodObject>(filter: T) =>
+  filter.refine(given => Object.keys(given).length > 0, 'must have at least one field').optional()
+
+const bulk = { limit: z.number().int().min(1).max(maxLimit).default(defaultLimit), dryRun: z.boolean().default(false) }
+const task = id.optional()
+const tasks = someOf(failedTasks)
+const effectRules = {
+  effects: z.record(z.string(), z.enum(effects)).default({}),
+  stubs: z.record(z.string(), z.json()).default({}),
+}
+
+/** A check that exactly one of these fields is there. */
+function oneOf(...names: readonly string[]) {
+  const count = (request: object) => names.filter(name => Object.hasOwn(request, name)).length
+  return [(request: object) => count(request) === 1, `must have exactly one of ${names.join(', ')}`] as const
+}
+
+const pausable = { kind: z.enum(['agent', 'tool', 'model']), name: id }
+
+/** The body of `POST /operations`, and `request` in the data of `operation.requested`. */
+export const operationRequest = z.discriminatedUnion('action', [
+  z.strictObject({ action: z.literal('pause'), ...pausable }),
+  z.strictObject({ action: z.literal('resume'), ...pausable }),
+  z.strictObject({ action: z.literal('retry'), task, tasks, ...bulk }).refine(...oneOf('task', 'tasks')),
+  z
+    .strictObject({
+      action: z.literal('cancel'),
+      task,
+      tasks: someOf(liveTasks),
+      reason: z.string().max(1_000).default('cancelled by an operator'),
+      ...bulk,
+    })
+    .refine(...oneOf('task', 'tasks')),
+  z
+    .strictObject({ action: z.literal('release'), delivery: id.optional(), deliveries: someOf(deliveries), ...bulk })
+    .refine(...oneOf('delivery', 'deliveries')),
+  z
+    .strictObject({
+      action: z.literal('discard'),
+      task,
+      tasks,
+      delivery: id.optional(),
+      deliveries: someOf(deliveries),
+      ...bulk,
+    })
+    .refine(...oneOf('task', 'tasks', 'delivery', 'deliveries')),
+  z.strictObject({
+    action: z.literal('fork'),
+    task: id,
+    /** The first turn that is decided again, counted from 1. */
+    turn: z.number().int().min(1),
+    edits: z.record(z.string(), z.json()).default({}),
+    reissue: z.boolean().default(false),
+    ...effectRules,
+  }),
+  z
+    .strictObject({
+      action: z.literal('redrive'),
+      task,
+      correlation: z.uuid().optional(),
+      ...period,
+      types: z.array(pattern).min(1).optional(),
+      /** Whose tools and models the effects are about. Default: that of the task, or the only one of the log. */
+      app: id.optional(),
+      dryRun: bulk.dryRun,
+      ...effectRules,
+    })
+    .refine(...oneOf('task', 'correlation', 'since')),
+])
+
+/** What `operation.requested` has as its data. */
+export const operationRequested = z.strictObject({
+  request: operationRequest,
+  credential: z.union([z.strictObject({ key: z.string() }), z.strictObject({ roles: z.array(z.string()) })]).optional(),
+})
+
+/** What an operator asks for, with its defaults filled in. */
+export type OperationRequest = z.output<typeof operationRequest>
+export type OperationOf<A extends OperationRequest['action']> = Extract<OperationRequest, { action: A }>
+export type DeliveryFilter = z.output<typeof deliveries>
+export type TaskFilterRequest = z.output<typeof failedTasks>
+
+/** A time in a request, as ms since the epoch. `at`: when the request was made. */
+export const momentOf = (text: string, at: number): number =>
+  durationPattern.test(text) ? at - milliseconds(text as Duration) : Date.parse(text)
+
+function isTime(text: string): boolean {
+  return durationPattern.test(text) || (/^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(Date.parse(text)))
+}
