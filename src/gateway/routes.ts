@@ -7,6 +7,7 @@ import { agUiRoutes } from './ag-ui/routes.ts'
 import { apiRoutes } from './api/routes.ts'
 import { chatRoutes } from './chat/routes.ts'
 import { blobRoutes } from './commands/blobs.ts'
+import { operationRoutes } from './commands/operations.ts'
 import { commandRoutes } from './commands/routes.ts'
 import { taskRoutes } from './commands/tasks.ts'
 import { threadRoutes } from './threads/routes.ts'
@@ -37,6 +38,7 @@ export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   app.route('/', streamRoutes(deps))
   app.route('/', commandRoutes(deps))
   app.route('/', taskRoutes(deps))
+  app.route('/', operationRoutes(deps))
   app.route('/', blobRoutes(deps))
   app.route('/', threadRoutes(deps))
   app.route('/', ticketRoutes(deps))

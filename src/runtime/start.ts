@@ -12,13 +12,15 @@ import { withOlderTypes, publishWorkflows } from '../tasks/definitions.ts'
 import { Engine } from '../tasks/engine.ts'
 import { claimNames, appGroup } from '../tasks/hosts.ts'
 import { logReplacedWarning } from '../gateway/health.ts'
-import { assertGuarded } from '../gateway/identity/guard.ts'
+import { assertGuarded, openIdentity } from '../gateway/identity/guard.ts'
 import { assertNotPartial } from '../replay/slice-import.ts'
 import { ToolStation } from '../tools/station.ts'
 import type { App } from './app.ts'
+import { indexFile, indexOf } from './log-index.ts'
 import { startLogging } from './logging.ts'
 import { schemeOf } from './drivers.ts'
 import { environment, openBus, type Environment } from './environment.ts'
+import { OperationStation } from './operations/station.ts'
 import { stopAll, type Stoppable } from './stop.ts'
 import { openLogClient, type LogClient } from './log-client.ts'
 import { startWithRetry, type BrokerWait } from './start-with-retry.ts'
@@ -151,6 +153,10 @@ async function startNow(
       const conversations = new Conversations(bus)
       await run(new ReplayStation(bus, request => conversations.question(request)))
       await run(engine)
+      // The index of a log that was passed in is not kept: its address is unknown.
+      const query = indexOf(bus, { file: driver ? undefined : indexFile(settings) })
+      const host = { bus, app, query, failedFor: settings.failedFor }
+      await run(new OperationStation(host, await openIdentity(bus, settings.policy)))
       await claimNames(bus, app.name, names)
     } else if (isIngress) await engine?.provision()
     if (hosts.has('tools')) await run(new ToolStation({ bus, tools: app.tools, pauses, ...(module && { module }) }))

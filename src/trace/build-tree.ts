@@ -5,6 +5,7 @@ import { messageType } from '../tasks/asked.ts'
 import { isInvocation } from '../tasks/fork.ts'
 import type { Turn } from '../tasks/program.ts'
 import { usageOf } from './outcome.ts'
+import { operatorIn } from '../tasks/operation.ts'
 import { publisherOf } from './publisher.ts'
 import { turnIn, type TraceAnswer, type Branch, type Trace, type TraceNode, type TraceTask } from './tree.ts'
 
@@ -82,6 +83,8 @@ function addTurn(task: TraceTask, event: CloudEvent, turn: Turn) {
   task.program = turn.program
   task.programVersion = Math.max(task.programVersion ?? 0, turn.programVersion)
   if (turn.retryOf !== undefined) task.retryOf = turn.retryOf
+  const operator = turn.version === 1 ? operatorIn(String(turn.inputs[0]?.source)) : undefined
+  if (operator) task.operator = operator.user
   task.started = Math.min(task.started ?? Infinity, turn.at)
   if (!turn.end) return
   task.end = turn.end

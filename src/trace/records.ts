@@ -13,7 +13,7 @@ export function* traceRecords(trace: Trace): Generator<Record<string, unknown>> 
 }
 
 function taskRecord(task: TraceTask, above?: object) {
-  const { id, program, programVersion: version, retryOf, turns, started, ended } = task
+  const { id, program, programVersion: version, retryOf, operator, turns, started, ended } = task
   const outcome = taskOutcome(task)
   return {
     kind: 'task',
@@ -22,6 +22,7 @@ function taskRecord(task: TraceTask, above?: object) {
     program,
     version,
     ...(retryOf !== undefined && { retryOf }),
+    ...(operator !== undefined && { operator }),
     turns: turns.length,
     started,
     ended,

@@ -2,6 +2,7 @@ import { styleText } from 'node:util'
 import type { EarlierConversation, ModelRequest } from '../tasks/conversation.ts'
 import { asRequested } from '../tasks/effects.ts'
 import { stepName, stepType } from '../tasks/steps.ts'
+import { publisherOf } from './publisher.ts'
 import { summarizeEvent } from './summarize.ts'
 import {
   between,
@@ -142,9 +143,12 @@ const replayOf = (item: TraceNode | TraceTask) => (item.kind === 'task' ? item.t
 function taskLine(task: TraceTask, outcome: TraceOutcome, guides: string): Line {
   const version = task.programVersion === undefined ? '' : ` v${task.programVersion}`
   const output = task.end === 'completed' && task.ending ? [summarizeEvent(task.ending)] : []
-  const retry = task.retryOf === undefined ? [] : [`[retry of ${shortId(task.retryOf, task.program)}]`]
+  const origin = [
+    ...(task.retryOf === undefined ? [] : [`retry of ${shortId(task.retryOf, task.program)}`]),
+    ...(task.operator === undefined ? [] : [`by ${printable(task.operator)}`]),
+  ].join(' ')
   const text = [
-    ...retry,
+    ...(origin === '' ? [] : [`[${origin}]`]),
     [countText(task.turns.length, 'turn'), ...usageText(usageOfTask(task))].join(', '),
     ...output,
   ].join('  ')
@@ -168,7 +172,7 @@ function nodeLine({ event, by, answers, tasks }: TraceNode, outcome: TraceOutcom
       ...common,
       label: `${type}${tasks.length > 0 || !target ? '' : ` →${name}`}`,
       // A failed attempt is printed below its call, so its source is omitted.
-      note: delayText(event) === undefined ? `${printable(source)}  ${summarizeEvent(event)}` : summarizeEvent(event),
+      note: delayText(event) === undefined ? `${sourceText(source)}  ${summarizeEvent(event)}` : summarizeEvent(event),
     }
   if (type === 'timer.set')
     return { ...common, label: 'timer', note: noteOf(outcome, preview((data as { due?: unknown } | null)?.due)) }
@@ -189,6 +193,11 @@ function nodeLine({ event, by, answers, tasks }: TraceNode, outcome: TraceOutcom
           .join(', ')
       : [...spent, retries, ...decided, summarizeEvent(event)].flat().join('  ')
   return { ...common, label: `${type.replace(/\.(invoke|requested)$/, '')}${name}`, note: noteOf(outcome, text) }
+}
+
+function sourceText(source: string): string {
+  const { kind, name } = publisherOf(source)
+  return printable(kind === 'operator' ? `by ${name}` : source)
 }
 
 function lateLine({ event }: TraceNode, answer: TraceAnswer, guides: string): Line {

@@ -45,6 +45,8 @@ export interface TraceTask extends Branch {
   programVersion?: number
   /** The failed task that it retries. */
   retryOf?: string
+  /** The operator who started it, by a retry, a fork or a redrive. */
+  operator?: string
   readonly turns: CloudEvent[]
   /** Times of the first and the last turn, ms since the epoch. */
   started?: number

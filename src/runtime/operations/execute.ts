@@ -110,19 +110,20 @@ async function selectionFor(
   request: SelectiveRequest,
 ): Promise<OperationSelection> {
   const { id, correlationid, tenant, user, time } = event
-  const earlier = await bus.get(selectionId(id), correlationid)
-  if (earlier) return (await bus.resolve(earlier)).data as OperationSelection
+  const earlier = await storedSelection(bus, event)
+  if (earlier) return earlier
   const selection = await select(request, { bus, query, failedFor, tenant, at: Date.parse(time) })
   if (request.dryRun) return selection
   const about = { id: selectionId(id), type: operationStartedType, source: operatorSource(event), tenant }
-  const { duplicate } = await bus.publish({
-    ...about,
-    correlationid,
-    causationid: id,
-    ...(user !== undefined && { user }),
-    data: selection,
-  })
-  return duplicate ? selectionFor({ bus, query, failedFor } as OperationHost, event, request) : selection
+  const by = { correlationid, causationid: id, ...(user !== undefined && { user }) }
+  await bus.publish({ ...about, ...by, data: selection })
+  // Another worker may have been faster.
+  return (await storedSelection(bus, event)) ?? selection
+}
+
+async function storedSelection(bus: Bus, { id, correlationid }: CloudEvent): Promise<OperationSelection | undefined> {
+  const stored = await bus.get(selectionId(id), correlationid)
+  return stored && ((await bus.resolve(stored)).data as OperationSelection)
 }
 
 /** Acts on one task or delivery, and has no effect if it did so before. */

@@ -1,8 +1,10 @@
 import type { Bus } from '../../bus/bus.ts'
 import { correlationOf, turnId } from '../../bus/ids.ts'
+import { routedEventIn, routedType } from '../../bus/routed.ts'
 import { notOnLog } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import { matchesType } from '../../pattern.ts'
+import { isFork, type Fork } from '../../tasks/fork.ts'
 import type { Turn } from '../../tasks/program.ts'
 
 /** Which tasks: of this tenant, started by an event of a type that matches this pattern. Undefined matches all. */
@@ -34,6 +36,11 @@ export async function assertTaskOf(bus: Bus, task: string, tenant: string): Prom
 
 const firstTurn = (bus: Bus, task: string) => bus.get(turnId(task, 1), correlationOf(task))
 
-async function startType(bus: Bus, first: CloudEvent): Promise<string> {
-  return ((await bus.resolve(first)).data as Turn).inputs[0]?.type ?? ''
+/** The type of the event that started a task; for the successor of another task, of the event that started that one. */
+async function startType(bus: Bus, firstTurn: CloudEvent): Promise<string> {
+  const [input] = ((await bus.resolve(firstTurn)).data as Turn).inputs
+  if (!input) return ''
+  const { type, data } = isFork(input.type) ? await bus.resolve(input) : input
+  if (isFork(type)) return (data as Fork).start.type
+  return (type === routedType && routedEventIn(input)?.type) || type
 }

@@ -225,7 +225,7 @@ export class Index {
     )[0]!.n
   }
 
-  /** Correlations, most recently active first, without those of operator commands (`control.*`). */
+  /** Correlations, most recently active first, without those of operator commands (`control.*`, `operation.*`). */
   actions(limit: number): ActionRow[] {
     return this.#actions('ORDER BY c.at DESC, c.last DESC LIMIT ?', limit)
   }
@@ -335,4 +335,4 @@ const actionsQuery = `SELECT c.id AS correlation, c.first, c.events, c.tokens, c
     (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.turns > 0 AND t.end IS NULL) AS live,
     (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.end = 'failed' AND NOT t.retried) AS failed
   FROM correlations c JOIN events e ON e.pos = c.first JOIN names n ON n.key = e.type
-  WHERE n.name NOT LIKE 'control.%'`
+  WHERE n.name NOT LIKE 'control.%' AND n.name NOT LIKE 'operation.%'`
