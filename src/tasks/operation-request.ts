@@ -40,7 +40,7 @@ const task = id.optional()
 const tasks = someOf(failedTasks)
 const effectRules = {
   effects: z.record(z.string(), z.enum(effects)).default({}),
-  stubs: z.record(z.string(), z.json()).default({}),
+  stubs: z.record(z.string(), z.unknown()).default({}),
 }
 
 /** A check that exactly one of these fields is there. */
@@ -83,7 +83,7 @@ export const operationRequest = z.discriminatedUnion('action', [
     task: id,
     /** The first turn that is decided again, counted from 1. */
     turn: z.number().int().min(1),
-    edits: z.record(z.string(), z.json()).default({}),
+    edits: z.record(z.string(), z.unknown()).default({}),
     reissue: z.boolean().default(false),
     ...effectRules,
   }),

@@ -60,16 +60,18 @@ export interface OperationResult {
 /** The `source` of what an operation publishes: it names the user, so that a trace says who did it. */
 export function operatorSource({ id, user = 'anyone' }: { readonly id: string; readonly user?: string }): string {
   const name = encodeURIComponent(user.toWellFormed())
-  const short = name.length <= maxNameChars ? name : encodeURIComponent([...user.toWellFormed()].slice(0, 16).join(''))
+  // A source has at most 256 characters.
+  const short = name.length <= 200 ? name : encodeURIComponent(user.slice(0, 16).toWellFormed())
   return `/operators/${short}/${id}`
 }
-
-/** A source has at most 256 characters. */
-const maxNameChars = 200
 
 /** Who published an event, if an operation did. */
 export function operatorIn(source: string): { readonly user: string; readonly operation: string } | undefined {
   const [, name, operation] = /^\/operators\/([^/]+)\/([0-9a-f-]{36})$/.exec(source) ?? []
   if (name === undefined || operation === undefined) return undefined
-  return { user: decodeURIComponent(name), operation }
+  try {
+    return { user: decodeURIComponent(name), operation }
+  } catch {
+    return undefined
+  }
 }

@@ -163,6 +163,15 @@ const bodyFor = (path: string): fc.Arbitrary<unknown> => {
   if (path === '/events') return fc.oneof(draft(), fc.array(draft(), { maxLength: 3 }))
   if (/^\/(agents|workflows)/.test(path))
     return fc.record({ input: input(), thread: fc.constantFrom('shared', 'chat', 'own') }, { requiredKeys: ['input'] })
+  if (path === '/operations')
+    return fc.record(
+      {
+        action: fc.constantFrom('retry', 'cancel', 'discard', 'fork'),
+        task: fc.constantFrom(...known.tasks, known.wait.task),
+        turn: fc.constant(1),
+      },
+      { requiredKeys: ['action', 'task'] },
+    )
   if (path.startsWith('/approvals'))
     return fc.record({ decision: fc.constantFrom('grant', 'deny'), hash: fc.constant(known.approval.hash) })
   if (path.startsWith('/ui/chat')) {

@@ -43,7 +43,7 @@ const tagTexts: Readonly<Record<Operation['tag'], string>> = {
   people: 'Requests for approval',
   threads: 'Conversations of a user',
   chat: 'The chat protocol of the AI SDK',
-  operating: 'Health, metrics, tickets and API documents',
+  operating: 'Commands of operators, health, metrics, tickets and API documents',
 }
 
 const securitySchemes = {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { chatBody } from '../chat/posted.ts'
 import { askBody, cancelBody, messageBody } from '../commands/tasks.ts'
+import { operationRequest } from '../../tasks/operation-request.ts'
 import { renameBody } from '../threads/routes.ts'
 import * as shapes from './shapes.ts'
 
@@ -270,6 +271,32 @@ export const operations: readonly Operation[] = [
     summary: 'Get a ticket for one stream',
     description: 'For browsers, which cannot send a header with it. It is valid once, for 30 seconds.',
     answers: { 201: { description: 'Pass it as the parameter `ticket`.', body: shapes.ticketShape } },
+  },
+  {
+    route: 'POST /operations',
+    id: 'operate',
+    tag: 'operating',
+    summary: 'Give a command of an operator',
+    description:
+      'Pause, resume, retry, cancel, release, discard, fork or redrive, one or many. A worker that hosts agents checks the policy and executes.',
+    headers: { 'Idempotency-Key': key, Prefer: prefer },
+    body: operationRequest,
+    answers: {
+      200: { description: 'It has ended; `status` says how.', body: shapes.operationShape },
+      202: {
+        description: 'Accepted. With `Prefer: wait`, the operation, which still runs.',
+        body: z.union([shapes.operationAcceptedShape, shapes.operationShape]),
+        headers: location,
+      },
+    },
+  },
+  {
+    route: 'GET /operations/:id',
+    id: 'getOperation',
+    tag: 'operating',
+    summary: 'Show an operation',
+    headers: { Prefer: prefer },
+    answers: { 200: { description: 'The operation.', body: shapes.operationShape } },
   },
   {
     route: 'GET /health',

@@ -101,6 +101,27 @@ export const threadMessageShape = z.object({
 
 export const blobShape = z.object({ blob: z.string(), bytes: z.number().int(), mediaType: z.string() })
 export const ticketShape = z.object({ ticket: z.string(), expiresAt: time })
+export const operationAcceptedShape = z.object({ operation: uuid })
+export const operationShape = z.object({
+  operation: uuid,
+  status: z.enum(['requested', 'completed', 'failed']),
+  request: z.looseObject({ action: z.string() }),
+  user: z.string().optional(),
+  requestedAt: time,
+  endedAt: time.optional(),
+  result: z
+    .object({
+      found: z.number().int().describe('How many tasks, deliveries or events the request selects.'),
+      done: z.number().int().describe('Of these: what this operation changed.'),
+      unchanged: z.number().int().describe('What was so before.'),
+      refused: z.number().int(),
+      ids: z.array(z.string()).describe('The first 100.'),
+      started: z.array(z.object({ correlation: z.string(), task: z.string().optional() })).optional(),
+      refusals: z.array(z.object({ id: z.string(), error: errorShape.shape.error })).optional(),
+    })
+    .optional(),
+  error: errorShape.shape.error.optional(),
+})
 export const healthShape = z.looseObject({ status: z.enum(['ok', 'unavailable']) })
 export const uiMessagesShape = z.object({ messages: z.array(z.looseObject({ id: z.string(), role: z.string() })) })
 

@@ -1,0 +1,10 @@
+import type { Control } from './control.ts'
+
+export default {
+  fault: 'A worker that continues an operation selects again.',
+  file: 'src/runtime/operations/execute.ts',
+  find: '  if (earlier) return earlier\n',
+  replace: '',
+  test: 'test/operations.test.ts',
+  name: 'are continued after kill -9',
+} satisfies Control
