@@ -249,6 +249,8 @@ describe('an app', () => {
     const [status] = await json<{ groups: { group: string }[]; durability: object }>('status')
     expect(status!.groups.map(({ group }) => group).toSorted()).toEqual([
       'app/desk',
+      'operations',
+      'operations/desk',
       'replay',
       'tool/text.broken',
       'tool/text.stuck',

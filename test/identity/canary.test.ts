@@ -327,7 +327,7 @@ const forged = [
 const reserved = [
   'task.turn', 'tool.invoke', 'tool.result', 'tool.claimed', 'model.invoke', 'model.result', 'step.result', 'agent.task.completed', 'agent.fork',
   'agent.retry', 'agent.other', 'approval.requested', 'approval.granted', 'approval.claimed', 'control.paused', 'workflow.event', 'workflow.migrate',
-  'timer.fired', 'call.expired', 'call.cancelled', 'schedule.fired', 'email.received', 'webhook.received', 'file.created', 'mqtt.received',
+  'timer.fired', 'call.expired', 'call.cancelled', 'operation.requested', 'operation.completed', 'schedule.fired', 'email.received', 'webhook.received', 'file.created', 'mqtt.received',
 ] // biome-ignore format: one list
 
 test('no forged attribute, answer or reserved type is believed, in any mode of a request', async () => {
