@@ -2,7 +2,13 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { defineConfig } from 'vitest/config'
 
 // Kill processes by the dozen, or run a cluster: after all others, two at a time.
-const heavy = ['test/kills/*.test.ts', 'test/boundaries/*.test.ts', 'test/crashloop/*.test.ts', 'test/deploy.test.ts']
+const heavy = [
+  'test/kills/*.test.ts',
+  'test/boundaries/*.test.ts',
+  'test/crashloop/*.test.ts',
+  'test/gateway-kills/*.test.ts',
+  'test/deploy.test.ts',
+]
 const every = {
   globalSetup: ['test/lib/nats-setup.ts'],
   env: { TIDINGS_LOG_LEVEL: 'silent' },

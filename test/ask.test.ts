@@ -98,6 +98,8 @@ onEveryBus(world => {
     expect(third.id).toBe(one.id)
     expect(await third.result({ within: '10s' })).toBe('done')
     expect(runs()).toBe(1)
+    const ofOther = await worker.ask(slow, 'another input', { idempotencyKey: 'refund A-17', user: 'ann' })
+    expect(ofOther.id).not.toBe(one.id)
     const other = worker.ask(slow, 'another input', { idempotencyKey: 'refund A-17' })
     await expect(other).rejects.toMatchObject({ code: 'E_KEY_REUSED' })
   })

@@ -17,6 +17,7 @@ import { Bus as PlainBus } from '../src/bus/bus.ts'
 import { MemoryDriver } from '../src/testing/memory/driver.ts'
 import { MemoryLog } from '../src/testing/memory/log.ts'
 import { collect, until } from '../src/testing/wait.ts'
+import { type ReadStream, readSocket, readSse } from './lib/stream-client.ts'
 import { onEveryBus, type World } from './lib/world.ts'
 
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
@@ -80,47 +81,6 @@ class Pulled {
   }
 }
 
-/** Reads a part of a stream until `hasEnough`, or until the gateway ends it. */
-type Read = (
-  url: string,
-  query: string,
-  take: (cursor: string, event: CloudEvent | undefined) => boolean,
-) => Promise<void>
-
-const readSse: Read = async (url, query, take) => {
-  const abort = new AbortController()
-  const response = await fetch(`${url}/events/stream?${query}`, { signal: abort.signal })
-  let rest = ''
-  try {
-    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
-      const blocks = (rest + chunk).split('\n\n')
-      rest = blocks.pop()!
-      for (const block of blocks) {
-        const [, id] = /^id: (.*)$/m.exec(block) ?? []
-        const [, data] = /^data: (.*)$/m.exec(block) ?? []
-        if (id !== undefined && take(id, data === undefined ? undefined : JSON.parse(data))) return
-      }
-    }
-  } finally {
-    abort.abort()
-  }
-}
-
-const readSocket: Read = (url, query, take) => {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const socket = new WebSocket(`${url.replace('http', 'ws')}/events/socket?${query}`)
-  let isOver = false
-  socket.on('message', data => {
-    const { cursor, event } = JSON.parse((data as Buffer).toString()) as StreamMessage
-    if (isOver || cursor === undefined || !take(cursor, event)) return
-    isOver = true
-    socket.terminate()
-  })
-  socket.on('close', resolve)
-  socket.on('error', () => {})
-  return promise
-}
-
 const add = tool('add', { description: 'Adds.', input: z.any(), run: () => 1 })
 const clerk = agent('clerk', {
   on: 'order.placed',
@@ -158,7 +118,7 @@ onEveryBus(world => {
           if (n % 100 === 90) await gateways[(n / 10) % 2]!.restart()
         }
       })()
-      const clients: { query: string; read: Read; wants(event: CloudEvent): boolean }[] = [
+      const clients: { query: string; read: ReadStream; wants(event: CloudEvent): boolean }[] = [
         { query: 'user=ann', read: readSse, wants: ({ user }) => user === 'ann' },
         {
           query: 'user=bob&type=count.made',
