@@ -90,10 +90,10 @@ export function operationRoutes({ bus, identity, maxBodyBytes }: GatewayDeps): H
 }
 
 /** A new id, or that of the first request with this key. @throws E_KEY_REUSED */
-async function idFor(bus: Bus, { tenant }: Principal, request: OperationRequest, key: string | undefined) {
+async function idFor(bus: Bus, { tenant, user }: Principal, request: OperationRequest, key: string | undefined) {
   const id = randomUUIDv7()
   if (key === undefined) return { id, isNew: true }
-  const about = { tenant, key, operation: 'POST /operations', body: JSON.stringify(request) }
+  const about = { tenant, user, key, operation: 'POST /operations', body: JSON.stringify(request) }
   const { plan, isRepeated } = await planOnce(bus, about, { correlationid: id, ids: [id] })
   return { id: plan.correlationid, isNew: !isRepeated }
 }
