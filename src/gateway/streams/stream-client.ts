@@ -164,6 +164,8 @@ export class StreamClient {
   /** A client with a backlog gets a larger piece when it has taken it. */
   #sendTexts(): void {
     for (const call of this.#grown) {
+      // The text must not wait for the next write, because the answer of the call ends it.
+      if (this.#queue.length > 0) this.flush()
       if (!this.#isIdle) return
       this.#grown.delete(call)
       for (const event of this.#texts!.take(call)) if (this.scope.includes(event)) this.#writeSignal(event)
