@@ -1,0 +1,51 @@
+import { setTimeout } from 'node:timers/promises'
+import type { LanguageModelV4, LanguageModelV4StreamPart } from '@ai-sdk/provider'
+import { agent, app, tool } from '../../src/index.ts'
+import { z } from 'zod'
+
+const openingHours = tool('opening_hours', {
+  description: 'Tells when the shop is open.',
+  input: z.object({}),
+  run: () =>
+    'The shop is open from Monday to Friday from nine to six. On Saturday it is open from ten to four. On Sunday it is closed, except in December, when it is open from noon to five.',
+})
+
+const refundOrder = tool('refund_order', {
+  description: 'Gives a refund for an order.',
+  input: z.object({ request: z.string().describe('What the customer asks for') }),
+  approval: true,
+  run: () => 'The refund is on its way. The money is in the account within three days.',
+})
+
+/** The app, with any model. */
+export const shopWith = (model: LanguageModelV4) =>
+  app({
+    name: 'chat',
+    use: [
+      openingHours,
+      refundOrder,
+      agent('shop-assistant', {
+        model,
+        instructions: 'You answer the customers of a shop. Use your tools, and be brief.',
+        tools: [openingHours, refundOrder],
+      }),
+    ],
+  })
+
+/** Writes word by word, as models over a network do: the offline model answers at once. */
+export const atReadingSpeed = (model: LanguageModelV4, msPerWord = 80): LanguageModelV4 => ({
+  ...model,
+  async doStream(options) {
+    const { stream, ...rest } = await model.doStream(options)
+    const slowly = new TransformStream<LanguageModelV4StreamPart, LanguageModelV4StreamPart>({
+      async transform(part, controller) {
+        if (part.type !== 'text-delta') return controller.enqueue(part)
+        for (const delta of part.delta.split(/(?<= )/)) {
+          controller.enqueue({ ...part, delta })
+          await setTimeout(msPerWord)
+        }
+      },
+    })
+    return { ...rest, stream: stream.pipeThrough(slowly) }
+  },
+})
