@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { AnyEventType } from '../../event.ts'
 import { manifest } from '../../manifest.ts'
 import { jsonSchema } from '../../schema.ts'
-import { eventShape, storedEventShape } from './shapes.ts'
+import { eventShape, frameShape, storedEventShape } from './shapes.ts'
 
 /**
  * The streams of the gateway as an AsyncAPI 3.1 document, with the event types that the app declares.
@@ -31,6 +31,13 @@ export function asyncApi(events: readonly AnyEventType[]): object {
           'Server-sent events. The `id` of each is an opaque cursor, with which a client resumes (`Last-Event-ID`).',
         messages,
       },
+      socket: {
+        address: '/events/socket',
+        description:
+          'The same over a WebSocket: each message is JSON with the cursor and the event, a signal, or an error. The cursor is the parameter `after`.',
+        messages: { frame: { $ref: '#/components/messages/frame' } },
+        bindings: { ws: { method: 'GET', bindingVersion: '0.1.0' } },
+      },
       publish: {
         address: '/events',
         description: 'POST of one event or an array.',
@@ -44,6 +51,12 @@ export function asyncApi(events: readonly AnyEventType[]): object {
         channel: { $ref: '#/channels/stream' },
         messages: refs('stream'),
       },
+      followBySocket: {
+        action: 'send',
+        summary: 'The same over a WebSocket.',
+        channel: { $ref: '#/channels/socket' },
+        messages: [{ $ref: '#/channels/socket/messages/frame' }],
+      },
       publish: {
         action: 'receive',
         summary: 'The gateway takes events, and answers when they are on disk.',
@@ -54,6 +67,7 @@ export function asyncApi(events: readonly AnyEventType[]): object {
     components: {
       messages: {
         event: { name: 'event', title: 'Any event of the log', payload: schemaOf(storedEventShape) },
+        frame: { name: 'frame', title: 'A message of the socket', payload: schemaOf(frameShape) },
         draft: { name: 'draft', title: 'An event to publish', payload: schemaOf(eventShape) },
         ...declared,
       },

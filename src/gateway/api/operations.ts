@@ -151,7 +151,9 @@ export const operations: readonly Operation[] = [
     description:
       'Server-sent events. The id of each is a cursor: a client that reconnects with it misses nothing. See the AsyncAPI document.',
     query: {
+      user: { description: 'Only events of this user.' },
       correlation: { description: 'Only what follows from one request, from its beginning.' },
+      task: { description: 'Only events of this task.' },
       type: { description: 'A type or a pattern, such as order.*.', isRepeated: true },
       after: { description: 'Start after this cursor. Default: the end of the log.' },
       as: { description: '`message` leaves out the `event:` lines.' },

@@ -45,6 +45,14 @@ export const storedEventShape = z
   })
   .describe('An event of the log: CloudEvents 1.0 in JSON, with the extension attributes of docs/wire-format.md.')
 
+export const frameShape = z
+  .union([
+    z.object({ cursor: z.string(), event: storedEventShape.optional() }),
+    z.object({ signal: storedEventShape }),
+    z.object({ error: errorShape.shape.error }),
+  ])
+  .describe('With a cursor alone: how far the stream is.')
+
 export const publishedShape = z.object({
   correlationid: uuid,
   correlationids: z.array(uuid).optional(),
