@@ -4,4 +4,5 @@
  */
 import { execSync } from 'node:child_process'
 
-if (process.env._PACOTE_NO_PREPARE_ !== undefined) execSync('tsc -b tsconfig.src.json', { stdio: ['ignore', 2, 2] })
+if (process.env._PACOTE_NO_PREPARE_ !== undefined)
+  execSync('tsc -b tsconfig.src.json && node scripts/docs.ts', { stdio: ['ignore', 2, 2] })

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { styleText } from 'node:util'
 import { plainRedactor } from '../bus/redact.ts'
-import { textOf, TidingsError } from '../errors.ts'
+import { textOf, TidingsError, type ErrorData } from '../errors.ts'
+import { CallError } from '../tasks/script.ts'
 
 /** Options of every command. */
 export interface GlobalOptions {
@@ -47,24 +48,32 @@ export function parseCount(option: string, text: string): number {
 
 /** Prints an error to standard error. `help`: the help command to suggest for wrong usage. Returns the exit code. */
 export function reportError(error: unknown, { json }: GlobalOptions, help?: string): number {
-  const tidings = toError(error)
-  const { code } = tidings
-  const next = code === 'E_USAGE' && help !== undefined ? `\`${help}\` lists arguments and options.` : tidings.next
-  const message = plainRedactor.text(tidings.message)
+  const data = dataOf(error)
+  const { code } = data
+  const next = code === 'E_USAGE' && help !== undefined ? `\`${help}\` lists arguments and options.` : data.next
+  const message = plainRedactor.text(data.message)
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     styleText(style, text, { stream: process.stderr })
   const [first, ...more] = message.split('\n')
   const text = json
     ? JSON.stringify({ error: { code, message, next } })
-    : [`${paint('red', '✖')} ${first} ${paint('dim', code)}`, ...more, `  ${paint('cyan', '→')} ${next}`].join('\n')
+    : [
+        `${paint('red', '✖')} ${first} ${paint('dim', code)}`,
+        ...more,
+        ...(next === undefined ? [] : [`  ${paint('cyan', '→')} ${next}`]),
+      ].join('\n')
   process.stderr.write(`${text}\n`)
   if (process.env.TIDINGS_DEBUG && error instanceof Error)
     process.stderr.write(`${plainRedactor.text(error.stack ?? '')}\n`)
   return code === 'E_USAGE' ? 2 : 1
 }
 
-const toError = (error: unknown) =>
-  error instanceof TidingsError ? error : new TidingsError('E_INTERNAL', textOf(error))
+/** What an error says. A task that failed is not a fault of the command. */
+function dataOf(error: unknown): Pick<ErrorData, 'code' | 'message'> & { readonly next: string | undefined } {
+  if (error instanceof TidingsError) return error
+  if (error instanceof CallError) return { ...error.data, next: error.next }
+  return new TidingsError('E_INTERNAL', textOf(error))
+}
 
 /** Aborts on SIGINT or SIGTERM; a second signal exits at once. */
 export function shutdownSignal(): AbortSignal {

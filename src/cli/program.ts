@@ -49,7 +49,7 @@ export function program(): Command {
     .option('--id <id>', 'id of the event; publishing the same id again has no effect')
     .option('--target <name>', 'the agent that receives it')
     .option('--app <app>', 'the app file that declares the type; data that does not match is refused')
-    .option('--wait', 'show what follows, until every task that the event started has ended')
+    .option('--wait', 'show what follows, until every task that took the event has ended')
     .addOption(new Option('--within <duration>', 'how long to wait').default('1m', '1m'))
     .addHelpText('after', publishHelp)
   add(root, 'tail', async () => (await import('./tail.ts')).tailCommand)

@@ -1,6 +1,6 @@
 import type { Redactor } from '../bus/redact.ts'
 import type { CloudEvent } from '../event.ts'
-import { failureData, TidingsError, type ErrorData } from '../errors.ts'
+import { errors, failureData, TidingsError, type ErrorCode, type ErrorData } from '../errors.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
 import type { Timeout } from './duration.ts'
 import { callOutcome } from './outcome.ts'
@@ -26,7 +26,8 @@ import { ReceivedInputs, type EventWait } from './waits.ts'
 type StartCheck = (start: Pick<CloudEvent, 'type' | 'data'>) => unknown
 
 /**
- * The failure of a call in a script. `code` is that of the failure.
+ * The failure of a call in a script, or of a task that was asked. `code` is that of the failure, `next` says what to do; `message` begins with the
+ * code, and `data.message` does not.
  * @example
  * try {
  *   await ctx.call(charge, { order: 'A1', amount: 40 })
@@ -39,11 +40,13 @@ export class CallError extends Error {
   override readonly name = 'CallError'
   readonly data: ErrorData
   readonly code: string
+  readonly next: string | undefined
 
   constructor(data: ErrorData) {
     super(`${data.code}: ${data.message}`)
     this.data = data
     this.code = data.code
+    this.next = data.next ?? (Object.hasOwn(errors, data.code) ? errors[data.code as ErrorCode] : undefined)
   }
 }
 
