@@ -3,6 +3,7 @@ import { expect, it, onTestFinished, vi } from 'vitest'
 import { z } from 'zod'
 import { TidingsAgent } from '../src/ag-ui/index.ts'
 import { agent } from '../src/agents/agent.ts'
+import { handover } from '../src/agents/loop-tools.ts'
 import type { Principal } from '../src/gateway/identity/principal.ts'
 import { startGateway } from '../src/gateway/gateway.ts'
 import { model } from '../src/models/model.ts'
@@ -10,7 +11,7 @@ import type { RunningApp } from '../src/runtime/start.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
 import { Pen } from './lib/pen.ts'
-import { plainModel } from './lib/plain-model.ts'
+import { plainModel, readIn } from './lib/plain-model.ts'
 import { onEveryBus } from './lib/world.ts'
 
 /* The clients of AG-UI, with their verifier on, against the gateway. */
@@ -232,5 +233,61 @@ onEveryBus(world => {
     client.addMessage(user('m1', 'Print.'))
     await client.runAgent().catch(() => {})
     expect(events.at(-1)).toMatchObject({ type: 'RUN_ERROR', code: 'E_PROGRAM_FAILED' })
+  })
+
+  it('lets a model call tools of the user interface, and takes the first answer to each call', async () => {
+    const { model: languageModel, asked } = plainModel(prompt => {
+      const picked = readIn(prompt).at(-1)!
+      // The hand-over, before the user interface has answered.
+      if (picked.includes('painter')) return [{ id: 'c1', tool: 'pick', input: { from: ['red', 'blue'] } }]
+      return `You took ${picked}.`
+    })
+    const offered: unknown[] = []
+    const offering: typeof languageModel = {
+      ...languageModel,
+      doStream(options) {
+        offered.push(options.tools)
+        return languageModel.doStream(options)
+      },
+    }
+    const painter = agent('painter', { model: model(offering), instructions: 'Paint.' })
+    const desk = agent('desk', {
+      model: model(plainModel(() => [{ id: 'h1', tool: 'transfer_to_painter', input: {} }]).model, { name: 'desk' }),
+      instructions: 'Hand over.',
+      tools: [handover({ name: 'painter', description: 'Paints.' })],
+    })
+    const running = await (await world()).worker({ use: [desk, painter] })
+    const client = new HttpAgent({ url: 'http://shop.example/ag-ui/desk', threadId: 'c1', fetch: fetchAs(running) })
+    const events = recorded(client)
+    const parameters = { type: 'object', properties: { from: { type: 'array' } } }
+    const tools = [{ name: 'pick', description: 'Lets the user pick a colour.', parameters }]
+    client.addMessage(user('m1', 'Paint.'))
+    await client.runAgent({ tools })
+    expect(offered).toEqual([
+      [{ type: 'function', name: 'pick', description: 'Lets the user pick a colour.', inputSchema: parameters }],
+    ])
+    expect(events.at(-1)).toMatchObject({ outcome: { type: 'success', pendingToolCallIds: ['c1'] } })
+    const stored = await Array.fromAsync(running.bus.read({ correlation: taskIn(events).slice(0, 36) }))
+    expect(stored.map(({ event }) => event)).toContainEqual(
+      expect.objectContaining({
+        type: 'tool.invoke',
+        target: '$ui',
+        data: expect.objectContaining({ toolName: 'pick' }),
+      }),
+    )
+    const answer = (content: string): Message => ({ id: `t-${content}`, role: 'tool', toolCallId: 'c1', content })
+    const late = new HttpAgent({
+      url: client.url,
+      threadId: 'c1',
+      fetch: client.fetch,
+      initialMessages: client.messages,
+    })
+    client.addMessage(answer('red'))
+    await client.runAgent({ tools })
+    late.addMessage(answer('blue'))
+    await late.runAgent({ tools })
+    for (const each of [client, late])
+      expect(rolesOf(each).slice(-2)).toEqual(['tool red', 'assistant You took "red".'])
+    expect(asked).toHaveLength(2)
   })
 })

@@ -13,6 +13,7 @@ import {
   type PromptedData,
 } from '../tasks/conversation.ts'
 import type { TurnContext } from '../tasks/program.ts'
+import { uiTarget, uiToolName } from '../tasks/ui-tools.ts'
 import type { GuardOptions, GuardSubject } from './guard.ts'
 import { modelToolName, type OfferedTool } from './loop-tools.ts'
 
@@ -154,7 +155,10 @@ export function foldIntoLoop(state: LoopState, event: CloudEvent, options: FoldO
       } else takeCall(state, event.data as ModelCall, { id, toolName: modelToolName(target!) })
       break
     case 'tool.invoke':
-      takeCall(state, event.data as ModelCall, { id, toolName: modelToolName(target!) })
+      takeCall(state, event.data as ModelCall, {
+        id,
+        toolName: target === uiTarget ? uiToolName(event) : modelToolName(target!),
+      })
       break
     case 'tool.failed': {
       // Failed before it was called, in a turn of this task.

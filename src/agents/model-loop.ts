@@ -18,6 +18,7 @@ import { messageType } from '../tasks/asked.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { inputOf, type Program, type TurnContext } from '../tasks/program.ts'
 import type { LoopTurn } from '../tasks/turn.ts'
+import { uiTarget, uiToolsIn } from '../tasks/ui-tools.ts'
 import { canContinue, defaultRules, unfinished, type FinishRules, type Unfinished } from './finish.ts'
 import { guardRequest, verdictOf, type GuardOptions } from './guard.ts'
 import { answerTool, modelToolName, type OfferedTool } from './loop-tools.ts'
@@ -103,6 +104,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
       first: firstOf(state, ctx),
       window,
       ...(state.instructions !== undefined && { instructions: state.instructions }),
+      ...(uiToolsIn(ctx.start).length > 0 && { tools: ctx.start.id }),
       ...(toolChoice && isFirst && !isTooLong && { toolChoice: choiceOf(toolChoice) }),
       ...(isTooLong && { summary: true }),
     }
@@ -166,7 +168,7 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     for (const call of calls) {
       const { toolCallId, toolName } = call
       if (state.handover?.toolCallId === toolCallId) continue
-      const request = requestOf(call)
+      const request = requestOf(call, ctx)
       if ('error' in request) {
         const event = ctx.emit({ type: 'tool.failed', data: { error: request.error, toolCallId, toolName } })
         failed.push({ role: 'tool', event, toolCallId, toolName })
@@ -179,13 +181,16 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
     if (called === 0) endStep(state, ctx, failed)
   }
 
-  const requestOf = (call: ModelToolCall) => {
-    const tool = tools.get(call.toolName)
-    if (!tool)
-      return { error: failure('E_TOOL_UNKNOWN', `unknown tool "${call.toolName}"; available tools: ${available}`) }
+  const requestOf = (call: ModelToolCall, { start }: TurnContext) => {
+    const { toolName, toolCallId, input } = call
+    const tool = tools.get(toolName)
+    const isOfUi = !tool && uiToolsIn(start).some(({ name }) => name === toolName)
+    if (!tool && !isOfUi)
+      return { error: failure('E_TOOL_UNKNOWN', `unknown tool "${toolName}"; available tools: ${available}`) }
     const error = problemOf(call)
     if (error) return { error }
-    if (tool.request) return tool.request(call.input, call.toolCallId)
+    if (!tool) return { type: 'tool.invoke', target: uiTarget, data: { input, toolCallId, toolName } }
+    if (tool.request) return tool.request(input, toolCallId)
     const problem = tool.answer
       ? `call ${answerTool} alone, after the answers of the other tools`
       : 'a conversation is handed over only once; the first hand-over was taken'
@@ -207,7 +212,9 @@ export function modelLoop(options: LoopOptions): Program<LoopState> {
       ...(state.tokens !== undefined && { tokens: state.tokens }),
     }
     const { target } = tools.get(state.handover.toolName)!
-    ctx.call({ type: 'agent.invoke', target, data: { input: inputOf(ctx.start), conversation }, ...bound })
+    const declared = uiToolsIn(ctx.start)
+    const data = { input: inputOf(ctx.start), conversation, ...(declared.length > 0 && { tools: declared }) }
+    ctx.call({ type: 'agent.invoke', target, data, ...bound })
   }
 
   /** The answer of the agent that continued the conversation is the answer of the task. */

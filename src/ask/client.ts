@@ -145,6 +145,7 @@ export class Client {
   ) {
     const { deadline, user = this.#origin.user } = options
     const until = deadline === undefined ? null : deadlineFrom(this.#bus.now(), deadline)
+    const { tools } = this.#origin
     return {
       ...request,
       type: 'agent.invoke',
@@ -154,7 +155,11 @@ export class Client {
       replyto: askTarget,
       ...(user !== undefined && { user }),
       ...(until !== null && { deadline: new Date(until).toISOString() }),
-      data: { input, ...(await this.#place(target, request.correlationid, options)) },
+      data: {
+        input,
+        ...(tools && tools.length > 0 && { tools }),
+        ...(await this.#place(target, request.correlationid, options)),
+      },
     } satisfies Draft
   }
 

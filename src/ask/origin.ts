@@ -1,4 +1,5 @@
 import { defaultTenant } from '../event.ts'
+import type { UiTool } from '../tasks/ui-tools.ts'
 
 /** On whose behalf a client acts, which everything that it publishes says. */
 export interface ClientOrigin {
@@ -6,6 +7,8 @@ export interface ClientOrigin {
   readonly user?: string | undefined
   /** The `source` of its events. */
   readonly source: string
+  /** Tools of its user interface, which answers their calls: models may call them besides those of their agents. */
+  readonly tools?: readonly UiTool[]
 }
 
 export const appOrigin: ClientOrigin = { tenant: defaultTenant, source: '/app' }

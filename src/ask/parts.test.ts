@@ -57,7 +57,7 @@ it('names a step, and shows progress after its call', () => {
   const parts = new StreamParts()
   expect(parts.ofSignal(signal('tool.progress', 50))).toEqual([])
   expect(parts.ofEvent(request('step.invoke', 'clerk'))).toEqual([
-    { type: 'call', ...of, name: 'look', input: 1 },
+    { type: 'call', ...of, name: 'look', kind: 'step', input: 1 },
     { type: 'progress', ...of, name: 'look', data: 50 },
   ])
   expect(parts.ofEvent(answer('step.failed', { error: { code: 'E_TOOL_THREW', message: 'no' } }))).toMatchObject([

@@ -7,6 +7,7 @@ import { CallText, noText } from '../tasks/call-text.ts'
 import type { ModelResult } from '../tasks/conversation.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { stepName, stepType } from '../tasks/steps.ts'
+import { uiTarget, uiToolName } from '../tasks/ui-tools.ts'
 import { isTextDelta, textDeltaType, type TextDelta, type TextKind, type TextPiece } from '../tasks/text-delta.ts'
 import { answerParts, continues } from './answer-parts.ts'
 
@@ -45,10 +46,10 @@ export type StreamPart =
   | (OfCall & { readonly type: 'restart'; readonly part: number; readonly kind: TextKind })
   /** A model has answered, and all of the text has come. `answer`: what is on the log, with sources, files, usage. */
   | (OfCall & { readonly type: 'finish'; readonly answer: ModelResult })
-  /** `isHandover`: the called agent continues the conversation, and answers in place of the caller. */
+  /** `kind`: `ui` is a tool of the user interface, which must answer. `isHandover`: the called agent continues the conversation, and answers in place of the caller. */
   | (OfTool & {
       readonly type: 'call'
-      readonly kind: 'tool' | 'agent' | 'step'
+      readonly kind: 'tool' | 'agent' | 'step' | 'ui'
       readonly input: unknown
       readonly isHandover?: true
     })
@@ -131,12 +132,12 @@ export class StreamParts {
 
   #begin(event: CloudEvent): OpenCall {
     const { id: call, type, source, target = '', replyto, data } = event
-    const { toolCallId } = (data ?? {}) as { toolCallId?: unknown }
+    const { conversation, toolCallId = conversation?.handover?.toolCallId } = (data ?? {}) as CalledData
     const open = this.#openCall(call)
     open.of ??= {
       agent: replyto ?? source,
       call,
-      name: type === stepType ? stepName(event) : target,
+      name: type === stepType ? stepName(event) : target === uiTarget ? uiToolName(event) : target,
       ...(typeof toolCallId === 'string' && { toolCallId }),
     }
     return open
@@ -194,9 +195,15 @@ function unmade({ id, source, data }: CloudEvent): StreamPart[] {
   ]
 }
 
-function calledBy({ type, data }: CloudEvent) {
-  const { input, conversation } = (data ?? {}) as { input?: unknown; conversation?: { handover?: unknown } }
-  const kind = type.slice(0, -'.invoke'.length) as 'tool' | 'agent' | 'step'
+interface CalledData {
+  readonly input?: unknown
+  readonly toolCallId?: unknown
+  readonly conversation?: { readonly handover?: { readonly toolCallId?: unknown } }
+}
+
+function calledBy({ type, target, data }: CloudEvent) {
+  const { input, conversation } = (data ?? {}) as CalledData
+  const kind = target === uiTarget ? ('ui' as const) : (type.slice(0, -'.invoke'.length) as 'tool' | 'agent' | 'step')
   return { kind, input, ...(conversation?.handover !== undefined && { isHandover: true as const }) }
 }
 

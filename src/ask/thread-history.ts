@@ -4,6 +4,7 @@ import type { CloudEvent } from '../event.ts'
 import { tokensOf, type EarlierConversation, type ModelRequest, type ModelResult } from '../tasks/conversation.ts'
 import { isInvocation } from '../tasks/fork.ts'
 import { askTarget } from '../tasks/asked.ts'
+import { uiTarget } from '../tasks/ui-tools.ts'
 import { isEnd, taskOfEnd } from './answers.ts'
 
 /*
@@ -40,6 +41,7 @@ export class ThreadHistory {
   readonly #bus: Bus
   readonly #requests = new Map<string, RequestOfThread>()
   readonly #steps = new Map<string, ModelStep>()
+  readonly #uiCalls = new Map<string, CloudEvent>()
 
   private constructor(bus: Bus) {
     this.#bus = bus
@@ -71,6 +73,11 @@ export class ThreadHistory {
     return [...this.#requests.values()].findLast(each => each.after === after && each.message === message)
   }
 
+  /** Calls of tools of the user interface that have no answer, newest first. Their data is resolved. */
+  get openUiCalls(): CloudEvent[] {
+    return [...this.#uiCalls.values()].toReversed()
+  }
+
   /** What a request of this agent after this task continues. Undefined if there is nothing, as with agents without a model. */
   async conversation(after: string | null, program: string): Promise<EarlierConversation | undefined> {
     const done = this.branch(after ?? undefined).findLast(
@@ -88,6 +95,8 @@ export class ThreadHistory {
 
   async #add(event: CloudEvent): Promise<void> {
     const { id, type, call, target, correlationid, replyto } = event
+    if (call !== undefined) this.#uiCalls.delete(call)
+    if (target === uiTarget) this.#uiCalls.set(id, await this.#bus.resolveIfStored(event))
     if (type === 'model.invoke') this.#stepOf(id).request = event
     else if (type === 'model.result') this.#stepOf(call).answer = event
     else if (isInvocation(type) && target !== undefined) {

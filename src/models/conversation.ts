@@ -3,9 +3,10 @@ import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { copyOf } from '../json.ts'
 import type { Bus } from '../bus/bus.ts'
-import type { MessageRef, ModelRequest, PromptedData } from '../tasks/conversation.ts'
+import type { MessageRef, ModelDefinition, ModelRequest, PromptedData } from '../tasks/conversation.ts'
 import { cacheEntry, EffectPolicies, replayId } from '../tasks/effects.ts'
 import type { Fork } from '../tasks/fork.ts'
+import { uiToolsIn } from '../tasks/ui-tools.ts'
 import { readMessage, promptOf } from './messages.ts'
 
 /** Maximum size of the cached messages, over all conversations, as JSON in UTF-16 units. */
@@ -46,6 +47,15 @@ export class Conversations {
     const { window, instructions } = event.data as ModelRequest
     const own = instructions === undefined ? '' : await this.#instructions(instructions, event)
     return promptOf(own, await this.#messages(event), window)
+  }
+
+  /** The tools of the user interface that asked, as a copy. */
+  async uiTools(event: CloudEvent): Promise<ModelDefinition['tools']> {
+    const { tools } = event.data as ModelRequest
+    if (tools === undefined) return []
+    const request = await this.#findEvent(tools, event)
+    if (!request) throw missing(tools, 'the tools of the user interface')
+    return copyOf(uiToolsIn(request)).map(({ name, description, input }) => ({ name, description, input }))
   }
 
   async #withFiles(message: LanguageModelV4Message, tenant: string): Promise<LanguageModelV4Message> {

@@ -152,9 +152,11 @@ export class ModelStation {
   async #ask(model: Model, event: CloudEvent, onBegin: () => void): Promise<ModelResult> {
     const definition = await this.#logErrors.from(this.#definition((event.data as ModelRequest).definition))
     // A copy of the cached definition, which the model may change.
-    const { instructions, tools, output, settings, cache } = copyOf(definition)
+    const { instructions, tools: own, output, settings, cache } = copyOf(definition)
     const { toolChoice, summary } = event.data as ModelRequest
     const prompt = await this.#logErrors.from(this.#conversations.prompt(event, instructions))
+    const ofUi = await this.#logErrors.from(this.#conversations.uiTools(event))
+    const tools = [...own, ...ofUi.filter(({ name }) => !own.some(tool => tool.name === name))]
     const declared = tools.length > 0 ? tools : toolsCalledIn(prompt)
     const choice = summary || tools.length === 0 ? ({ type: 'none' } as const) : toolChoice
     const options: LanguageModelV4CallOptions = {

@@ -77,6 +77,8 @@ export interface ModelRequest {
   readonly instructions?: string
   /** The model is asked to summarise the conversation: it calls nothing, and answers with a text whatever the output schema. */
   readonly summary?: true
+  /** The `agent.invoke` whose data has the tools of a user interface. */
+  readonly tools?: string
   /** What the model must call in this step. Default: nothing. */
   readonly toolChoice?: { readonly type: 'required' } | { readonly type: 'tool'; readonly toolName: string }
 }

@@ -12,6 +12,7 @@ import { routedType, type RoutedData } from '../bus/routed.ts'
 import { subscribedTypes, migrateType } from './instances.ts'
 import { sourceOf, type ProgramDefinition } from './program.ts'
 import { stepType } from './steps.ts'
+import { uiFailedType, uiResultType } from './ui-tools.ts'
 import type { Task } from './task.ts'
 import type { OpenCall, TurnBuilder } from './turn.ts'
 
@@ -29,7 +30,7 @@ const requests = ['agent.invoke', forkType, retryType, 'agent.cancel', messageTy
 const workflowRequests = [routedType, migrateType]
 export const answerTypes: readonly string[] = [
   'tool.result', 'tool.failed', 'model.result', 'model.failed', 'step.result', 'step.failed',
-  'agent.task.completed', 'agent.task.failed', 'agent.task.cancelled', 'approval.granted', 'approval.denied',
+  'agent.task.completed', 'agent.task.failed', 'agent.task.cancelled', 'approval.granted', 'approval.denied', uiResultType, uiFailedType,
 ] // biome-ignore format: one list
 
 /** Another worker of this app, perhaps a newer version, may handle the event. */

@@ -1,10 +1,13 @@
-import type { ContentPart, Message, ResumeEntry, RunAgentInput, UserMessage } from '@ag-ui/core'
+import type { ContentPart, Message, ResumeEntry, RunAgentInput, ToolMessage, UserMessage } from '@ag-ui/core'
 import { z } from 'zod'
 import type { ThreadHistory } from '../../ask/thread-history.ts'
+import { answerTo } from '../../bus/answer.ts'
 import type { Bus } from '../../bus/bus.ts'
-import { TidingsError } from '../../errors.ts'
+import { failure, TidingsError } from '../../errors.ts'
+import type { CloudEvent } from '../../event.ts'
 import { isMessagePart, type MessagePart } from '../../tasks/conversation.ts'
 import { inputOf } from '../../tasks/program.ts'
+import { isUiToolName, uiFailedType, uiResultType, type UiTool } from '../../tasks/ui-tools.ts'
 import { filePart } from '../threads/posted-file.ts'
 
 /*
@@ -107,5 +110,28 @@ export function answerIn({ interruptId: id, status, payload }: ResumeEntry): Res
 }
 
 const resumePayload = z.object({ approved: z.boolean(), hash: z.string(), comment: z.string().optional() })
+
+const maxUiTools = 128
+
+/** The tools that the user interface declares. @throws E_REQUEST_INVALID */
+export function uiTools(declared: RunAgentInput['tools']): UiTool[] {
+  if (declared.length > maxUiTools) throw invalid(`there are ${declared.length} tools; the maximum is ${maxUiTools}`)
+  const wrong = declared.find(({ name }) => !isUiToolName(name))
+  if (wrong) throw invalid(`the name of the tool ${JSON.stringify(wrong.name)} may have only letters, digits, _ and -`)
+  return declared.map(({ name, description, parameters }) => ({
+    name,
+    description,
+    input: isObject(parameters) ? parameters : { type: 'object', properties: {} },
+  }))
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** The answer of the user interface to a call of one of its tools. */
+export function uiAnswer(call: CloudEvent, { content, error }: ToolMessage): CloudEvent {
+  if (error === undefined) return answerTo(call, '/gateway', uiResultType, { output: content })
+  return answerTo(call, '/gateway', uiFailedType, { error: failure('E_TOOL_THREW', error) })
+}
 
 const invalid = (problem: string) => new TidingsError('E_REQUEST_INVALID', problem)

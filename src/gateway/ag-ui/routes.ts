@@ -8,13 +8,14 @@ import { correlationOf } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import { eventStreamResponse } from '../../http/event-stream.ts'
 import type { Schema } from '../../schema.ts'
+import type { UiTool } from '../../tasks/ui-tools.ts'
 import { findApproval, notAnApproval } from '../../tasks/approval-find.ts'
 import { answerApproval } from '../../tasks/approval-answer.ts'
 import { assertMayAnswer, personOf } from '../commands/approvals.ts'
 import { bodyOf } from '../commands/request.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
-import { answerIn, runInputOf, readMessages, type ResumedAnswer } from './posted.ts'
+import { answerIn, readMessages, runInputOf, uiAnswer, uiTools, type ResumedAnswer } from './posted.ts'
 import { runEvents, type Run } from './run.ts'
 import { threadMessages } from './thread-messages.ts'
 
@@ -40,7 +41,8 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
     const whole = { isReplayed: false, answered: [], ...run, bus, client: clientOf(c), before }
     return eventStreamResponse(signal => frames(runEvents(whole, signal)))
   }
-  const clientOf = (c: GatewayContext) => client.as({ ...c.var.principal, source: '/gateway' })
+  const clientOf = (c: GatewayContext, tools: readonly UiTool[] = []) =>
+    client.as({ ...c.var.principal, source: '/gateway', tools })
 
   /** Answers an interrupt of this thread. One that was answered before, or is over, stays as it is. */
   const answer = async (c: GatewayContext, thread: string, { id, approved, hash, comment }: ResumedAnswer) => {
@@ -55,11 +57,27 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
     })
   }
 
+  /** Answers the calls of the user interface that are open. The id of an answer is the same each time, so only the first one is stored. */
+  const answerCalls = async (history: ThreadHistory, messages: readonly Message[]): Promise<string[]> => {
+    // The ids of calls are made by models, which may use one again in a later step.
+    const step = messages.slice(messages.findLastIndex(({ role }) => role === 'assistant') + 1)
+    const answers = step.filter(message => message.role === 'tool')
+    const answered: string[] = []
+    for (const call of history.openUiCalls) {
+      const { toolCallId } = call.data as { toolCallId: string }
+      const given = answers.findLast(message => message.toolCallId === toolCallId)
+      if (!given) continue
+      await bus.publish(uiAnswer(call, given))
+      answered.push(call.id)
+    }
+    return answered
+  }
+
   return new Hono<GatewayEnv>()
     .post('/ag-ui/:agent', async c => {
       const { principal } = c.var
       assertMay(principal, 'publish', 'agent.invoke')
-      const { threadId, runId, messages, context, resume = [] } = await bodyOf(c, runInput, maxBodyBytes)
+      const { threadId, runId, messages, tools, context, resume = [] } = await bodyOf(c, runInput, maxBodyBytes)
       const history = await historyOf(c, threadId)
       const { known, fresh } = await readMessages(bus, messages, history)
       const task = known ?? (fresh.length === 0 ? history.newest?.task : undefined)
@@ -69,11 +87,11 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       if (fresh.length > 0) {
         const input = await runInputOf(bus, principal.tenant, fresh, context)
         const options = { thread: threadId, after: known ?? null, message: fresh.at(-1)!.id }
-        const { id } = await clientOf(c).ask(c.req.param('agent'), input, options)
+        const { id } = await clientOf(c, uiTools(tools)).ask(c.req.param('agent'), input, options)
         return stream(c, await historyOf(c, threadId), { ...about, task: id }, messages)
       }
       if (task === undefined) throw new TidingsError('E_REQUEST_INVALID', 'there is no message of the user')
-      const answered = answers.map(({ id }) => id)
+      const answered = [...answers.map(({ id }) => id), ...(await answerCalls(history, messages))]
       return stream(c, history, { ...about, task, answered, isReplayed: answered.length === 0 }, messages)
     })
     .get('/ag-ui/:agent/:thread', async c => {

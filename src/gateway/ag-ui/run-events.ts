@@ -1,4 +1,12 @@
-import { EventType, type AGUIEvent, type Interrupt, type JsonPatch, type Message, type TokenUsage } from '@ag-ui/core'
+import {
+  EventType,
+  type AGUIEvent,
+  type Interrupt,
+  type JsonPatch,
+  type Message,
+  type RunFinishedOutcome,
+  type TokenUsage,
+} from '@ag-ui/core'
 import type { StreamPart } from '../../ask/parts.ts'
 import { resultId } from '../../bus/ids.ts'
 import { OpenWork } from '../threads/open-work.ts'
@@ -19,7 +27,7 @@ type ApprovalPart = PartOf<'approval'>
 
 export class RunEvents {
   readonly #task: string
-  readonly #work: OpenWork
+  readonly work: OpenWork
   readonly #models = new Map<string, ModelMessages>()
   /** In the order of the conversation. */
   readonly #messages: (ModelMessages | Message)[] = []
@@ -32,12 +40,7 @@ export class RunEvents {
 
   constructor(task: string) {
     this.#task = task
-    this.#work = new OpenWork(task)
-  }
-
-  /** The approvals that the task waits for; empty while anything else goes on. */
-  get waitsFor(): readonly string[] {
-    return this.#work.waitsFor
+    this.work = new OpenWork(task)
   }
 
   /** The messages of the task so far. */
@@ -54,16 +57,23 @@ export class RunEvents {
     return [...this.#usage].map(([model, { input, output }]) => ({ model, inputTokens: input, outputTokens: output }))
   }
 
-  interruptsOf(approvals: readonly string[]): Interrupt[] {
-    return approvals.map(call => interruptOf(this.#approvals.get(call)!, this.#work))
+  /** How a run ends that waits for these approvals and calls of the user interface. */
+  outcomeOf(open: readonly string[]): RunFinishedOutcome {
+    const approvals = open.filter(call => this.work.isApproval(call))
+    if (approvals.length > 0)
+      return {
+        type: 'interrupt',
+        interrupts: approvals.map(call => interruptOf(this.#approvals.get(call)!, this.work)),
+      }
+    return { type: 'success', pendingToolCallIds: open.map(call => this.work.toolCallIdOf(call)!) }
   }
 
   /** The messages of a MESSAGES_SNAPSHOT are those of this task. */
   add(part: StreamPart): AGUIEvent[] {
-    if (!this.#work.shows(part)) return []
+    if (!this.work.shows(part)) return []
     const voided = part.type === 'restart' ? [] : this.#afterVoid()
     const events = this.#eventsOf(part)
-    this.#work.add(part)
+    this.work.add(part)
     return [...voided, ...events]
   }
 
@@ -155,7 +165,7 @@ export class RunEvents {
       this.#steps.delete(call)
       return [{ type: EventType.STEP_FINISHED, stepName }]
     }
-    if (this.#work.isStep(call)) return []
+    if (this.work.isStep(call)) return []
     return this.#result(call, toolCallId, error ? `${error.code}: ${error.message}` : contentOf(output))
   }
 

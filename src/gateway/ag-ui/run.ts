@@ -54,11 +54,11 @@ export async function* runEvents(run: Run, signal?: AbortSignal): AsyncGenerator
       } else
         for (const event of made)
           yield event.type === EventType.MESSAGES_SNAPSHOT ? await snapshot(event.messages) : event
-      const open = isKnown ? [] : await openAmong(bus, events.waitsFor)
+      const open = isKnown ? [] : await openAmong(bus, events.work)
       if (open.length === 0) continue
-      const interrupts = events.interruptsOf(open)
+      const outcome = events.outcomeOf(open)
       yield* events.end()
-      return yield finished({ type: 'interrupt', interrupts })
+      return yield finished(outcome)
     }
     if (signal?.aborted) return
     const output = await handle.result()

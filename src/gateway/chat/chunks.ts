@@ -17,26 +17,21 @@ import { StepChunks } from './step-chunks.ts'
 type PartOf<Type extends StreamPart['type']> = Extract<StreamPart, { readonly type: Type }>
 
 export class ChatChunks {
-  readonly #work: OpenWork
+  readonly work: OpenWork
   #step: StepChunks | undefined
   #hasText = false
   readonly #fileUrl: (blob: string, mediaType: string) => string
 
   /** `fileUrl`: where a blob can be read. */
   constructor(task: string, fileUrl: (blob: string, mediaType: string) => string) {
-    this.#work = new OpenWork(task)
+    this.work = new OpenWork(task)
     this.#fileUrl = fileUrl
   }
 
-  /** The approvals that the task waits for; empty while anything else goes on. */
-  get waitsFor(): readonly string[] {
-    return this.#work.waitsFor
-  }
-
   add(part: StreamPart): UIMessageChunk[] {
-    if (!this.#work.shows(part)) return []
+    if (!this.work.shows(part)) return []
     const made = this.#chunksOf(part)
-    this.#work.add(part)
+    this.work.add(part)
     return made
   }
 
@@ -64,7 +59,7 @@ export class ChatChunks {
       case 'approval':
         return this.#ask(part)
       case 'answer':
-        return this.#work.isApproval(part.call) ? this.#answerApproval(part) : this.#answer(part)
+        return this.work.isApproval(part.call) ? this.#answerApproval(part) : this.#answer(part)
       case 'state':
         return []
     }
@@ -118,7 +113,7 @@ export class ChatChunks {
   }
 
   #ask({ call, name, what, hash, of }: PartOf<'approval'>): UIMessageChunk[] {
-    const known = this.#work.toolCallIdOf(of)
+    const known = this.work.toolCallIdOf(of)
     const toolCallId = known ?? call
     const asked = {
       type: 'tool-approval-request',
@@ -137,7 +132,7 @@ export class ChatChunks {
   }
 
   #answerApproval({ call, output, error }: PartOf<'answer'>): UIMessageChunk[] {
-    const known = this.#work.toolCallIdOf(this.#work.callOf(call))
+    const known = this.work.toolCallIdOf(this.work.callOf(call))
     const { approved = false, comment } = (output ?? {}) as Partial<ApprovalDecision>
     const reason = comment ?? error?.message
     const answered: UIMessageChunk = {

@@ -25,9 +25,8 @@ export async function* messageChunks(message: StreamedMessage, signal?: AbortSig
     for await (const part of handle.stream({ signal })) {
       const made = chunks.add(part)
       if (!isKnown) yield* made
-      const { waitsFor } = chunks
-      if (isKnown) isKnown = !waitsFor.includes(answered!)
-      else if ((await openAmong(bus, waitsFor)).length > 0) return yield* chunks.end()
+      if (isKnown) isKnown = !chunks.work.waitsFor.includes(answered!)
+      else if ((await openAmong(bus, chunks.work)).length > 0) return yield* chunks.end()
     }
     if (signal?.aborted) return
     yield* chunks.complete(await handle.result())

@@ -12,6 +12,7 @@ interface OpenApproval {
  */
 export class OpenWork {
   readonly #inCharge: Set<string>
+  readonly #handovers = new Set<string>()
   #isWriting = false
   /** Calls of tools and steps. */
   readonly #calls = new Map<string, Extract<StreamPart, { readonly type: 'call' }>>()
@@ -21,11 +22,12 @@ export class OpenWork {
     this.#inCharge = new Set([task])
   }
 
-  /** The approvals that the task waits for; empty while anything else goes on. */
+  /** The approvals, and the calls of tools of the user interface, that the task waits for; empty while anything else goes on. */
   get waitsFor(): readonly string[] {
     const waiting = new Set([...this.#approvals.values()].map(({ of }) => of))
-    const isBusy = this.#isWriting || [...this.#calls.keys()].some(call => !waiting.has(call))
-    return isBusy ? [] : [...this.#approvals.keys()]
+    const others = [...this.#calls.values()].filter(({ call }) => !waiting.has(call))
+    if (this.#isWriting || others.some(({ kind }) => kind !== 'ui')) return []
+    return [...this.#approvals.keys(), ...others.map(({ call }) => call)]
   }
 
   isApproval(call: string): boolean {
@@ -51,6 +53,8 @@ export class OpenWork {
   shows(part: StreamPart): part is Exclude<StreamPart, { readonly type: 'event' }> {
     if (part.type === 'event') return false
     if (part.type === 'state') return true
+    // Its answer is that of the task.
+    if (part.type === 'answer' && this.#handovers.has(part.call)) return false
     return part.type === 'approval' || this.isApproval(part.call) || this.#inCharge.has(parseId(part.call)?.task ?? '')
   }
 
@@ -64,8 +68,9 @@ export class OpenWork {
     else if (type === 'answer') {
       this.#calls.delete(part.call)
       this.#approvals.delete(part.call)
-    } else if (type === 'call' && part.isHandover)
+    } else if (type === 'call' && part.isHandover) {
+      this.#handovers.add(part.call)
       this.#inCharge.add(taskId(correlationOf(part.call), part.name, part.call))
-    else if (type === 'call' && part.kind !== 'agent') this.#calls.set(part.call, part)
+    } else if (type === 'call' && part.kind !== 'agent') this.#calls.set(part.call, part)
   }
 }
