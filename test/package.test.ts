@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
-import { mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -137,6 +137,27 @@ test('its types arrive', async () => {
   )
   const options = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'es2024']
   await run(join(root, 'node_modules/.bin/tsc'), [...options, 'consumer.ts'], project)
+})
+
+test('a page compiles against the client and the hooks, without the types of Node', async () => {
+  const folder = join(project, 'page')
+  for (const name of ['react', '@types/react', 'csstype'])
+    await cp(join(root, 'node_modules', name), join(folder, 'node_modules', name), { recursive: true })
+  await writeFile(
+    join(folder, 'page.ts'),
+    [
+      `import { addPart, createClient, type StreamPart } from 'tidings/client'`,
+      `import { useEvents, useTask } from 'tidings/react'`,
+      `const client = createClient({ url: '/api', storage: localStorage, token: async () => 'token' })`,
+      `export const fold = (parts: readonly StreamPart[], part: StreamPart) => addPart(parts, part)`,
+      `export const usePage = () => [useTask<string>(client, 'helper').output?.length, useEvents(client).events[0]?.id]`,
+      `// @ts-expect-error an untyped package would let this pass`,
+      `export const wrong: number = createClient`,
+    ].join('\n'),
+  )
+  const options = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'esnext', '--moduleResolution', 'bundler']
+  const browser = ['--target', 'es2024', '--lib', 'es2024,dom,dom.iterable', '--types', 'react']
+  await run(join(root, 'node_modules/.bin/tsc'), [...options, ...browser, 'page.ts'], folder)
 })
 
 test('each project that it creates depends on this tarball, passes its tests and its types', async () => {
