@@ -1,3 +1,9 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import type { LanguageModelV4 } from '@ai-sdk/provider'
 import { expect, it, onTestFinished } from 'vitest'
 import { describeBrowser, openPage } from '../../test/lib/browser.ts'
@@ -11,6 +17,23 @@ import { buildPage, serve } from './server.ts'
 /* The page in a real browser, as a newcomer uses it. */
 
 const built = buildPage()
+
+it('starts by one command', async () => {
+  const home = await mkdtemp(join(tmpdir(), 'tidings-chat-'))
+  const env = { ...process.env, TIDINGS_HOME: home, TIDINGS_BUS: '', TIDINGS_MODEL: '', PORT: '0' }
+  const main = spawn(process.execPath, [join(import.meta.dirname, 'main.ts')], { env })
+  onTestFinished(() => rm(home, { recursive: true, maxRetries: 5 }))
+  const ended = once(main, 'exit')
+  onTestFinished(() => void main.kill('SIGKILL'))
+  let url: string | undefined
+  for await (const line of createInterface(main.stdout)) if ((url = /http:\S+/.exec(line)?.[0])) break
+  const page = await (await fetch(url!)).text()
+  expect(page).toContain('<title>The shop</title>')
+  expect((await fetch(new URL(/src="([^"]+)"/.exec(page)![1]!, url))).headers.get('content-type')).toMatch('javascript')
+  expect(await (await fetch(`${url}/ui/chat/shop-assistant/mine`)).json()).toEqual({ messages: [] })
+  main.kill('SIGTERM')
+  expect(await ended).toEqual([0, null])
+})
 
 await describeBrowser('in a browser', () =>
   onEveryBus(world => {
