@@ -12,7 +12,7 @@ export interface WebHandlers {
    * With a policy (`TIDINGS_POLICY`) it checks credentials as the gateway does.
    * @example
    * import { Hono } from 'hono'
-   * const server = new Hono().mount('/tidings', running.fetch)
+   * const server = new Hono().all('/tidings/*', c => underPrefix('/tidings', running.fetch)(c.req.raw))
    */
   readonly fetch: Fetch
   /**
@@ -38,14 +38,19 @@ export function lazyWebHandler(bus: Bus, policy: string | undefined) {
 }
 
 /**
- * A handler for a framework that passes the whole path, such as Next: it removes the prefix under which the handler is mounted.
+ * The handler below a path of your server: it gets the path without the prefix, and links in its answers lead back below it. The framework
+ * must pass the whole path.
  * @example
  * export const GET = underPrefix('/api/tidings', running.fetch)
  */
 export function underPrefix(prefix: string, handler: Fetch): Fetch {
   return request => {
     const url = new URL(request.url)
-    if (url.pathname.startsWith(`${prefix}/`)) url.pathname = url.pathname.slice(prefix.length)
-    return handler(new Request(url, request))
+    if (!url.pathname.startsWith(`${prefix}/`)) return handler(request)
+    url.pathname = url.pathname.slice(prefix.length)
+    const stripped = new Request(url, request)
+    const outer = request.headers.get('x-forwarded-prefix')?.split(',')[0]!.trim().replace(/\/$/, '') ?? ''
+    stripped.headers.set('x-forwarded-prefix', outer + prefix)
+    return handler(stripped)
   }
 }

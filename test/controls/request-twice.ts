@@ -5,6 +5,6 @@ export default {
   file: 'src/gateway/commands/publish.ts',
   find: 'return { ...plan, isRepeated }',
   replace: 'return isRepeated ? { ...fresh, isRepeated } : { ...plan, isRepeated }',
-  test: 'test/gateway-kills/gateway-kills.test.ts',
-  name: 'on sqlite',
+  test: 'test/commands.test.ts',
+  name: 'completes a publish',
 } satisfies Control

@@ -6,6 +6,6 @@ export default {
   file: 'src/gateway/commands/publish.ts',
   find: 'plan.isRepeated ? await missingOf(bus, drafts) : drafts',
   replace: 'plan.isRepeated ? [] : drafts',
-  test: 'test/gateway-kills/gateway-kills.test.ts',
-  name: 'on sqlite',
+  test: 'test/commands.test.ts',
+  name: 'completes a publish',
 } satisfies Control

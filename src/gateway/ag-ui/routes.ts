@@ -15,6 +15,7 @@ import { assertMayAnswer, personOf } from '../commands/approvals.ts'
 import { bodyOf } from '../commands/request.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
+import { blobUrl } from '../public-address.ts'
 import { answerIn, readMessages, runInputOf, uiAnswer, uiTools, type ResumedAnswer } from './posted.ts'
 import { runEvents, type Run } from './run.ts'
 import { threadMessages } from './thread-messages.ts'
@@ -25,8 +26,6 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
     const found = await new Threads(bus, c.var.principal).find(thread)
     return ThreadHistory.read(bus, found?.correlationid)
   }
-  const fileUrlOf = (c: GatewayContext) => (blob: string, mediaType: string) =>
-    new URL(`/blobs/${blob}?type=${encodeURIComponent(mediaType)}`, c.req.url).href
   /** `posted`: what the client has. */
   const stream = (
     c: GatewayContext,
@@ -35,7 +34,7 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
     posted: readonly Message[] = [],
   ) => {
     const before = async () => {
-      const messages = await threadMessages(bus, history.branch(run.task), fileUrlOf(c))
+      const messages = await threadMessages(bus, history.branch(run.task), blobUrl(c.req))
       return [...instructionsIn(posted), ...messages, ...(run.isReplayed ? emptied(posted, messages) : [])]
     }
     const whole = { isReplayed: false, answered: [], ...run, bus, client: clientOf(c), before }

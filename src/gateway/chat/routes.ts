@@ -10,6 +10,7 @@ import { assertMayAnswer, personOf } from '../commands/approvals.ts'
 import { bodyOf } from '../commands/request.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
+import { blobUrl } from '../public-address.ts'
 import { messageChunks, type StreamedMessage } from './message-stream.ts'
 import { chatBody, inputOfMessages, readPost, type PostedAnswer } from './posted.ts'
 import { uiMessages } from './ui-messages.ts'
@@ -27,7 +28,7 @@ export function chatRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
   const messageOf = (c: GatewayContext): Omit<StreamedMessage, 'task'> => ({
     bus,
     client: clientOf(c),
-    fileUrl: (blob, mediaType) => new URL(`/blobs/${blob}?type=${encodeURIComponent(mediaType)}`, c.req.url).href,
+    fileUrl: blobUrl(c.req),
   })
   const stream = (c: GatewayContext, task: string, answered?: string) => {
     const message = { ...messageOf(c), task, ...(answered !== undefined && { answered }) }

@@ -6,6 +6,7 @@ import { httpError, securityHeaders } from '../../http/response.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import type { Identity } from './identity.ts'
 import { assertAllowed, corsHeaders } from './origin-policy.ts'
+import { forwardedHost } from '../public-address.ts'
 import { anyone, nobody, type Principal } from './principal.ts'
 
 /** Refuses to serve other machines without knowing who they are. @throws E_IDENTITY_MISSING */
@@ -30,7 +31,7 @@ export function guard(deps: GatewayDeps): MiddlewareHandler<GatewayEnv> {
     const [host, origin] = [c.req.header('host'), c.req.header('origin')]
     const isPreflight = c.req.method === 'OPTIONS' && c.req.header('access-control-request-method') !== undefined
     setHeaders(c, { ...securityHeaders, ...corsHeaders(originPolicy, origin, isPreflight) })
-    assertAllowed(originPolicy, host, origin)
+    assertAllowed(originPolicy, host, origin, forwardedHost(c.req))
     if (isPreflight) return c.body(null, 204)
     c.set('principal', c.env.principal ?? (await senderOf(c, deps)))
     return next()

@@ -11,19 +11,22 @@ export interface OriginPolicy {
 /**
  * A web page that the user has open must not reach the gateway: neither under its own name, resolved to this machine (DNS
  * rebinding), nor with a form or fetch from another origin. Non-browser clients send no Origin header and are unaffected.
- * @throws 403 E_REQUEST_INVALID
+ * `forwarded`: the host that the client asked a proxy for. A page of another origin cannot send that header. @throws 403 E_REQUEST_INVALID
  */
 export function assertAllowed(
   { hosts, origins }: OriginPolicy,
   host: string | undefined,
   origin: string | undefined,
+  forwarded?: string,
 ): void {
   const name = (host ?? '').replace(/:\d*$/, '').toLowerCase()
   if (hosts && !isLoopback(name.replace(/^\[(.*)\]$/, '$1')) && !hosts.has(name)) {
     const rejected = `the gateway does not accept the host ${JSON.stringify(name.slice(0, 80))}`
     throw httpError(403, `${rejected}; use localhost, or set TIDINGS_POLICY, with which every host is accepted`)
   }
-  if (origin !== undefined && hostOf(origin) !== host && !origins().includes(origin)) {
+  const page = origin === undefined ? undefined : hostOf(origin)
+  const isOwn = page !== undefined && (page === host || (!hosts && page === forwarded))
+  if (origin !== undefined && !isOwn && !origins().includes(origin)) {
     const rejected = `the origin ${JSON.stringify(origin.slice(0, 80))} may not use this gateway`
     throw httpError(403, `${rejected}; add it to "origins" in the policy (TIDINGS_POLICY)`)
   }
