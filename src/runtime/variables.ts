@@ -19,7 +19,7 @@ export const variables = {
   },
   TIDINGS_POLICY: {
     about:
-      'the policy file, which says who may do what over HTTP; if unset, every process of this machine may do everything but answer approvals: [identity.md](identity.md)',
+      'the policy file, which says who may do what over HTTP, for the gateway and for workers with the role `agents`; if unset, every process of this machine may do everything but answer approvals: [identity.md](identity.md)',
   },
   TIDINGS_SMTP_PORT: { default: 2525, about: 'the port for mail, on loopback' },
   TIDINGS_WEBHOOK_PORT: { default: 2580, about: 'the port for webhooks, on loopback' },
