@@ -10,6 +10,7 @@ import { model } from '../src/models/model.ts'
 import type { RunningApp } from '../src/runtime/start.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
+import { workflow } from '../src/workflows/workflow.ts'
 import { Pen } from './lib/pen.ts'
 import { plainModel, readIn } from './lib/plain-model.ts'
 import { onEveryBus } from './lib/world.ts'
@@ -203,7 +204,7 @@ onEveryBus(world => {
     expect(before).not.toBe(taskIn(events.slice(events.findLastIndex(({ type }) => type === 'RUN_STARTED'))))
   })
 
-  it('shows the state of straight-line code, its steps and calls', async () => {
+  it('shows the state of code and of workflows, their steps and calls', async () => {
     const weigh = tool('weigh', { description: 'Weighs.', input: z.string(), run: () => 3 })
     const packer = agent('packer', {
       async run(ctx, order: string) {
@@ -213,7 +214,11 @@ onEveryBus(world => {
         return ctx.step('label', () => `${order}: ${weight} kg`)
       },
     })
-    const running = await (await world()).worker({ use: [packer, weigh] })
+    const order = workflow('order', { input: z.string(), within: '1d' })
+      .call('weight', weigh, s => s.event)
+      .call('again', weigh, s => s.event)
+      .complete(s => s.weight)
+    const running = await (await world()).worker({ use: [packer, weigh, order] })
     const client = new HttpAgent({ url: 'http://shop.example/ag-ui/packer', threadId: 'c1', fetch: fetchAs(running) })
     const events = recorded(client)
     client.addMessage(user('m1', 'A-17'))
@@ -222,6 +227,10 @@ onEveryBus(world => {
     const types = events.map(({ type }) => type as string)
     expect(types).toEqual(expect.arrayContaining(['STATE_SNAPSHOT', 'STATE_DELTA', 'STEP_STARTED', 'STEP_FINISHED']))
     expect(rolesOf(client)).toEqual(['user A-17', 'assistant ', 'tool 3', 'assistant A-17: 3 kg'])
+    const ordering = new HttpAgent({ url: 'http://shop.example/ag-ui/order', threadId: 'c2', fetch: client.fetch })
+    ordering.addMessage(user('m1', 'A-17'))
+    expect((await ordering.runAgent()).result).toBe(3)
+    expect(ordering.state).toMatchObject({ event: 'A-17', weight: 3 })
   })
 
   it('ends a run with the error of the task', async () => {
@@ -289,5 +298,53 @@ onEveryBus(world => {
     for (const each of [client, late])
       expect(rolesOf(each).slice(-2)).toEqual(['tool red', 'assistant You took "red".'])
     expect(asked).toHaveLength(2)
+  })
+
+  it('passes files and what the user sees on to the model, and shows files again', async () => {
+    const { model: languageModel, asked } = plainModel(() => 'A tide.')
+    const chat = agent('chat', { model: model(languageModel), instructions: 'Chat.' })
+    const running = await (await world()).worker({ use: [chat] })
+    const about = { url: 'http://shop.example/ag-ui/chat', threadId: 'c1', fetch: fetchAs(running) }
+    const client = new HttpAgent(about)
+    const source = { type: 'data' as const, value: Buffer.from('pixels').toString('base64'), mimeType: 'image/png' }
+    client.addMessage({
+      id: 'm1',
+      role: 'user',
+      content: [
+        { type: 'text', text: 'What is it?' },
+        { type: 'image', source },
+      ],
+    })
+    await client.runAgent({ context: [{ description: 'Page', value: 'Pictures' }] })
+    expect(asked[0]![1]!.content).toMatchObject([
+      { type: 'text', text: 'What the user sees:\nPage: Pictures' },
+      { type: 'text', text: 'What is it?' },
+      { type: 'file', mediaType: 'image/png' },
+    ])
+    // The same message again is the same task.
+    await client.runAgent()
+    expect(asked).toHaveLength(1)
+    const shown = new TidingsAgent(about)
+    await shown.connectAgent()
+    const parts = shown.messages[0]!.content as { type: string; source?: { value: string } }[]
+    expect(parts.map(({ type }) => type)).toEqual(['text', 'image'])
+    const image = await fetchAs(running)(parts[1]!.source!.value)
+    expect(await image.text()).toBe('pixels')
+  })
+
+  it('leaves the task alone when its client goes away', async () => {
+    const { pen, running } = await writing()
+    const client = new TidingsAgent({ url: `${(await gatewayOf(running)).url}/ag-ui/writer`, threadId: 'c1' })
+    client.addMessage(user('m1', 'A story, please.'))
+    const done = client.runAgent()
+    const sheet = await pen.sheet()
+    sheet.write('Once upon ')
+    await until(() => textOf(client) === 'Once upon ')
+    client.abortRun()
+    await done
+    sheet.write('a time.')
+    sheet.end()
+    await client.connectAgent()
+    expect(textOf(client)).toBe('Once upon a time.')
   })
 })

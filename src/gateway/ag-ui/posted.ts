@@ -58,7 +58,7 @@ export async function runInputOf(
 ): Promise<unknown> {
   const parts: MessagePart[] = []
   const shown = context.map(({ description, value }) => `${description}: ${value}`).join('\n')
-  if (shown !== '') parts.push({ type: 'text', text: `What the user sees:\n${shown}` })
+  if (shown !== '') parts.push({ type: 'text', text: `${contextHeading}${shown}` })
   for (const { content } of messages)
     for (const part of typeof content === 'string' ? [{ type: 'text', text: content } as const] : content)
       parts.push(part.type === 'text' ? { type: 'text', text: part.text } : await filePart(bus, tenant, fileOf(part)))
@@ -73,7 +73,10 @@ function fileOf({ type, source }: Exclude<ContentPart, { type: 'text' }>) {
   return { mediaType, url }
 }
 
-/** The message of the user that a request is. */
+/** Before the `context` of a run in the input of its request. */
+const contextHeading = 'What the user sees:\n'
+
+/** The message of the user that a request is, without the context. */
 export function userMessage(
   id: string,
   input: unknown,
@@ -81,7 +84,9 @@ export function userMessage(
 ): UserMessage {
   if (!Array.isArray(input) || !input.every(isMessagePart))
     return { id, role: 'user', content: typeof input === 'string' ? input : JSON.stringify(input) }
-  const content = input.map((part): ContentPart => {
+  const said = input.filter(part => part.type !== 'text' || !part.text.startsWith(contextHeading))
+  if (said.length === 1 && said[0]!.type === 'text') return { id, role: 'user', content: said[0]!.text }
+  const content = said.map((part): ContentPart => {
     if (part.type === 'text') return part
     const { mediaType } = part
     const kind = /^(image|audio|video)\//.exec(mediaType)?.[1] as 'image' | 'audio' | 'video' | undefined

@@ -29,12 +29,12 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
   /** `posted`: what the client has. */
   const stream = (
     c: GatewayContext,
-    history: ThreadHistory,
     run: Pick<Run, 'threadId' | 'runId' | 'task'> & Partial<Run>,
     posted: readonly Message[] = [],
   ) => {
     const before = async () => {
-      const messages = await threadMessages(bus, history.branch(run.task), blobUrl(c.req))
+      const branch = (await historyOf(c, run.threadId)).branch(run.task)
+      const messages = await threadMessages(bus, branch, blobUrl(c.req))
       return [...instructionsIn(posted), ...messages, ...(run.isReplayed ? emptied(posted, messages) : [])]
     }
     const whole = { isReplayed: false, answered: [], ...run, bus, client: clientOf(c), before }
@@ -87,18 +87,18 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
         const input = await runInputOf(bus, principal.tenant, fresh, context)
         const options = { thread: threadId, after: known ?? null, message: fresh.at(-1)!.id }
         const { id } = await clientOf(c, uiTools(tools)).ask(c.req.param('agent'), input, options)
-        return stream(c, await historyOf(c, threadId), { ...about, task: id }, messages)
+        return stream(c, { ...about, task: id }, messages)
       }
       if (task === undefined) throw new TidingsError('E_REQUEST_INVALID', 'there is no message of the user')
       const answered = [...answers.map(({ id }) => id), ...(await answerCalls(history, messages))]
-      return stream(c, history, { ...about, task, answered, isReplayed: answered.length === 0 }, messages)
+      return stream(c, { ...about, task, answered, isReplayed: answered.length === 0 }, messages)
     })
     .get('/ag-ui/:agent/:thread', async c => {
       assertMay(c.var.principal, 'read', 'agent.invoke')
       const threadId = c.req.param('thread')
       const runId = c.req.query('run') ?? randomUUID()
-      const history = await historyOf(c, threadId)
-      return stream(c, history, { threadId, runId, task: history.newest?.task, isReplayed: true })
+      const task = (await historyOf(c, threadId)).newest?.task
+      return stream(c, { threadId, runId, task, isReplayed: true })
     })
 }
 
