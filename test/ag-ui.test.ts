@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { TidingsAgent } from '../src/ag-ui/index.ts'
 import { agent } from '../src/agents/agent.ts'
 import { handover } from '../src/agents/loop-tools.ts'
+import { answerTo } from '../src/bus/answer.ts'
 import type { Principal } from '../src/gateway/identity/principal.ts'
 import { startGateway } from '../src/gateway/gateway.ts'
 import { model } from '../src/models/model.ts'
@@ -54,6 +55,17 @@ const silenced = () => {
   onTestFinished(() => silent.mockRestore())
 }
 
+/** A proxy that ends a response whose server has gone. Without one, this client leaves a rejection unhandled. */
+const throughProxy: typeof fetch = async (url, init) => {
+  const { body, headers, status } = await fetch(url, init)
+  async function* chunks() {
+    try {
+      yield* body!
+    } catch {}
+  }
+  return new Response(ReadableStream.from(chunks()), { headers, status })
+}
+
 const storedTexts = async ({ bus }: RunningApp, task: string) => {
   const texts: string[] = []
   for await (const { event } of bus.read({ correlation: task.slice(0, 36) }))
@@ -82,23 +94,28 @@ onEveryBus(world => {
     const sheet = await pen.sheet()
     sheet.think('About the sea. ')
     sheet.write('Once upon ')
-    await until(() => textOf(client) === 'Once upon ')
+    // The client of AG-UI as it is does not notice that the connection broke, but may run again.
+    const plain = new HttpAgent({ ...about, fetch: throughProxy, initialMessages: [user('m1', 'A story, please.')] })
+    const cutOff = plain.runAgent()
+    await until(() => [client, plain].every(each => textOf(each) === 'Once upon '))
     await gateway.stop()
+    await cutOff
     sheet.write('a time ')
     await gateway.start()
+    const again = plain.runAgent()
     const reloaded = new TidingsAgent({ ...about, url: `${other.url}/ag-ui/writer` })
     const elsewhere = reloaded.connectAgent()
     await until(() => textOf(client) === 'Once upon a time ' && textOf(reloaded) === 'Once upon a time ')
     sheet.write('there was a tide.')
     sheet.end()
     const { result } = await done
-    await elsewhere
+    await Promise.all([elsewhere, again])
     const late = new TidingsAgent(about)
     await late.connectAgent()
     const [text] = await storedTexts(running, taskIn(events))
     expect(text).toBe('Once upon a time there was a tide.')
     expect(result).toBe(text)
-    for (const each of [client, reloaded, late])
+    for (const each of [client, plain, reloaded, late])
       expect(rolesOf(each)).toEqual(['user A story, please.', 'reasoning About the sea. ', `assistant ${text}`])
     expect(client.messages.map(({ id }) => id)).toEqual(late.messages.map(({ id }) => id))
   })
@@ -346,5 +363,19 @@ onEveryBus(world => {
     sheet.end()
     await client.connectAgent()
     expect(textOf(client)).toBe('Once upon a time.')
+  })
+
+  it('takes an answer of a user interface for no other call', async () => {
+    const weigh = tool('weigh', { description: 'Weighs.', input: z.string(), run: () => 3 })
+    const packer = agent('packer', { run: (ctx, order: string) => ctx.call(weigh, order, { within: '2s' }) })
+    const running = await (await world()).worker({ use: [packer] })
+    const handle = await running.ask(packer, 'A-17')
+    const forged = async () => {
+      for await (const { event } of running.bus.read({ correlation: handle.correlation }))
+        if (event.type === 'tool.invoke') return answerTo(event, '/gateway', 'agent.tool.result', { output: 9 })
+      return undefined
+    }
+    await running.bus.publish(await until(forged))
+    await expect(handle.result({ within: '20s' })).rejects.toMatchObject({ code: 'E_CALL_EXPIRED' })
   })
 })

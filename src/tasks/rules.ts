@@ -12,7 +12,7 @@ import { routedType, type RoutedData } from '../bus/routed.ts'
 import { subscribedTypes, migrateType } from './instances.ts'
 import { sourceOf, type ProgramDefinition } from './program.ts'
 import { stepType } from './steps.ts'
-import { uiFailedType, uiResultType } from './ui-tools.ts'
+import { isUiAnswer, uiFailedType, uiResultType, uiTarget } from './ui-tools.ts'
 import type { Task } from './task.ts'
 import type { OpenCall, TurnBuilder } from './turn.ts'
 
@@ -106,7 +106,9 @@ export function classifyInput(task: Task | undefined, input: TaskInput): InputCl
   if (isOffered) return task.machine.takes?.(event) ? 'accept' : 'ignore'
   const isStep = event.type === stepType
   const call = isStep ? event.id : event.call!
-  if (task.open.has(call)) return isStep ? 'run' : 'accept'
+  const open = task.open.get(call)
+  if (open && isUiAnswer(event) && open.target !== uiTarget) return 'ignore'
+  if (open) return isStep ? 'run' : 'accept'
   return parseId(call)!.version > task.head ? 'early' : 'ignore'
 }
 

@@ -15,6 +15,10 @@ export const uiTarget = '$ui'
 export const uiResultType = 'agent.tool.result'
 export const uiFailedType = 'agent.tool.failed'
 
+/** An answer that counts only for calls of these tools. Who may publish it may not answer others. */
+export const isUiAnswer = ({ type }: Pick<CloudEvent, 'type'>): boolean =>
+  type === uiResultType || type === uiFailedType
+
 /** A tool of a user interface, as a model sees it. */
 export interface UiTool {
   /** Letters, digits, `_` and `-`. */

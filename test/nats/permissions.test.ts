@@ -328,6 +328,9 @@ describeNatsServer('roles with the permissions of the template', () => {
       expect([type, await replyOrRefusal(nc, `tidings.e.0.desk.${type}`)]).toEqual([type, 'denied'])
     const placed = JSON.stringify(createEvent({ type: 'order.placed', data: 1 }))
     expect(await replyOrRefusal(nc, 'tidings.e.0.-.order.placed', placed)).toContain('"seq"')
+    // What it answers for a user interface.
+    const picked = JSON.stringify(createEvent({ type: 'agent.tool.result', target: 'desk', data: { output: 1 } }))
+    expect(await replyOrRefusal(nc, 'tidings.e.0.desk.agent.tool.result', picked)).toContain('"seq"')
     // It may read API keys, and create none.
     expect(await replyOrRefusal(nc, 'tidings.s.doc.keys', '{}')).toBe('denied')
   })
