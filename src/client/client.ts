@@ -1,3 +1,4 @@
+import type { Askable } from '../ask/client.ts'
 import type { OpenApproval } from '../tasks/approval-list.ts'
 import { type ConnectionOptions, GatewayConnection } from './connection.ts'
 import { streamEvents, type StreamedEvent, type StreamFilter } from './event-stream.ts'
@@ -6,6 +7,12 @@ import { RemoteTask } from './remote-task.ts'
 
 /** Where the gateway is, who asks, and how events wait for it. */
 export interface ClientOptions extends ConnectionOptions, QueueOptions {}
+
+/** The input of what is asked, if it is given as the type of an agent or workflow. */
+export type AskedInput<Asked> = Asked extends Askable<infer Input, unknown> ? Input : unknown
+
+/** The output of what is asked, which is given as the type of an agent or workflow, or as that of its output. */
+export type AskedOutput<Asked> = Asked extends Askable<never, infer Output> ? Output : Asked
 
 /** Options of one request. */
 export interface ClientAskOptions {
@@ -57,17 +64,17 @@ export class GatewayClient {
   }
 
   /**
-   * Asks an agent or workflow. Resolves when the request is durable.
+   * Asks an agent or workflow. Resolves when the request is durable. `Asked`: the type of the agent, which checks the input, or of its output.
    * @throws ClientError, and the reason of the signal
    * @example
-   * const task = await browser.ask<string>('helper', 'When is the shop open?', { thread: 'help' })
+   * const task = await browser.ask<typeof helper>('helper', 'When is the shop open?', { thread: 'help' })
    * for await (const part of task.stream()) if (part.type === 'text') show(part.text)
    */
-  async ask<Output = unknown>(
+  async ask<Asked = unknown>(
     agent: string,
-    input: unknown,
+    input: AskedInput<Asked>,
     { idempotencyKey = crypto.randomUUID(), signal, ...options }: ClientAskOptions = {},
-  ): Promise<RemoteTask<Output>> {
+  ): Promise<RemoteTask<AskedOutput<Asked>>> {
     const response = await this.#connection.send(`agents/${encodeURIComponent(agent)}`, {
       method: 'POST',
       body: { input, ...options },

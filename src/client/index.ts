@@ -4,6 +4,8 @@ export type { StreamPart } from '../ask/parts.ts'
 export {
   createClient,
   GatewayClient,
+  type AskedInput,
+  type AskedOutput,
   type ClientAskOptions,
   type ClientDecision,
   type ClientEventOptions,

@@ -3,7 +3,7 @@
 import { useCallback, useEffect, useRef, useState } from 'react'
 import type { StreamPart } from '../ask/parts.ts'
 import type { CloudEvent } from '../event.ts'
-import type { ClientAskOptions, GatewayClient } from '../client/client.ts'
+import type { AskedInput, AskedOutput, ClientAskOptions, GatewayClient } from '../client/client.ts'
 import type { ClientError } from '../client/errors.ts'
 import type { StreamFilter } from '../client/event-stream.ts'
 import { addPart } from '../client/resumed-parts.ts'
@@ -22,9 +22,9 @@ export interface ShownTask<Output = unknown> {
 }
 
 /** What `useTask` returns: the task, and what can be done with it. */
-export interface TaskControls<Output = unknown> extends ShownTask<Output> {
+export interface TaskControls<Output = unknown, Input = unknown> extends ShownTask<Output> {
   /** Asks, and shows the new task in place of the one before, which goes on. */
-  readonly ask: (input: unknown, options?: ClientAskOptions) => Promise<void>
+  readonly ask: (input: Input, options?: ClientAskOptions) => Promise<void>
   /** Cancels the task that is shown. */
   readonly cancel: (reason?: string) => Promise<void>
   /** Sends a further message to the task that is shown. */
@@ -35,7 +35,7 @@ const idle = { status: 'idle', parts: [] } as const
 
 /**
  * Asks an agent or workflow, and shows what the task does. `task`: the id of an earlier task to show at first, as after a reload. The task goes
- * on when the component is gone.
+ * on when the component is gone. `Asked`: the type of the agent or of its output.
  * @example
  * import { useTask } from 'tidings/react'
  *
@@ -44,7 +44,12 @@ const idle = { status: 'idle', parts: [] } as const
  *   return { ask, status, text: parts.map(part => (part.type === 'text' ? part.text : '')).join('') }
  * }
  */
-export function useTask<Output = unknown>(client: GatewayClient, agent: string, task?: string): TaskControls<Output> {
+export function useTask<Asked = unknown>(
+  client: GatewayClient,
+  agent: string,
+  task?: string,
+): TaskControls<AskedOutput<Asked>, AskedInput<Asked>> {
+  type Output = AskedOutput<Asked>
   const [shown, setShown] = useState<ShownTask<Output>>(idle)
   const reading = useRef<AbortController>(undefined)
 
@@ -77,13 +82,13 @@ export function useTask<Output = unknown>(client: GatewayClient, agent: string, 
 
   const { id } = shown
   const ask = useCallback(
-    (input: unknown, options: ClientAskOptions = {}) =>
-      show(async signal => (await client.ask(agent, input, { signal, ...options })).id),
+    (input: AskedInput<Asked>, options: ClientAskOptions = {}) =>
+      show(async signal => (await client.ask<Asked>(agent, input, { signal, ...options })).id),
     [client, agent, show],
   )
   const cancel = useCallback(async (reason?: string) => id && client.task(id).cancel(reason), [client, id])
   const say = useCallback(async (message: unknown) => id && client.task(id).say(message), [client, id])
-  return { ...shown, ask, cancel, say } as TaskControls<Output>
+  return { ...shown, ask, cancel, say } as TaskControls<Output, AskedInput<Asked>>
 }
 
 /** What `useEvents` returns. */

@@ -133,7 +133,11 @@ onEveryBus(world => {
         throw new TypeError('fetch failed')
       },
     })
-    expect(await (await client.ask<number>('doubler', 21)).result()).toBe(42)
+    const doubled = await client.ask<typeof doubler>('doubler', 21)
+    const output: number = await doubled.result()
+    expect(output).toBe(42)
+    // @ts-expect-error the agent takes a number
+    void (() => client.ask<typeof doubler>('doubler', 'x'))
     const task = await client.ask<{ data: unknown }>('sleeper', null)
     await until(async () => (await task.state()).status === 'running')
     await task.say('wake up')
