@@ -166,6 +166,19 @@ onEveryBus(world => {
     const started = [...forked!.started!, ...redriven!.started!].map(({ correlation }) => correlation)
     const ended = (await all(running, 'agent.task.completed')).slice(-5).map(({ correlationid }) => correlationid)
     expect(ended.toSorted()).toEqual(started.toSorted())
+
+    // Of two apps, the one whose task it is knows what its tools may do.
+    await log.worker({ name: 'other', use: [agent('idle', { run: () => null })] })
+    expect(await operate(running, { action: 'redrive', since: '1h' })).toMatchObject({
+      status: 400,
+      body: { error: { message: expect.stringContaining('other') } },
+    })
+    const twice = await operate(running, { action: 'fork', task: tasks[1], turn: 1 })
+    expect(twice.body).toMatchObject({ status: 'completed', result: { done: 1 } })
+    const { operation } = twice.body
+    expect(await bus.get(operation, operation)).toMatchObject({ target: '$operations/test' })
+    const { stdout } = await tidings(log.place, ['trace', operation])
+    expect(stdout).toMatch(/by anyone +.*"action":"fork"/)
   }, 60_000)
 
   it('are continued after kill -9 in the middle, and do nothing twice', { timeout: 90_000 }, async () => {

@@ -4,18 +4,21 @@ import { messageType } from '../tasks/asked.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
 import { promptedType } from '../tasks/conversation.ts'
 import { retryType } from '../tasks/fork.ts'
+import { operationRequestedType } from '../tasks/operation.ts'
 import { decisionText, delayText, problemOf } from './outcome.ts'
 import { shortId } from './short-id.ts'
-import { countText, preview } from './text.ts'
+import { countText, preview, printable } from './text.ts'
 
 /** The content of an event on one line, without the envelope of requests and answers. */
 export function summarizeEvent(event: CloudEvent): string {
-  const { type, subject, data, dataref, retryof, target } = event
+  const { type, subject, data, dataref, retryof, target, user } = event
   if (type === retryType && retryof !== undefined) return `retry of ${shortId(retryof, target)}`
   if (type === 'email.received')
     return preview([subject, (data as { text?: unknown } | null)?.text].filter(Boolean).join('  '))
   if (dataref !== undefined) return 'data in a blob'
   if (typeof data !== 'object' || data === null) return preview(data)
+  if (type === operationRequestedType)
+    return `by ${printable(user ?? 'anyone')}  ${preview((data as { request?: unknown }).request)}`
   const inner = type === routedType && routedEventIn(event)
   if (inner) return `${inner.type}  ${summarizeEvent(inner)}`
   const { input, output, message, messages, instructions, text, toolCalls, what } = data as Record<string, unknown>
