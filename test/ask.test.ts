@@ -64,10 +64,14 @@ onEveryBus(world => {
     const elsewhere = other.handle(handle.id).result({ within: '10s' })
     open('at last')
     expect(await Promise.all([handle.result(), elsewhere])).toEqual(['at last', 'at last'])
+    await other.close()
     const third = await connected(created)
-    expect(await third.handle(handle.id, slow).result()).toBe('at last')
-    await expect(third.handle(handle.id, double).result()).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
-    await Promise.all([other.close(), third.close()])
+    {
+      await using opened = third
+      expect(await opened.handle(handle.id, slow).result()).toBe('at last')
+      await expect(opened.handle(handle.id, double).result()).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
+    }
+    await expect(third.ask(slow, null)).rejects.toMatchObject({ code: 'E_BUS_CLOSED' })
   })
 
   it('cancels a task at its deadline, also one that has not begun, and gives it no message after its end', async () => {

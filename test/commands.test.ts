@@ -1,10 +1,18 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { expect, it } from 'vitest'
+import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
+import { event } from '../src/event.ts'
+import { parseId } from '../src/bus/ids.ts'
 import { eventPlan } from '../src/gateway/commands/publish.ts'
 import type { TaskView } from '../src/gateway/commands/task-view.ts'
 import { anyone } from '../src/gateway/identity/principal.ts'
+import type { Turn } from '../src/tasks/program.ts'
+import { turnType } from '../src/tasks/turn.ts'
 import { collect, until } from '../src/testing/wait.ts'
+import { by } from '../src/workflows/key.ts'
+import { on } from '../src/workflows/patterns.ts'
+import { workflow } from '../src/workflows/workflow.ts'
 import { onEveryBus } from './lib/world.ts'
 
 /* Commands over HTTP: requests to agents, their tasks, attachments, and requests that are repeated under a key. */
@@ -13,6 +21,7 @@ interface Answer extends TaskView {
   readonly status: TaskView['status']
   readonly ids: string[]
   readonly duplicates?: string[]
+  readonly linked: string[]
   readonly blob: string
   readonly error?: TaskView['error'] & { readonly code: string }
 }
@@ -31,8 +40,18 @@ const listener = agent('listener', {
   },
 })
 
+const paid = event('invoice.paid', z.object({ order: z.string() }))
+const clerk = agent('clerk', {
+  on: 'order.placed',
+  waitsFor: ['agent.message'],
+  run: ctx => ctx.waitFor('agent.message', { within: '1h' }),
+})
+const orders = workflow('orders', { key: [by(paid, p => p.order)], within: '1h' })
+  .when('paid', on(paid), { within: '1h' })
+  .complete(() => 'sent')
+
 onEveryBus(world => {
-  const use = [double, failing, listener]
+  const use = [double, failing, listener, clerk, orders]
   const started = async () => {
     const running = await (await world()).worker({ use })
     const send = async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) => {
@@ -90,6 +109,62 @@ onEveryBus(world => {
     const end = await send('GET', `/tasks/${slow.body.task}/result`, undefined, { prefer: 'wait=30' })
     expect(end.body).toMatchObject({ status: 'cancelled', error: { message: 'the customer left' } })
     expect((await send('DELETE', `/tasks/${slow.body.task}`)).status).toBe(200)
+  })
+
+  it('shows and cancels a task that an event started, and waits for it', async () => {
+    const { running, send } = await started()
+    const wait = { prefer: 'wait=30' }
+    const taskOf = async (id: string, correlation: string) => {
+      const turns = await until(async () => {
+        const found = await collect(running.bus.read({ correlation }))
+        return found
+          .map(({ event }) => event)
+          .find(({ type, data }) => type === turnType && (data as Turn).inputs.some(input => input.id.startsWith(id)))
+      })
+      return parseId(turns.id)!.task
+    }
+    const placed = async () => {
+      const { id, correlationid } = await running.publish('order.placed', 'A-1')
+      return taskOf(id, correlationid)
+    }
+    const [first, second] = [await placed(), await placed()]
+    expect(await send('GET', `/tasks/${first}`)).toMatchObject({
+      status: 200,
+      body: { task: first, target: 'clerk', status: 'running' },
+    })
+    const streamed = running
+      .handle(first)
+      .response()
+      .then(response => response.text())
+    const result = running.handle(first).result()
+    expect((await send('POST', `/tasks/${first}/messages`, { message: 'hello' })).status).toBe(202)
+    expect(await send('GET', `/tasks/${first}/result`, undefined, wait)).toMatchObject({
+      status: 200,
+      body: { status: 'completed', output: { message: 'hello' } },
+    })
+    expect(await result).toEqual({ message: 'hello' })
+    expect(await streamed).toMatch(/event: result\ndata: {"message":"hello"}/)
+    expect((await send('DELETE', `/tasks/${second}`, { reason: 'no stock' })).status).toBe(202)
+    const cancelled = await send('GET', `/tasks/${second}/result`, undefined, wait)
+    expect(cancelled.body).toMatchObject({ status: 'cancelled', error: { message: 'no stock' } })
+    const stranger = await running.fetchAs(
+      { tenant: 'other', may: () => true },
+      new Request(`http://shop.example/tasks/${first}`),
+    )
+    expect(stranger.status).toBe(404)
+
+    const payment = await send('POST', '/events', { type: 'invoice.paid', data: { order: 'A-1' } })
+    const [instance] = payment.body.linked
+    const task = await taskOf(payment.body.ids[0]!, instance!)
+    expect(await send('GET', `/tasks/${task}/result`, undefined, wait)).toMatchObject({
+      body: { target: 'orders', status: 'completed', output: 'sent' },
+    })
+    expect(await send('POST', '/workflows/orders', { input: {} })).toMatchObject({
+      status: 400,
+      body: {
+        error: { code: 'E_REQUEST_INVALID', message: 'workflow "orders" is started by events and cannot be called' },
+      },
+    })
   })
 
   it('takes a request once for each key, and refuses another request under it', async () => {

@@ -1,12 +1,12 @@
 import type { Bus } from '../bus/bus.ts'
 import type { Cursor } from '../bus/driver.ts'
-import { correlationOf, taskId } from '../bus/ids.ts'
 import { keepFollowing } from '../bus/keep-following.ts'
-import { notOnLog, TidingsError } from '../errors.ts'
+import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
-import { compileFilter, type Filter } from '../pattern.ts'
+import type { Filter } from '../pattern.ts'
 import { askTarget, messageTakenType } from '../tasks/asked.ts'
-import { isInvocation } from '../tasks/fork.ts'
+import { findTask, isAsked } from './find-task.ts'
+import { ends, taskOfEnd } from './task-end.ts'
 
 /*
  * The ends of requested tasks, and the answers to messages. One subscription for each process follows all of them, and each goes to the
@@ -17,17 +17,7 @@ import { isInvocation } from '../tasks/fork.ts'
  * A request that this process did not publish just now may have ended before: its correlation is read once.
  */
 
-const ends = ['agent.task.completed', 'agent.task.failed', 'agent.task.cancelled']
 const filter: Filter = [{ types: [...ends, messageTakenType], targets: [askTarget] }]
-/** Whether an event is the end of a requested task. */
-export const isEnd = compileFilter([{ types: ends, targets: [askTarget] }])
-
-/** A requested task, as far as its correlation shows it. */
-export interface AskedTask {
-  readonly request: CloudEvent
-  /** The newest one: a failed task may have been retried. */
-  readonly end?: CloudEvent
-}
 
 export class Answers {
   readonly #bus: Bus
@@ -62,13 +52,20 @@ export class Answers {
     return expected.promise
   }
 
-  /** The end of a task that may have ended already. @throws E_NOT_FOUND, E_LOG_UNAVAILABLE */
-  async find(task: string, tenant: string): Promise<CloudEvent> {
+  /**
+   * The end of a task that may have ended already. Undefined if the task runs, and no client asked for it: its end is sent to nobody.
+   * @throws E_NOT_FOUND, E_LOG_UNAVAILABLE
+   */
+  async find(task: string, tenant: string): Promise<CloudEvent | undefined> {
     await this.start()
     const expected = this.expect(task)
     try {
-      const { end } = await findTask(this.#bus, task, tenant)
-      if (end) this.#settle(task, end)
+      const found = await findTask(this.#bus, task, tenant)
+      if (found.end) this.#settle(task, found.end)
+      else if (!isAsked(found)) {
+        this.#expected.delete(task)
+        return undefined
+      }
     } catch (error) {
       this.#expected.delete(task)
       throw error
@@ -107,28 +104,5 @@ export class Answers {
     })
   }
 }
-
-/** Reads a requested task of a tenant from its correlation. @throws E_NOT_FOUND, E_LOG_UNAVAILABLE */
-export async function findTask(bus: Bus, task: string, tenant: string): Promise<AskedTask> {
-  const correlation = correlationOf(task)
-  let request: CloudEvent | undefined
-  let end: CloudEvent | undefined
-  for await (const { event } of bus.read({ correlation })) {
-    if (event.tenant !== tenant) continue
-    if (isRequestOf(task, event)) request ??= event
-    else if (isEnd(event) && taskOfEnd(event) === task) end = event
-  }
-  if (!request) throw notOnLog(`the log has no request with the id ${task}`)
-  return { request, ...(end && { end }) }
-}
-
-/** Whether an event is the request that started this task. */
-export const isRequestOf = (task: string, { type, target, correlationid, id }: CloudEvent): boolean =>
-  isInvocation(type) && target !== undefined && taskId(correlationid, target, id) === task
-
-/** The requested task that an end belongs to, which is the first of a `continueAs` chain. The data may be in a blob. */
-export const taskOfEnd = (end: CloudEvent): string => taskId(end.correlationid, programOfEnd(end), end.call!)
-
-export const programOfEnd = ({ source }: CloudEvent): string => source.slice(source.indexOf('/', 1) + 1)
 
 const closed = () => new TidingsError('E_BUS_CLOSED', 'the app stopped before the task ended; the task goes on')

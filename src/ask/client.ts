@@ -118,7 +118,7 @@ export class Client {
       const draft = await this.#draft(program, input, options, request)
       await publishFromOutside(this.#bus, { name: `ask ${program}`, at: Date.now() }, [draft])
     }
-    return this.#handle(id, { program, end: isRepeated ? answers.find(id, this.#origin.tenant) : end })
+    return this.#handle(id, { program, ...(!isRepeated && { end }) })
   }
 
   /** The ids of the request: those of the first one with its key. */

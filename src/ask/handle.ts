@@ -12,12 +12,14 @@ import { CallError } from '../tasks/script.ts'
 import type { Turn } from '../tasks/program.ts'
 import { readTaskState, shownStateIn } from '../tasks/task-state.ts'
 import { turnType } from '../tasks/turn.ts'
-import { findTask, isEnd, isRequestOf, programOfEnd, taskOfEnd, type Answers } from './answers.ts'
+import type { Answers } from './answers.ts'
 import { eventStream } from './event-stream.ts'
 import type { CorrelationFeed, FeedItem } from './feed.ts'
 import { PartialReader, type PartialOutput } from './partial-output.ts'
+import { findTask, TaskFinder } from './find-task.ts'
 import type { ClientOrigin } from './origin.ts'
 import { StreamParts, type StreamPart } from './parts.ts'
+import { programOfEnd } from './task-end.ts'
 
 export interface HandleOptions {
   readonly bus: Bus
@@ -30,7 +32,7 @@ export interface HandleOptions {
 }
 
 /**
- * A requested task. It runs wherever a worker hosts its agent or workflow, also after this process has ended; `running.handle(id)` finds it
+ * A task: a requested one, or one that an event started. It runs wherever a worker hosts its agent or workflow, also after this process has ended; `running.handle(id)` finds it
  * from any process on the log.
  */
 export class TaskHandle<Output = unknown> {
@@ -103,7 +105,7 @@ export class TaskHandle<Output = unknown> {
     const { asked, bus, origin } = this.#options
     try {
       this.#assertId()
-      if (!asked?.end) this.#assertAsked((await findTask(bus, id, origin.tenant)).request.target!)
+      if (!asked?.end) this.#assertAsked((await findTask(bus, id, origin.tenant)).program)
     } catch (error) {
       const { status, body, headers } = errorResponse(error, bus.redactor)
       return Response.json(body, { status, headers })
@@ -190,30 +192,38 @@ export class TaskHandle<Output = unknown> {
     }
   }
 
-  /** From the request on, of its tenant: other requests of a thread share its correlation. */
+  /** From the request on, of its tenant, or from the first turn of a task that an event started: other tasks share its correlation. */
   async *#items(signal?: AbortSignal): AsyncGenerator<FeedItem> {
     this.#assertId()
-    let isBegun = false
-    for await (const item of this.#options.feed.read(this.correlation, signal)) {
-      const { event } = item
-      if (event.tenant !== this.#options.origin.tenant) continue
-      if (!isBegun) {
-        if (!isRequestOf(this.id, event)) continue
-        this.#assertAsked(event.target!)
-        isBegun = true
-      }
+    const { bus, feed, origin } = this.#options
+    const finder = new TaskFinder(bus, this.id)
+    for await (const item of feed.read(this.correlation, signal)) {
+      const { event, position } = item
+      if (event.tenant !== origin.tenant) continue
+      if (position) await finder.see(event)
+      const { found } = finder
+      if (!found) continue
+      this.#assertAsked(found.program)
       yield item
-      if (isEnd(item.event) && taskOfEnd(item.event) === this.id) return
+      if (found.end) return
     }
   }
 
   async #ending(): Promise<CloudEvent> {
     this.#assertId()
-    this.#end ??= this.#options.answers.find(this.id, this.#options.origin.tenant).catch(error => {
+    this.#end ??= this.#findEnd().catch(error => {
       this.#end = undefined
       throw error
     })
     return this.#end
+  }
+
+  async #findEnd(): Promise<CloudEvent> {
+    const { answers, origin } = this.#options
+    const end = await answers.find(this.id, origin.tenant)
+    if (end) return end
+    for await (const _ of this.#items());
+    return this.#findEnd()
   }
 
   async #withinTime(end: Promise<CloudEvent>, within: Timeout): Promise<CloudEvent> {
@@ -243,7 +253,7 @@ export class TaskHandle<Output = unknown> {
   async #programName(): Promise<string> {
     this.#assertId()
     const { bus, origin } = this.#options
-    return (this.#program ??= (await findTask(bus, this.id, origin.tenant)).request.target!)
+    return (this.#program ??= (await findTask(bus, this.id, origin.tenant)).program)
   }
 
   async #publish(draft: Pick<Draft, 'id' | 'type' | 'replyto' | 'data'>): Promise<void> {

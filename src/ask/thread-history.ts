@@ -5,7 +5,7 @@ import { tokensOf, type EarlierConversation, type ModelRequest, type ModelResult
 import { isInvocation } from '../tasks/fork.ts'
 import { askTarget } from '../tasks/asked.ts'
 import { uiTarget } from '../tasks/ui-tools.ts'
-import { isEnd, taskOfEnd } from './answers.ts'
+import { isEnd, taskOfEnd } from './task-end.ts'
 
 /*
  * The requests of a thread form a tree: each names the one that it comes after, the newest at that time, or an earlier one if the user edited a

@@ -5,7 +5,7 @@ import { openLogClient, type LogClient } from './log-client.ts'
 /** A log that this process uses without hosting anything. */
 export interface ClientConnection extends LogClient {
   readonly bus: Bus
-  /** Closes the log. Results that are still awaited reject with E_BUS_CLOSED; their tasks go on. */
+  /** Closes the log, which keeps the process alive until then. Results that are still awaited reject with E_BUS_CLOSED; their tasks go on. */
   close(): Promise<void>
 }
 
@@ -14,21 +14,17 @@ export interface ClientConnection extends LogClient {
  * address of the log, default TIDINGS_BUS; `home`: the data folder of an embedded one, default TIDINGS_HOME.
  * @throws E_BUS_UNKNOWN, E_BUS_DENIED, E_LOG_UNAVAILABLE
  * @example
- * const tidings = await connect('nats://localhost:4222/shop')
+ * await using tidings = await connect('nats://localhost:4222/shop') // closes at the end of the block
  * const handle = await tidings.ask('helper', 'When is the shop open?')
  * console.log(await handle.result({ within: '2m' }))
- * await tidings.close()
  */
 export async function connect(address?: string, { home }: { home?: string } = {}): Promise<ClientConnection> {
   const settings = environment()
   const bus = await openBus({ bus: address ?? settings.bus, home: home ?? settings.home })
   const client = openLogClient(bus, settings.policy)
-  return {
-    bus,
-    ...client.members,
-    async close() {
-      await client.stop()
-      await bus.close()
-    },
+  const close = async () => {
+    await client.stop()
+    await bus.close()
   }
+  return { bus, ...client.members, close, [Symbol.asyncDispose]: close }
 }

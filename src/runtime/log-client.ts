@@ -3,18 +3,22 @@ import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
 import { lazyWebHandler, type WebHandlers } from './web.ts'
 
-/** What a program does with a log, whether or not its process hosts anything: ask, publish, answer people, serve HTTP. */
+/**
+ * What a program does with a log, whether or not its process hosts anything: ask, publish, answer people, serve HTTP. `await using` stops the app or closes the
+ * connection at the end of the block.
+ */
 export interface LogClient
   extends Pick<Client, 'ask' | 'handle' | 'publish'>,
     Pick<ApprovalClient, 'approvals' | 'approve' | 'deny'>,
-    WebHandlers {}
+    WebHandlers,
+    AsyncDisposable {}
 
 /** `policy`: path of the policy file, for requests over HTTP. */
 export function openLogClient(bus: Bus, policy: string | undefined) {
   const client = new Client(bus)
   const people = new ApprovalClient(bus)
   const web = lazyWebHandler(bus, policy)
-  const members: LogClient = {
+  const members: Omit<LogClient, keyof AsyncDisposable> = {
     ask: client.ask,
     handle: client.handle,
     publish: client.publish,

@@ -63,6 +63,7 @@ export interface RunningApp extends LogClient {
   readonly warnings: readonly Warning[]
   /**
    * Waits up to `stopWithin` for running work, returns the rest to other workers and closes the log.
+   * `await using running = await start(shop)` does it at the end of the block.
    * @example await running.stop()
    */
   stop(): Promise<void>
@@ -193,6 +194,7 @@ async function startNow(
       addresses,
       warnings,
       stop,
+      [Symbol.asyncDispose]: stop,
       ...client.members,
     }
   } catch (error) {

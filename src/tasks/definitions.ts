@@ -1,4 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
+import { recordEventStarted } from './hosts.ts'
 import type { InstanceSubscription, ProgramDefinition } from './program.ts'
 
 /*
@@ -28,6 +29,7 @@ export async function publishWorkflows(bus: Bus, programs: readonly ProgramDefin
         { namesOnly: true },
       )
   }
+  await recordEventStarted(bus, programs)
 }
 
 /** The path of the key in each event type, for every keyed workflow that was ever on this log. */

@@ -2,6 +2,7 @@ import { TidingsError } from '../errors.ts'
 import { didYouMean } from '../suggest.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { PausableKind } from '../bus/pauses.ts'
+import type { ProgramDefinition } from './program.ts'
 
 /*
  * Which app hosts which agents and workflows. Events are addressed by these names and task ids are derived from them, so two apps with
@@ -13,6 +14,8 @@ import type { PausableKind } from '../bus/pauses.ts'
  */
 
 const documentKey = 'agents'
+/** Names of the workflows that only events start. */
+const eventStartedKey = 'event-started'
 
 /** The app by the name of an agent or workflow. */
 type Hosts = Readonly<Record<string, string>>
@@ -24,7 +27,10 @@ export async function hostsOn(bus: Bus): Promise<Hosts> {
   return (await bus.documents.read<Hosts>(documentKey)) ?? {}
 }
 
-/** Refuses requests to agents that this log has never hosted. A log without any worker so far accepts all. @throws E_NOT_FOUND */
+/**
+ * Refuses requests to agents that this log has never hosted, and to workflows that only events start. A log without any worker so far accepts
+ * all. @throws E_NOT_FOUND, E_REQUEST_INVALID
+ */
 export async function assertHosted(
   bus: Bus,
   drafts: readonly { type: string; target?: string | undefined }[],
@@ -38,6 +44,23 @@ export async function assertHosted(
       'E_NOT_FOUND',
       `no worker on this log has ever hosted an agent or workflow "${unknown}"${didYouMean(unknown, names) || `; there are: ${names.slice(0, 20).join(', ')}`}`,
     )
+  const eventStarted = await bus.documents.read<readonly string[]>(eventStartedKey)
+  const workflow = asked.find(name => eventStarted?.includes(name))
+  if (workflow !== undefined)
+    throw new TidingsError('E_REQUEST_INVALID', `workflow "${workflow}" is started by events and cannot be called`, {
+      next: 'Publish one of its events: running.publish(), `tidings publish`, POST /events. Or give the workflow `input` instead of `on` or `key`.',
+    })
+}
+
+/** Records which of these programs only events start: the newest app that hosts a name decides. */
+export async function recordEventStarted(bus: Bus, programs: readonly ProgramDefinition[]): Promise<void> {
+  const own = new Map(programs.map(({ name, instances }) => [name, instances !== undefined]))
+  const change = (names: readonly string[] = []) => {
+    const others = names.filter(name => !own.has(name))
+    const next = [...others, ...[...own.keys()].filter(name => own.get(name))].toSorted()
+    return next.length === names.length && next.every((name, i) => name === names[i]) ? names : next
+  }
+  await bus.documents.update<readonly string[]>(eventStartedKey, change, { namesOnly: true })
 }
 
 /** Whether a running worker hosts it, as far as the broker knows. Workflows count as agents. */

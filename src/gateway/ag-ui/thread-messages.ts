@@ -1,5 +1,5 @@
 import type { Message } from '@ag-ui/core'
-import { isEnd, taskOfEnd } from '../../ask/answers.ts'
+import { isEnd, taskOfEnd } from '../../ask/task-end.ts'
 import { StreamParts } from '../../ask/parts.ts'
 import type { RequestOfThread } from '../../ask/thread-history.ts'
 import type { Bus } from '../../bus/bus.ts'

@@ -1,13 +1,15 @@
-import { type AskedTask, programOfEnd } from '../../ask/answers.ts'
+import type { FoundTask } from '../../ask/find-task.ts'
+import { programOfEnd } from '../../ask/task-end.ts'
 import type { Bus } from '../../bus/bus.ts'
+import { correlationOf } from '../../bus/ids.ts'
 import { withoutStack, type ErrorData } from '../../errors.ts'
 import { callOutcome } from '../../tasks/outcome.ts'
 import { readTaskState } from '../../tasks/task-state.ts'
 
-/** A requested task, as `GET /tasks/ID` shows it. */
+/** A task, as `GET /tasks/ID` shows it. */
 export interface TaskView {
   readonly task: string
-  /** The agent or workflow that was asked. */
+  /** The agent or workflow that was asked, or started by an event. */
   readonly target: string
   readonly correlationid: string
   readonly status: 'running' | 'completed' | 'failed' | 'cancelled'
@@ -24,9 +26,15 @@ export interface TaskView {
 }
 
 /** `task`: what the log shows of it. */
-export async function taskView(bus: Bus, id: string, { request, end }: AskedTask): Promise<TaskView> {
-  const { correlationid, user, time: requestedAt, target } = request
-  const about = { task: id, target: target!, correlationid, requestedAt, ...(user !== undefined && { user }) }
+export async function taskView(bus: Bus, { id, program, start, end }: FoundTask): Promise<TaskView> {
+  const { user, time: requestedAt } = start
+  const about = {
+    task: id,
+    target: program,
+    correlationid: correlationOf(id),
+    requestedAt,
+    ...(user !== undefined && { user }),
+  }
   if (!end) {
     const shown = await readTaskState(bus, id)
     return { ...about, status: 'running', ...(shown?.state !== undefined && { state: shown.state }) }

@@ -1,8 +1,8 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
-import { findTask } from '../../ask/answers.ts'
+import { findTask } from '../../ask/find-task.ts'
 import type { Client } from '../../ask/client.ts'
-import { isTaskId } from '../../bus/ids.ts'
+import { correlationOf, isTaskId } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import { askTarget, messageType } from '../../tasks/asked.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
@@ -30,7 +30,7 @@ export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
   const clientOf = (c: GatewayContext): Client => client.as({ ...tenantAndUser(c), source: '/gateway' })
   const viewOf = async (c: GatewayContext, id: string): Promise<TaskView> => {
     assertMay(c.var.principal, 'read', 'agent.invoke')
-    return taskView(bus, id, await find(c, id))
+    return taskView(bus, await find(c, id))
   }
   const find = async (c: GatewayContext, id: string) => {
     if (isTaskId(id)) return findTask(bus, id, c.var.principal.tenant)
@@ -81,15 +81,15 @@ export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       const isEmpty = c.req.header('content-type') === undefined
       const { reason } = isEmpty ? {} : await bodyOf(c, cancelBody, maxBodyBytes)
       if (!task.end) await clientOf(c).handle(id).cancel(reason)
-      return c.json(await taskView(bus, id, task), task.end ? 200 : 202)
+      return c.json(await taskView(bus, task), task.end ? 200 : 202)
     })
     .post('/tasks/:id/messages', async c => {
       assertMay(c.var.principal, 'publish', messageType)
       const id = c.req.param('id')
-      const { request, end } = await find(c, id)
+      const { program: target, end } = await find(c, id)
       const { message } = await bodyOf(c, messageBody, maxBodyBytes)
-      const { correlationid, target } = request
-      const about = { source: '/gateway', ...tenantAndUser(c), target: target!, subject: id, correlationid }
+      const correlationid = correlationOf(id)
+      const about = { source: '/gateway', ...tenantAndUser(c), target, subject: id, correlationid }
       const draft = { ...about, type: messageType, replyto: askTarget, data: { message } }
       const { ids, isRepeated } = await eventPlan(bus, c.var.principal, [draft], requestKeyOf(c))
       const isStored = isRepeated && (await bus.get(ids[0]!, correlationid)) !== undefined

@@ -61,7 +61,12 @@ async function messagesOf(bus: Bus, correlation: string): Promise<ThreadMessage[
 }
 
 async function pairOf(bus: Bus, { task, request, end, message }: RequestOfThread): Promise<ThreadMessage[]> {
-  const { status, output, endedAt } = await taskView(bus, task, { request, ...(end && { end }) })
+  const { status, output, endedAt } = await taskView(bus, {
+    id: task,
+    program: request.target!,
+    start: request,
+    ...(end && { end }),
+  })
   return [
     { id: message ?? request.id, role: 'user', content: inputOf(request), task, at: request.time },
     { id: task, role: 'assistant', content: output ?? null, task, at: endedAt ?? request.time, status },
