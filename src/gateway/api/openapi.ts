@@ -26,7 +26,8 @@ export function openApi({ isGuarded, names }: OpenApiOptions): object {
       description: 'Agents, workflows and events over HTTP. docs/http.md explains it with examples.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
-    servers: [{ url: '/' }],
+    // Relative to the address of this document, so that a prefix stays.
+    servers: [{ url: '.' }],
     tags: [...new Set(operations.map(({ tag }) => tag))].map(name => ({ name, description: tagTexts[name] })),
     paths,
     ...(isGuarded && { security: [{ bearer: [] }, { ticket: [] }] }),
