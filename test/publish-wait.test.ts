@@ -33,6 +33,8 @@ onEveryBus(world => {
       code: 1,
       stderr: expect.stringMatching(/^✖ no task takes the event: .* E_EVENT_INVALID\n.*attention/),
     })
+    const traced = await tidings(created.place, ['trace', 'last'])
+    expect(traced.stdout).toMatch(/✖ order\.paid .* is dead: .*E_EVENT_INVALID\n.*tidings attention/)
     const failed = await tidings(created.place, ['ask', 'strict', '{"n":"x"}'])
     expect(failed.code).toBe(1)
     expect(failed.stderr).toMatch(/^✖ .*E_AGENT_INPUT\n {2}→ The input does not match the schema/)

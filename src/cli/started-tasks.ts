@@ -111,9 +111,12 @@ async function assertTaken(
   { correlations, tasks, signal }: { correlations: readonly string[]; tasks: TakingTasks; signal: AbortSignal },
 ): Promise<void> {
   while (!tasks.isTaken && !signal.aborted) {
+    // Read in this order: a delivery that is given up or repeated meanwhile is in the list, or counts as not settled afterwards.
+    const wereSettled = await haveAppsSettled(bus)
     const deferred = await deferredOf(bus, tasks.ids)
     if (deferred && deferred.state !== 'delayed') throw refusal(deferred)
-    if (!deferred && (await haveAppsSettled(bus)) && !(await isTakenOnLog(bus, event.id, correlations)))
+    const areSettled = wereSettled && !deferred && (await haveAppsSettled(bus))
+    if (areSettled && !(await isTakenOnLog(bus, event.id, correlations)))
       throw new TidingsError('E_NOT_FOUND', `no task takes the event ${event.id}`, {
         next: `No app that ever ran on this log has an agent or workflow for "${event.type}", or the event lacks the key of the workflow.`,
       })

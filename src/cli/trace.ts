@@ -1,15 +1,17 @@
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
+import type { DeferredDelivery } from '../bus/driver.ts'
 import { summarizeEvent } from '../trace/summarize.ts'
 import { eventsAt, withData } from '../trace/index/events.ts'
 import type { ActionRow } from '../trace/index/rows.ts'
 import { traceRecords } from '../trace/records.ts'
 import { render } from '../trace/render.ts'
-import { countText, dim, padOrShorten, paint, shorten, usageText } from '../trace/text.ts'
+import { shortIdOf } from '../trace/short-id.ts'
+import { countText, dim, padOrShorten, paint, printable, shorten, usageText } from '../trace/text.ts'
 import { traceOf } from '../trace/trace.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
-import { print, printAll, type GlobalOptions } from './output.ts'
+import { arrow, print, printAll, type GlobalOptions } from './output.ts'
 
 export interface TraceOptions extends GlobalOptions {
   limit: number
@@ -18,14 +20,28 @@ export interface TraceOptions extends GlobalOptions {
 /** `tidings trace CORRELATION`; `tidings trace` lists recent correlations. */
 export async function traceCommand(which: string | undefined, options: TraceOptions): Promise<void> {
   if (which === undefined) return list(options)
-  const { correlation, found } = await withExistingLog(bus =>
+  const { correlation, found, kept } = await withExistingLog(bus =>
     queryIndex(bus, async index => {
       const correlation = index.correlation(which)
-      return { correlation, found: await traceOf(bus, correlation, each => index.positionsOf(each)) }
+      const found = await traceOf(bus, correlation, each => index.positionsOf(each))
+      return { correlation, found, kept: await keptDeliveries(bus, correlation) }
     }),
   )
   if (options.json) for (const record of traceRecords(found)) await print(JSON.stringify(record))
-  else for (const line of [dim(`correlation ${correlation}`), ...render(found, terminalWidth())]) await print(line)
+  else
+    for (const line of [dim(`correlation ${correlation}`), ...render(found, terminalWidth()), ...kept.map(keptLine)])
+      await print(line)
+}
+
+/** Deliveries of the correlation that wait for a person: until then nothing follows from their events. */
+async function keptDeliveries(bus: Bus, correlation: string): Promise<DeferredDelivery[]> {
+  const all = await Array.fromAsync(bus.listDeferred())
+  return all.filter(({ state, event }) => state !== 'delayed' && event.correlationid === correlation)
+}
+
+function keptLine({ state, event, reason }: DeferredDelivery): string {
+  const what = `${event.type} ${shortIdOf(event)} is ${state}: ${reason.message}`
+  return `${styleText('red', '✖')} ${printable(what)} ${dim(reason.code)}\n  ${arrow()} tidings attention`
 }
 
 /** A correlation, and how it began. */

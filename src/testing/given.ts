@@ -1,6 +1,6 @@
 import { deepStrictEqual } from 'node:assert/strict'
 import type { Agent } from '../agents/agent.ts'
-import { createEvent, type CloudEvent, type Draft } from '../event.ts'
+import { checkedData, createEvent, type CloudEvent, type Draft, type EventType } from '../event.ts'
 import { TidingsError, type ErrorCode } from '../errors.ts'
 import { resultId, taskId } from '../bus/ids.ts'
 import { plainRedactor } from '../bus/redact.ts'
@@ -90,14 +90,19 @@ export const cancelled =
     })
 
 /**
- * An event of the task's correlation comes, for which `ctx.waitFor` may wait.
+ * An event of the task's correlation comes, for which `ctx.waitFor` may wait. The data of a declared type is checked.
+ * @throws E_EVENT_INVALID
  * @example
  * const waiting = given(helper, { input: 'A-17' }).when(arrives('order.paid', { order: 'A-17', amount: 5 }))
  */
 export const arrives =
-  (type: string, data: unknown): ScenarioStep =>
+  <Given>(type: EventType<unknown, Given> | string, data: Given): ScenarioStep =>
   () =>
-    recorded({ type, correlationid, data })
+    recorded(
+      typeof type === 'string'
+        ? { type, correlationid, data }
+        : { type: type.type, correlationid, data: checkedData(type, data) },
+    )
 
 /**
  * Starts a scenario.

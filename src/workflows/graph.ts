@@ -159,7 +159,7 @@ function labelOf(step: Step): string {
     case 'when':
       return `${step.id}: ${patternText(step.pattern)}`
     case 'call':
-      return `${step.as}: ${step.target.kind} ${step.target.name}`
+      return `${step.as}: ${step.target.kind} ${step.target.name}${step.undo ? `, undo: ${step.undo.target.name}` : ''}`
     case 'each':
       return `${step.as}: each ${step.target.kind} ${step.target.name}`
     case 'parallel':

@@ -3,7 +3,7 @@ import type { Control } from './control.ts'
 export default {
   fault: 'A repeated request waits for an end that came before.',
   file: 'src/ask/client.ts',
-  find: 'end: isRepeated ? answers.find(id, this.#origin.tenant) : end',
+  find: '...(!isRepeated && { end })',
   replace: 'end',
   test: 'test/ask.test.ts',
   name: 'asks once for each idempotency key',
