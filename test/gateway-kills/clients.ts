@@ -41,7 +41,7 @@ export function draftsOf(n: number, correlationid: string): object[] {
 }
 
 /** Two hundred clients must leave the machine time to start a gateway. */
-const retryDelay = () => setTimeout(50 + Math.random() * 250)
+const retryDelay = () => setTimeout(50 + Math.random() * 450)
 
 class Client {
   readonly record: ClientRecord
