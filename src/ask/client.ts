@@ -93,7 +93,7 @@ export class Client {
 
   /**
    * Requests a task of an agent or workflow. Resolves when the request is durable; the result comes with the handle.
-   * @throws E_NOT_FOUND if no worker ever hosted the target, E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE
+   * @throws E_NOT_FOUND if no worker ever hosted the target, E_REQUEST_INVALID if only events start it, E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE
    * @example
    * const handle = await running.ask(helper, 'When is the shop open?')
    * console.log(await handle.result({ within: '2m' }))
@@ -113,12 +113,12 @@ export class Client {
     const { request, isRepeated } = await this.#plan(program, input, options)
     const id = taskId(request.correlationid, program, request.id)
     const known = isRepeated && (await this.#bus.get(request.id, request.correlationid))
-    const end = answers.expect(id)
+    const end = isRepeated ? undefined : answers.expect(id)
     if (!known) {
       const draft = await this.#draft(program, input, options, request)
       await publishFromOutside(this.#bus, { name: `ask ${program}`, at: Date.now() }, [draft])
     }
-    return this.#handle(id, { program, ...(!isRepeated && { end }) })
+    return this.#handle(id, { program, ...(end && { end }) })
   }
 
   /** The ids of the request: those of the first one with its key. */

@@ -1,6 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf, parseId, taskId } from '../bus/ids.ts'
-import { notOnLog } from '../errors.ts'
+import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { askTarget } from '../tasks/asked.ts'
 import { isInvocation } from '../tasks/fork.ts'
@@ -63,7 +63,10 @@ export async function findTask(bus: Bus, id: string, tenant: string): Promise<Fo
   for await (const { event } of bus.read({ correlation: correlationOf(id) }))
     if (event.tenant === tenant) await finder.see(event)
   const { found } = finder
-  if (!found) throw notOnLog(`the log has no task with the id ${id}`)
+  if (!found)
+    throw new TidingsError('E_NOT_FOUND', `the log has no task with the id ${id}`, {
+      next: 'Check the id. A task that an event starts is known from its first turn on; events stay for the `retention` of app().',
+    })
   return found
 }
 
