@@ -18,7 +18,8 @@ import { expect, onTestFinished, test } from 'vitest'
 test('a Git dependency is built before npm packs it, and a checkout is not', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tidings-prepare-'))
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  writeFileSync(join(folder, 'tsc'), '#!/bin/sh\necho "$@" > built\n', { mode: 0o755 })
+  for (const command of ['tsc', 'node'])
+    writeFileSync(join(folder, command), '#!/bin/sh\necho "$@" >> built\n', { mode: 0o755 })
   const prepare = (env: NodeJS.ProcessEnv) =>
     promisify(execFile)(process.execPath, [join(import.meta.dirname, '../scripts/prepare.mjs')], {
       cwd: folder,
@@ -28,7 +29,7 @@ test('a Git dependency is built before npm packs it, and a checkout is not', asy
   expect(existsSync(join(folder, 'built'))).toBe(false)
   // npm sets it while it installs what a Git dependency needs to be built.
   await prepare({ _PACOTE_NO_PREPARE_: 'git+https://example.com/o/tidings.git#a1b2' })
-  expect(readFileSync(join(folder, 'built'), 'utf8')).toBe('-b tsconfig.src.json\n')
+  expect(readFileSync(join(folder, 'built'), 'utf8')).toBe('-b tsconfig.src.json\nscripts/docs.ts\n')
 })
 
 test('npm start does not install through a link, which would empty the folder that it leads to', async () => {
