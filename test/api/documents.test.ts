@@ -9,7 +9,7 @@ import { z } from 'zod'
 import { event } from '../../src/event.ts'
 import { asyncApi } from '../../src/gateway/api/asyncapi.ts'
 import { openApi } from '../../src/gateway/api/openapi.ts'
-import { operations } from '../../src/gateway/api/operations.ts'
+import { routeDescriptions } from '../../src/gateway/api/route-descriptions.ts'
 import { startGateway } from '../lib/gateway.ts'
 import { findApiTools } from '../lib/api-tools.ts'
 
@@ -22,7 +22,7 @@ it('describe every route, and no other', async () => {
   const answer = (await (await fetch(`${url}/nothing`)).json()) as { error: { message: string } }
   const routes = answer.error.message.split('expected ')[1]!.split(', ')
   // A WebSocket is no request of OpenAPI: it is in the AsyncAPI document.
-  expect(operations.map(({ route }) => route).toSorted()).toEqual(
+  expect(routeDescriptions.map(({ route }) => route).toSorted()).toEqual(
     [...new Set(routes)].filter(route => route !== 'GET /events/socket').toSorted(),
   )
 })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { manifest } from '../../manifest.ts'
-import { operations, type Answer, type Operation, type Parameter } from './operations.ts'
+import { routeDescriptions, type Answer, type RouteDescription, type Parameter } from './route-descriptions.ts'
 import { errorShape } from './shapes.ts'
 
 interface OpenApiOptions {
@@ -13,7 +13,7 @@ interface OpenApiOptions {
 /** The HTTP API as an OpenAPI 3.1 document. Source: spec.openapis.org/oas/v3.1.1. */
 export function openApi({ isGuarded, names }: OpenApiOptions): object {
   const paths: Record<string, Record<string, object>> = {}
-  for (const operation of operations) {
+  for (const operation of routeDescriptions) {
     const [method, path] = operation.route.split(' ') as [string, string]
     const place = (paths[path.replace(/:(\w+)/g, '{$1}')] ??= {})
     place[method.toLowerCase()] = operationObject(operation, path, { isGuarded, names })
@@ -28,7 +28,7 @@ export function openApi({ isGuarded, names }: OpenApiOptions): object {
     },
     // Relative to the address of this document, so that a prefix stays.
     servers: [{ url: '.' }],
-    tags: [...new Set(operations.map(({ tag }) => tag))].map(name => ({ name, description: tagTexts[name] })),
+    tags: [...new Set(routeDescriptions.map(({ tag }) => tag))].map(name => ({ name, description: tagTexts[name] })),
     paths,
     ...(isGuarded && { security: [{ bearer: [] }, { ticket: [] }] }),
     components: {
@@ -38,7 +38,7 @@ export function openApi({ isGuarded, names }: OpenApiOptions): object {
   }
 }
 
-const tagTexts: Readonly<Record<Operation['tag'], string>> = {
+const tagTexts: Readonly<Record<RouteDescription['tag'], string>> = {
   agents: 'Ask agents and workflows, and follow their tasks',
   events: 'Publish and follow events',
   people: 'Requests for approval',
@@ -52,7 +52,7 @@ const securitySchemes = {
   ticket: { type: 'apiKey', in: 'query', name: 'ticket', description: 'A ticket of POST /tickets.' },
 }
 
-function operationObject(operation: Operation, path: string, { isGuarded, names }: OpenApiOptions): object {
+function operationObject(operation: RouteDescription, path: string, { isGuarded, names }: OpenApiOptions): object {
   const { id, tag, summary, description, query = {}, headers = {}, body, isBodyOptional, answers, isOpen } = operation
   const inPath = [...path.matchAll(/:(\w+)/g)].map(([, name]) => {
     const about = parameter('path', name!, { description: pathTexts[name!]! })

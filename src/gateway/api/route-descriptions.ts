@@ -6,7 +6,7 @@ import { renameBody } from '../threads/routes.ts'
 import * as shapes from './shapes.ts'
 
 /** A route of the gateway, as its OpenAPI document describes it. */
-export interface Operation {
+export interface RouteDescription {
   /** As Hono has it: `POST /agents/:name`. */
   readonly route: string
   readonly id: string
@@ -49,7 +49,7 @@ const location = { location: 'Where to look next, relative to this address.' }
 const running: Answer = { description: 'The task runs.', body: shapes.taskShape }
 const ended: Answer = { description: 'The task has ended; `status` says how.', body: shapes.taskShape }
 
-const ask = (what: 'agent' | 'workflow'): Operation => ({
+const ask = (what: 'agent' | 'workflow'): RouteDescription => ({
   route: `POST /${what}s/:name`,
   id: what === 'agent' ? 'askAgent' : 'startWorkflow',
   tag: 'agents',
@@ -67,7 +67,7 @@ const ask = (what: 'agent' | 'workflow'): Operation => ({
   },
 })
 
-export const operations: readonly Operation[] = [
+export const routeDescriptions: readonly RouteDescription[] = [
   ask('agent'),
   ask('workflow'),
   {
