@@ -50,6 +50,8 @@ const orders = workflow('orders', { key: [by(paid, p => p.order)], within: '1h' 
   .when('paid', on(paid), { within: '1h' })
   .complete(() => 'sent')
 
+const forged = (data: unknown) => ({ type: 'agent.invoke', target: 'double', data })
+
 onEveryBus(world => {
   const use = [double, failing, listener, clerk, orders]
   const started = async () => {
@@ -217,7 +219,16 @@ onEveryBus(world => {
       'content-disposition': 'attachment',
       'x-content-type-options': 'nosniff',
     })
-    expect((await running.fetch(new Request(`${url}?type=text/html`))).status).toBe(415)
+    for (const type of [
+      'text/html',
+      'image/',
+      'image/x-svg',
+      'audio/../../',
+      'image/%E2%82%AC',
+      'image/a%0D%0Ab',
+      'image/a%01',
+    ])
+      expect((await running.fetch(new Request(`${url}?type=${type}`))).status).toBe(415)
     expect((await send('POST', '/blobs', '<svg/>', { 'content-type': 'image/svg+xml' })).status).toBe(415)
     expect(await send('GET', `/blobs/sha256-${'0'.repeat(64)}`)).toMatchObject({ status: 404 })
   })
@@ -229,6 +240,8 @@ onEveryBus(world => {
     ['GET', '/tasks/nonsense', undefined, 400, /not the id of a task/],
     ['GET', `/tasks/${randomUUIDv7()}.0123456789abcdef`, undefined, 400, /not the id of a task|no request/],
     ['PUT', '/agents/double', { input: 1 }, 405, /accepts only POST/],
+    ['POST', '/events', forged({ input: 1, conversation: {} }), 400, /may have only "input": "conversation"/],
+    ['POST', '/events', forged({ input: 1, thread: {} }), 400, /may have only "input": "thread"/],
   ])('refuses %s %s with %j', async (method, path, body, status, message) => {
     const { send } = await started()
     const refused = await send(method, path, body)

@@ -7,7 +7,12 @@ import { correlationOf, isTaskDerivedId, maxOutsideId, tenantId } from './ids.ts
 const runtimeFamilies = /^(agent|approval|call|control|model|operation|schedule|step|task|timer|tool|workflow)(\.|$)/
 const requests = new Set(['agent.invoke', 'agent.cancel', 'agent.message'])
 
-const requiredData: Readonly<Record<string, string>> = { 'agent.invoke': 'input', 'agent.message': 'message' }
+/** The only field that the data of a request from outside may have. The runtime adds others, such as the conversation that it continues. */
+const requestData: Readonly<Record<string, string>> = {
+  'agent.invoke': 'input',
+  'agent.message': 'message',
+  'agent.cancel': 'reason',
+}
 
 /** Types that only triggers publish, because their data is evidence, such as who signed a mail. */
 const triggers: Readonly<Record<string, string>> = {
@@ -54,10 +59,17 @@ export function admit(
   }
   if (!draft.target) throw invalid('target', `must be the name of the agent that ${draft.type} is for`)
   const addressed = draft.type === 'agent.invoke' ? draft : { ...draft, correlationid: correlationOfTask(draft) }
-  const field = requiredData[draft.type]
-  if (field && (typeof draft.data !== 'object' || draft.data === null || !Object.hasOwn(draft.data, field)))
-    throw invalid('data', `must be { "${field}": … }`)
+  assertRequestData(draft, isOperator)
   return addressed
+}
+
+function assertRequestData({ type, data }: Draft, isOperator: boolean): void {
+  const field = requestData[type]!
+  const fields = typeof data === 'object' && data !== null ? Object.keys(data) : []
+  if (type !== 'agent.cancel' && !fields.includes(field)) throw invalid('data', `must be { "${field}": … }`)
+  const other = isOperator ? undefined : fields.find(name => name !== field)
+  if (other !== undefined)
+    throw invalid('data', `may have only "${field}": ${JSON.stringify(other.slice(0, 64))} is set by the runtime`)
 }
 
 /** Checks that an outside publisher may use this type. @throws E_EVENT_INVALID */

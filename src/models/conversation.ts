@@ -87,7 +87,7 @@ export class Conversations {
     let prev = request.prev
     let known: CachedMessages | undefined
     while (prev !== null) {
-      known = this.#cached.get(prev)
+      known = this.#cached.get(cacheKey(asking, prev))
       if (known || count > request.window) break
       const earlier = (await this.#findEvent(prev, asking))?.data as ModelRequest | undefined
       if (!earlier) break
@@ -101,22 +101,22 @@ export class Conversations {
     const messages = [...(known?.messages ?? []), ...added]
     let chars = (known?.chars ?? 0) + charsOf(added)
     if (messages.length > 2 * request.window) chars -= charsOf(messages.splice(1, messages.length - request.window - 1))
-    if (request.prev !== null) this.#forget(request.prev)
-    this.#remember(asking.id, { messages, chars })
+    if (request.prev !== null) this.#forget(cacheKey(asking, request.prev))
+    this.#remember(cacheKey(asking, asking.id), { messages, chars })
     return messages
   }
 
-  #remember(id: string, cached: CachedMessages) {
-    this.#forget(id)
-    this.#cached.set(id, cached)
+  #remember(key: string, cached: CachedMessages) {
+    this.#forget(key)
+    this.#cached.set(key, cached)
     this.#cachedChars += cached.chars
     while (this.#cachedChars > this.#maxCachedChars && this.#cached.size > 1)
       this.#forget(this.#cached.keys().next().value!)
   }
 
-  #forget(id: string) {
-    this.#cachedChars -= this.#cached.get(id)?.chars ?? 0
-    this.#cached.delete(id)
+  #forget(key: string) {
+    this.#cachedChars -= this.#cached.get(key)?.chars ?? 0
+    this.#cached.delete(key)
   }
 
   /** Undefined if the log no longer has it. @throws E_MODEL_FAILED for a message that is new in this request */
@@ -134,12 +134,15 @@ export class Conversations {
     return (event.data as PromptedData).instructions ?? ''
   }
 
-  async #findEvent(id: string, { correlationid, replay }: CloudEvent): Promise<CloudEvent | undefined> {
+  /** An event of another tenant is not found, whatever names it. */
+  async #findEvent(id: string, { tenant, correlationid, replay }: CloudEvent): Promise<CloudEvent | undefined> {
     const event =
       (replay !== undefined && (await this.#forkHistory.find(replay, id))) || (await this.#bus.get(id, correlationid))
-    return event && this.#bus.resolve(event)
+    return event && event.tenant === tenant ? this.#bus.resolve(event) : undefined
   }
 }
+
+const cacheKey = ({ tenant }: CloudEvent, request: string) => `${tenant} ${request}`
 
 const charsOf = (messages: readonly LanguageModelV4Message[]) =>
   messages.reduce((sum, message) => sum + JSON.stringify(message).length, 0)

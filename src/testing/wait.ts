@@ -4,7 +4,7 @@ import { inspect } from 'node:util'
 type Holding<T> = Exclude<T, false | 0 | '' | null | undefined>
 
 export interface UntilOptions {
-  /** Timeout in ms. Default 15,000, so that a busy machine does not fail a test. */
+  /** Timeout in ms. Default 30,000, so that a busy machine does not fail a test. */
   readonly within?: number
   /** Names the condition in the error. Default: its source. */
   readonly what?: string
@@ -16,7 +16,7 @@ export interface UntilOptions {
  * @example const booked = await until(async () => (await world.events('order.booked'))[0], { within: 5_000 })
  */
 export async function until<T>(condition: () => T | Promise<T>, options: UntilOptions = {}): Promise<Holding<T>> {
-  const { within = 15_000, what = condition.toString() } = options
+  const { within = 30_000, what = condition.toString() } = options
   const deadline = performance.now() + within
   for (let ms = 1; ; ms = Math.min(ms * 2, 20)) {
     const outcome = await attempt(condition)

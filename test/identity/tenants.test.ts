@@ -6,12 +6,14 @@ import type { CloudEvent, Draft } from '../../src/event.ts'
 import { app } from '../../src/runtime/app.ts'
 import { start, type RunningApp } from '../../src/runtime/start.ts'
 import { approval } from '../../src/tasks/approval.ts'
+import { model } from '../../src/models/model.ts'
 import { MemoryDriver } from '../../src/testing/memory/driver.ts'
 import { MemoryLog } from '../../src/testing/memory/log.ts'
 import { tool } from '../../src/tools/tool.ts'
 import { by, on, workflow } from '../../src/index.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { answerRequest, asked } from '../lib/approvals.ts'
+import { plainModel } from '../lib/plain-model.ts'
 import { ended, eventsOf } from '../lib/world.ts'
 
 /* Whatever is on the log, an event reaches nothing of another tenant: here they share a correlation, which the gateway does not permit. */
@@ -29,13 +31,16 @@ const desk = agent('desk', { on: 'desk.begun', run: ctx => ctx.call(editor, 'tex
 const delicate = tool('delicate', { description: '', input: z.any(), approval: true, run: () => 'ran' })
 const user = agent('user', { on: 'user.begun', run: ctx => ctx.call(delicate, {}) })
 
+const { model: languageModel, asked: prompts } = plainModel(() => 'said')
+const writer = agent('writer', { model: model(languageModel), instructions: 'Write.' })
+
 const acme = { tenant: 'acme' }
 const rival = { tenant: 'rival' }
 let running: RunningApp
 
 beforeEach(async () => {
-  const use = [waiter, flow, pair, desk, user, delicate]
-  const options = { driver: new MemoryDriver(new MemoryLog()), only: ['agents', 'tools'] as const }
+  const use = [waiter, flow, pair, desk, user, delicate, writer]
+  const options = { driver: new MemoryDriver(new MemoryLog()), only: ['agents', 'tools', 'models'] as const }
   const started = (running = await start(app({ name: 'tenants', use }), options))
   onTestFinished(() => started.stop())
 })
@@ -57,6 +62,20 @@ test('an event of another tenant in the same correlation ends no wait and feeds 
     const { tenant, source, data } = await endOf(begun)
     expect([tenant, source, data.output]).toEqual(['acme', expect.stringContaining(program), 'own'])
   }
+})
+
+test('a model reads no message of another tenant, whatever names it', async () => {
+  const { id: event } = await publish({ ...acme, id: 'secret', type: 'note.made', data: { input: 'the code is 4711' } })
+  const first = { role: 'user', event } as const
+  const conversation = { prev: null, first, messages: [first] }
+  const begun = await publish({
+    ...rival,
+    type: 'agent.invoke',
+    target: 'writer',
+    data: { input: 'mine', conversation },
+  })
+  expect((await endOf(begun)).data.error).toMatchObject({ code: 'E_MODEL_FAILED' })
+  expect(JSON.stringify(prompts)).not.toContain('4711')
 })
 
 test('instances of one key are apart by tenant', async () => {

@@ -6,7 +6,7 @@ import { assertMay } from '../identity/principal.ts'
 
 /** Types of attachments. A browser must not run any of them, so there is no HTML and no SVG. */
 const attachmentTypes =
-  /^(?:image\/(?!svg)|audio\/|video\/|text\/(?:plain|csv|markdown)$|application\/(?:pdf|json|octet-stream|zip)$)/
+  /^(?:(?:image|audio|video)\/(?!.*svg)[a-z0-9][a-z0-9.+-]{0,63}|text\/(?:plain|csv|markdown)|application\/(?:pdf|json|octet-stream|zip))$/
 const maxAttachmentBytes = 16 * 1024 * 1024
 
 /** Attachments: bytes that a request or an answer refers to, stored as blobs of the tenant. */

@@ -20,7 +20,7 @@ export async function filePart(
   if (blob !== undefined) return { ...about, blob }
   const data = /^data:[^,]*?(;base64)?,(.*)$/s.exec(url)
   if (data) {
-    const bytes = data[1] ? Buffer.from(data[2]!, 'base64') : Buffer.from(decodeURIComponent(data[2]!))
+    const bytes = data[1] ? Buffer.from(data[2]!, 'base64') : percentDecoded(data[2]!)
     return { ...about, blob: (await bus.putBlob(tenant, bytes)).blob }
   }
   if (URL.canParse(url) && new URL(url).protocol === 'https:') return { ...about, url }
@@ -28,4 +28,13 @@ export async function filePart(
     'E_REQUEST_INVALID',
     'the url of a file must be a data URL, an https URL, or that of an attachment',
   )
+}
+
+/** @throws E_REQUEST_INVALID */
+function percentDecoded(text: string): Buffer {
+  try {
+    return Buffer.from(decodeURIComponent(text))
+  } catch (cause) {
+    throw new TidingsError('E_REQUEST_INVALID', 'the data URL of a file is not percent-encoded', { cause })
+  }
 }
