@@ -1,3 +1,4 @@
+import { TidingsError } from '../../errors.ts'
 import { formatCursor } from '../../bus/cursor.ts'
 import type { PurgeResult, Retention } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
@@ -58,9 +59,12 @@ export class Janitor {
     )
     const starts = horizons.map(({ horizon }) => horizon)
     const newest = await Promise.all(this.#log.partitions.map(stream => this.#newestEvent(stream)))
-    await this.#log.moveHorizon(formatCursor(starts.map((start, i) => Math.min(start - 1, newest[i]!))))
+    const horizon = formatCursor(starts.map((start, i) => Math.min(start - 1, newest[i]!)))
+    // Before the purge, so that no reader meets a gap that it cannot know. A server without room takes it only after the purge.
+    const isMoved = await this.#log.moveHorizon(horizon).then(() => true, unlessFull)
     await this.#sealFinished(starts, retention.maxAgeMs)
     const purged = await Promise.all(this.#log.partitions.map((stream, i) => this.#purge(stream, starts[i]!)))
+    if (!isMoved) await this.#log.moveHorizon(horizon)
     await this.#purgeBlobs(starts, Date.now() - retention.maxAgeMs)
     return {
       events: purged.reduce((sum, events) => sum + events, 0),
@@ -160,3 +164,8 @@ export class Janitor {
 
 /** From the writing of a blob to the publishing of the event that names it. */
 const blobSlackMs = 60 * 60_000
+
+function unlessFull(error: unknown): false {
+  if (error instanceof TidingsError && error.code === 'E_LOG_UNAVAILABLE') return false
+  throw error
+}
