@@ -221,6 +221,24 @@ onEveryBus(world => {
     expect(before).not.toBe(taskIn(events.slice(events.findLastIndex(({ type }) => type === 'RUN_STARTED'))))
   })
 
+  it('takes the same message, posted several times at once, as one request, and branches at every edit', async () => {
+    const { model: languageModel, asked } = plainModel(() => 'Hello.')
+    const chat = agent('chat', { model: model(languageModel), instructions: 'Chat.' })
+    const running = await (await world()).worker({ use: [chat] })
+    const post = async (content: string, context: { description: string; value: string }[] = []) => {
+      const client = new HttpAgent({ url: 'http://shop.example/ag-ui/chat', threadId: 'c1', fetch: fetchAs(running) })
+      const events = recorded(client)
+      client.setMessages([user('m1', content)])
+      await client.runAgent({ context })
+      return taskIn(events)
+    }
+    const tasks = new Set(await Promise.all([1, 2, 3].map(() => post('Do not delete the file.'))))
+    expect(tasks.size).toBe(1)
+    const edited = await post('delete the file.', [{ description: 'Page', value: 'files' }])
+    expect(await post('delete the file.')).toBe(edited)
+    expect(asked).toHaveLength(2)
+  })
+
   it('shows the state of code and of workflows, their steps and calls', async () => {
     const weigh = tool('weigh', { description: 'Weighs.', input: z.string(), run: () => 3 })
     const packer = agent('packer', {

@@ -175,4 +175,23 @@ onEveryBus(world => {
     expect(await repeated.text()).toContain(chat.messages.at(-1)!.id)
     expect(asked).toHaveLength(4)
   })
+
+  it('takes the same message, posted several times at once, as one request', async () => {
+    const { model: languageModel, asked } = plainModel(() => 'Hello.')
+    const writer = agent('writer', { model: model(languageModel), instructions: 'Chat.' })
+    const running = await (await world()).worker({ use: [writer] })
+    const post = async (trigger: string) => {
+      const messages = [{ id: 'm1', role: 'user', parts: [{ type: 'text', text: 'Good morning.' }] }]
+      const init = { method: 'POST', headers: { 'content-type': 'application/json' } }
+      const body = JSON.stringify({ id: 'c1', messages, trigger })
+      const response = await running.fetch(new Request('http://shop.example/ui/chat/writer', { ...init, body }))
+      return /"messageId":"([^"]+)"/.exec(await response.text())![1]
+    }
+    const thrice = (trigger: string) => Promise.all(Array.from({ length: 3 }, () => post(trigger)))
+    expect(new Set(await thrice('submit-message')).size).toBe(1)
+    expect(new Set(await thrice('submit-message')).size).toBe(1)
+    expect(asked).toHaveLength(1)
+    expect(await post('regenerate-message')).not.toBe(await post('regenerate-message'))
+    expect(asked).toHaveLength(3)
+  })
 })

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { agent } from '../src/agents/agent.ts'
+import type { AskOptions } from '../src/ask/client.ts'
 import { model } from '../src/models/model.ts'
 import { plainModel } from './lib/plain-model.ts'
 import { onEveryBus } from './lib/world.ts'
@@ -65,6 +66,29 @@ onEveryBus(world => {
     expect((await shown('one')).messages.map(({ content }) => content)).toEqual(['Begin again.', 'answer 2'])
     const after = 'a1b2'
     await expect(running.ask(chat, '?', { thread: 'one', after })).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
+  })
+
+  it('shows all requests that were made at once', async () => {
+    const { say, shown } = await started()
+    const inputs = ['one', 'two', 'three', 'four']
+    await Promise.all(inputs.map(input => say(input, { thread: 'one' })))
+    const { messages } = await shown('one')
+    const asked = messages.filter(({ role }) => role === 'user')
+    expect(new Set(asked.map(({ content }) => content))).toEqual(new Set(inputs))
+  })
+
+  it('makes no thread for a request that it refuses', async () => {
+    const { running, chat, send, say } = await started()
+    const refused = (options: AskOptions) => running.ask(chat, 'Hello.', options)
+    await expect(refused({ thread: 'no-after', after: 'a1b2' })).rejects.toMatchObject({ code: 'E_NOT_FOUND' })
+    for (const thread of ['.', '..', '\ud800'])
+      await expect(refused({ thread })).rejects.toMatchObject({ code: 'E_REQUEST_INVALID' })
+    await say('Hello.', { thread: 'one' })
+    await (await running.ask(chat, 'Keyed.', { idempotencyKey: 'k1' })).result({ within: '20s' })
+    const reused = refused({ thread: 'no-key', idempotencyKey: 'k1' })
+    await expect(reused).rejects.toMatchObject({ code: 'E_KEY_REUSED' })
+    expect((await send('GET', '/threads')).body).toMatchObject({ threads: [{ thread: 'one' }] })
+    expect((await send('GET', '/threads/no-key')).status).toBe(404)
   })
 
   it('keeps the threads of users apart, also those of the same name', async () => {

@@ -6,7 +6,7 @@ import { publishFromOutside } from '../bus/ingress.ts'
 import { TidingsError } from '../errors.ts'
 import { checkedData, type CloudEvent, type Draft, type EventType } from '../event.ts'
 import { jsonOf } from '../json.ts'
-import { aDuration, aText, optionsOf, type Check } from '../options.ts'
+import { aDuration, aText, must, optionsOf, type Check } from '../options.ts'
 import { askTarget } from '../tasks/asked.ts'
 import { deadlineFrom, type Duration } from '../tasks/duration.ts'
 import { assertHosted } from '../tasks/hosts.ts'
@@ -14,7 +14,7 @@ import type { Callable } from '../tasks/script-context.ts'
 import { Answers } from './answers.ts'
 import { CorrelationFeed } from './feed.ts'
 import { TaskHandle } from './handle.ts'
-import { planOnce } from './idempotency.ts'
+import { planOnce, type PlannedRequest } from './idempotency.ts'
 import { appOrigin, type ClientOrigin } from './origin.ts'
 import { ThreadHistory, type ThreadPlace } from './thread-history.ts'
 import { Threads } from './threads.ts'
@@ -52,8 +52,14 @@ export interface AskOptions {
 /** Attributes of a published event. */
 export type PublishedAttributes = Pick<Draft, 'id' | 'subject' | 'correlationid'>
 
+/** It is a segment of the path of a URL, where dots go up and a lone surrogate cannot be. */
+const aThreadName = must(
+  'a text that a URL can contain, other than "." and ".."',
+  value => typeof value === 'string' && value.isWellFormed() && value !== '.' && value !== '..',
+)
+
 const checkOptions = optionsOf({
-  thread: aText,
+  thread: aThreadName,
   after: value => (value === null ? undefined : aText(value)),
   message: aText,
   idempotencyKey: aText,
@@ -110,38 +116,47 @@ export class Client {
     if (!hosted.has(program)) await assertHosted(this.#bus, [{ type: 'agent.invoke', target: program }])
     hosted.add(program)
     await answers.start()
+    const place = await this.#place(program, options)
     const { request, isRepeated } = await this.#plan(program, input, options)
     const id = taskId(request.correlationid, program, request.id)
     const known = isRepeated && (await this.#bus.get(request.id, request.correlationid))
     const end = isRepeated ? undefined : answers.expect(id)
     if (!known) {
-      const draft = await this.#draft(program, input, options, request)
-      await publishFromOutside(this.#bus, { name: `ask ${program}`, at: Date.now() }, [draft])
+      const draft = this.#draft(program, options, request, { input, ...place })
+      await publishFromOutside(this.#bus, { name: `ask ${program}`, at: Date.now() }, [draft]).catch(error => {
+        if (!isRepeated) answers.forget(id)
+        throw error
+      })
     }
     return this.#handle(id, { program, ...(end && { end }) })
   }
 
-  /** The ids of the request: those of the first one with its key. */
+  /** The ids of the request: those of the first one with its key, or of the same message. A repeated request does not open the thread. */
   async #plan(program: string, input: unknown, options: AskOptions) {
-    const { thread, idempotencyKey } = options
+    const { thread, after, message, idempotencyKey } = options
     const id = randomUUIDv7()
-    const { tenant } = this.#origin
+    const { tenant, replaces } = this.#origin
     const { user = this.#origin.user } = options
-    const correlationid =
-      thread === undefined ? id : (await this.#threads(options).open(thread, program, input)).correlationid
-    if (idempotencyKey === undefined) return { request: { id, correlationid }, isRepeated: false }
-    const operation = `ask ${program}`
+    const open = async (): Promise<PlannedRequest> => {
+      const opened = thread === undefined ? undefined : await this.#threads(options).open(thread, program, input)
+      return { correlationid: opened?.correlationid ?? id, ids: [id] }
+    }
+    const own = idempotencyKey === undefined ? await open() : undefined
+    if (own && replaces === undefined) return { request: { ...own, id }, isRepeated: false }
     const body = JSON.stringify([jsonOf(input, 'the input'), thread])
-    const request = { tenant, user, key: idempotencyKey, operation, body }
-    const { plan, isRepeated } = await planOnce(this.#bus, request, { correlationid, ids: [id] })
+    const ofMessage = own && JSON.stringify([own.correlationid, after, message, replaces, body])
+    const request = own
+      ? { tenant, user, key: ofMessage!, operation: `answer ${program}`, body }
+      : { tenant, user, key: idempotencyKey!, operation: `ask ${program}`, body }
+    const { plan, isRepeated } = await planOnce(this.#bus, request, own ?? open)
     return { request: { id: plan.ids[0]!, correlationid: plan.correlationid }, isRepeated }
   }
 
-  async #draft(
+  #draft(
     target: string,
-    input: unknown,
     options: AskOptions,
     request: { readonly id: string; readonly correlationid: string },
+    data: object,
   ) {
     const { deadline, user = this.#origin.user } = options
     const until = deadline === undefined ? null : deadlineFrom(this.#bus.now(), deadline)
@@ -155,11 +170,7 @@ export class Client {
       replyto: askTarget,
       ...(user !== undefined && { user }),
       ...(until !== null && { deadline: new Date(until).toISOString() }),
-      data: {
-        input,
-        ...(tools && tools.length > 0 && { tools }),
-        ...(await this.#place(target, request.correlationid, options)),
-      },
+      data: { ...data, ...(tools && tools.length > 0 && { tools }) },
     } satisfies Draft
   }
 
@@ -168,17 +179,24 @@ export class Client {
   }
 
   /** Where a request stands in its thread. @throws E_NOT_FOUND if the thread has no task `after` */
-  async #place(target: string, correlation: string, { thread, after: given, message }: AskOptions) {
+  async #place(target: string, options: AskOptions) {
+    const { thread, after: given, message } = options
     if (thread === undefined) return undefined
-    const history = await ThreadHistory.read(this.#bus, correlation)
+    const found = await this.#threads(options).find(thread)
+    const history = await ThreadHistory.read(this.#bus, found?.correlationid)
     if (typeof given === 'string' && history.branch(given).length === 0)
       throw new TidingsError(
         'E_NOT_FOUND',
         `the thread has no task ${given}: pass the id of one of its tasks as \`after\``,
       )
-    const after = given === undefined ? (history.newest?.task ?? null) : given
-    const conversation = await history.conversation(after, target)
-    const place: ThreadPlace = { after, ...(message !== undefined && { message }) }
+    const conversation = await history.conversation(
+      given === undefined ? (history.newest?.task ?? null) : given,
+      target,
+    )
+    const place: ThreadPlace = {
+      ...(given !== undefined && { after: given }),
+      ...(message !== undefined && { message }),
+    }
     return { thread: place, ...(conversation && { conversation }) }
   }
 

@@ -30,20 +30,25 @@ interface IdempotentRequest {
 }
 
 /**
- * The plan of the first request with this key: `plan` itself if this is the first.
+ * The plan of the first request with this key: `plan` itself if this is the first. A function makes it only if the key is new.
  * @throws E_KEY_REUSED if the first request had another body, E_LOG_UNAVAILABLE
  */
 export async function planOnce(
   bus: Bus,
   request: IdempotentRequest,
-  plan: PlannedRequest,
+  plan: PlannedRequest | (() => Promise<PlannedRequest>),
 ): Promise<{ readonly plan: PlannedRequest; readonly isRepeated: boolean }> {
   const { tenant, user = null, key, operation, body } = request
   const document = `idempotency/${tenant}/${hash('sha256', JSON.stringify([user, operation, key]))}`
   const digest = hash('sha256', body)
-  if (await bus.documents.createText(document, JSON.stringify({ digest, ...plan }), keptMs))
-    return { plan, isRepeated: false }
-  const text = await bus.documents.readText(document)
+  const isLazy = typeof plan === 'function'
+  let text = isLazy ? await bus.documents.readText(document) : undefined
+  if (text === undefined) {
+    const own = isLazy ? await plan() : plan
+    if (await bus.documents.createText(document, JSON.stringify({ digest, ...own }), keptMs))
+      return { plan: own, isRepeated: false }
+    text = await bus.documents.readText(document)
+  }
   // It expired between the two calls.
   if (text === undefined) return planOnce(bus, request, plan)
   const { digest: first, ...earlier } = JSON.parse(text) as PlannedRequest & { readonly digest: string }

@@ -9,6 +9,11 @@ export interface ClientOrigin {
   readonly source: string
   /** Tools of its user interface, which answers their calls: models may call them besides those of their agents. */
   readonly tools?: readonly UiTool[]
+  /**
+   * For a message of a user interface: the newest task of this message so far, which the request replaces, null if there is none. The same
+   * message posted several times at once replaces the same task, and is one request.
+   */
+  readonly replaces?: string | null
 }
 
 export const appOrigin: ClientOrigin = { tenant: defaultTenant, source: '/app' }

@@ -8,21 +8,22 @@ import { uiTarget } from '../tasks/ui-tools.ts'
 import { isEnd, taskOfEnd } from './task-end.ts'
 
 /*
- * The requests of a thread form a tree: each names the one that it comes after, the newest at that time, or an earlier one if the user edited a
+ * The requests of a thread form a tree: each comes after the one before it on the log, or names an earlier one if the user edited a
  * message. A model agent continues the conversation of the nearest task before it that completed. Conversations are references to
  * events, so a request carries a few ids, however long the thread is.
  */
 
 /** What the request of a thread says about its place in it; in its data. */
 export interface ThreadPlace {
-  /** The task that it comes after; null at the beginning. */
-  readonly after: string | null
+  /** The task that it comes after; null at the beginning. Default: the request before it on the log. */
+  readonly after?: string | null
   /** The id that the user interface gave to the message. */
   readonly message?: string
 }
 
 /** A request of a thread. */
 export interface RequestOfThread extends ThreadPlace {
+  readonly after: string | null
   readonly task: string
   /** The agent or workflow that was asked. Its data is resolved. */
   readonly request: CloudEvent

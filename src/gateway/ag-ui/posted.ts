@@ -37,7 +37,7 @@ export async function readMessages(bus: Bus, posted: readonly Message[], history
   return { known, fresh }
 }
 
-/** Whether the client still has the text of the request. Files are the same if the id of the message is. */
+/** Whether the client still has the text of the request, whatever it now shows. Files are the same if the id of the message is. */
 function saysSame(bus: Bus, input: unknown, messages: readonly UserMessage[]): boolean {
   const textOf = (parts: unknown) =>
     typeof parts === 'string'
@@ -45,8 +45,9 @@ function saysSame(bus: Bus, input: unknown, messages: readonly UserMessage[]): b
       : Array.isArray(parts)
         ? parts.flatMap(part => (part?.type === 'text' ? [part.text] : [])).join('\n')
         : JSON.stringify(parts)
-  const posted = messages.map(({ content }) => textOf(content)).join('\n')
-  return textOf(input).endsWith(bus.redactor.text(posted))
+  const posted = bus.redactor.text(messages.map(({ content }) => textOf(content)).join('\n'))
+  const hasContext = Array.isArray(input) && isContext(input[0])
+  return textOf(input) === posted || (hasContext && textOf(input.slice(1)) === posted)
 }
 
 /** The input of the request: a text, or parts if there is more. @throws E_REQUEST_INVALID */
@@ -75,6 +76,7 @@ function fileOf({ type, source }: Exclude<ContentPart, { type: 'text' }>) {
 
 /** Before the `context` of a run in the input of its request. */
 const contextHeading = 'What the user sees:\n'
+const isContext = (part: unknown) => isMessagePart(part) && part.type === 'text' && part.text.startsWith(contextHeading)
 
 /** The message of the user that a request is, without the context. */
 export function userMessage(
@@ -84,7 +86,7 @@ export function userMessage(
 ): UserMessage {
   if (!Array.isArray(input) || !input.every(isMessagePart))
     return { id, role: 'user', content: typeof input === 'string' ? input : JSON.stringify(input) }
-  const said = input.filter(part => part.type !== 'text' || !part.text.startsWith(contextHeading))
+  const said = input.filter(part => !isContext(part))
   if (said.length === 1 && said[0]!.type === 'text') return { id, role: 'user', content: said[0]!.text }
   const content = said.map((part): ContentPart => {
     if (part.type === 'text') return part

@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto'
 import type { AGUIEvent, Message, RunAgentInput } from '@ag-ui/core'
 import { RunAgentInputSchema } from '@ag-ui/core/schemas'
 import { Hono } from 'hono'
+import type { ClientOrigin } from '../../ask/origin.ts'
 import { ThreadHistory } from '../../ask/thread-history.ts'
 import { Threads } from '../../ask/threads.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import { eventStreamResponse } from '../../http/event-stream.ts'
 import type { Schema } from '../../schema.ts'
-import type { UiTool } from '../../tasks/ui-tools.ts'
 import { findApproval, notAnApproval } from '../../tasks/approval-find.ts'
 import { answerApproval } from '../../tasks/approval-answer.ts'
 import { assertMayAnswer, personOf } from '../commands/approvals.ts'
@@ -40,8 +40,8 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
     const whole = { isReplayed: false, answered: [], ...run, bus, client: clientOf(c), before }
     return eventStreamResponse(signal => frames(runEvents(whole, signal)))
   }
-  const clientOf = (c: GatewayContext, tools: readonly UiTool[] = []) =>
-    client.as({ ...c.var.principal, source: '/gateway', tools })
+  const clientOf = (c: GatewayContext, more: Pick<ClientOrigin, 'tools' | 'replaces'> = {}) =>
+    client.as({ ...c.var.principal, source: '/gateway', ...more })
 
   /** Answers an interrupt of this thread. One that was answered before, or is over, stays as it is. */
   const answer = async (c: GatewayContext, thread: string, { id, approved, hash, comment }: ResumedAnswer) => {
@@ -86,7 +86,8 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       if (fresh.length > 0) {
         const input = await runInputOf(bus, principal.tenant, fresh, context)
         const options = { thread: threadId, after: known ?? null, message: fresh.at(-1)!.id }
-        const { id } = await clientOf(c, uiTools(tools)).ask(c.req.param('agent'), input, options)
+        const replaces = history.requestAfter(options.after, options.message)?.task ?? null
+        const { id } = await clientOf(c, { tools: uiTools(tools), replaces }).ask(c.req.param('agent'), input, options)
         return stream(c, { ...about, task: id }, messages)
       }
       if (task === undefined) throw new TidingsError('E_REQUEST_INVALID', 'there is no message of the user')

@@ -40,12 +40,13 @@ export interface PostedAnswer {
 
 /** What a post asks for. */
 export type Posted =
-  /** New messages of the user. `known`: a request of the last one, unless the client wants another answer. */
+  /** New messages of the user. `known`: the newest request of the last one. `isAnother`: the client wants another answer to it. */
   | {
       readonly kind: 'messages'
       readonly after: string | null
       readonly messages: readonly PostedMessage[]
-      readonly known?: RequestOfThread
+      readonly known: RequestOfThread | undefined
+      readonly isAnother: boolean
     }
   | { readonly kind: 'answers'; readonly task: string; readonly answers: readonly PostedAnswer[] }
 
@@ -59,12 +60,12 @@ export function readPost({ messages, trigger }: ChatBody, history: ThreadHistory
       'the last message is of the assistant, and answers no request for approval: post a message of the user',
     )
   }
-  const known = messages.findLastIndex(({ role, id }) => role === 'assistant' && history.branch(id).length > 0)
-  const fresh = messages.slice(known + 1).filter(({ role }) => role === 'user')
+  const answered = messages.findLastIndex(({ role, id }) => role === 'assistant' && history.branch(id).length > 0)
+  const fresh = messages.slice(answered + 1).filter(({ role }) => role === 'user')
   if (fresh.length === 0) throw invalid('there is no message of the user after the last answer')
-  const after = known < 0 ? null : messages[known]!.id
-  const repeated = trigger === 'submit-message' ? history.requestAfter(after, fresh.at(-1)!.id) : undefined
-  return { kind: 'messages', after, messages: fresh, ...(repeated && { known: repeated }) }
+  const after = answered < 0 ? null : messages[answered]!.id
+  const known = history.requestAfter(after, fresh.at(-1)!.id)
+  return { kind: 'messages', after, messages: fresh, known, isAnother: trigger === 'regenerate-message' }
 }
 
 function answersIn({ parts }: PostedMessage): PostedAnswer[] {

@@ -20,7 +20,8 @@ const resumableMs = 30_000
 
 /** The protocol of `useChat` (AI SDK UI, message stream version 1). A chat is a thread; one task is one message of the assistant. */
 export function chatRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<GatewayEnv> {
-  const clientOf = (c: GatewayContext) => client.as({ ...c.var.principal, source: '/gateway' })
+  const clientOf = (c: GatewayContext, replaces: string | null = null) =>
+    client.as({ ...c.var.principal, source: '/gateway', replaces })
   const historyOf = async (c: GatewayContext, chat: string) => {
     const thread = await new Threads(bus, c.var.principal).find(chat)
     return ThreadHistory.read(bus, thread?.correlationid)
@@ -60,12 +61,12 @@ export function chatRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
         for (const answer of posted.answers) await answerOnce(c, answer)
         return stream(c, posted.task, posted.answers[0]!.id)
       }
-      const { after, messages, known } = posted
+      const { after, messages, known, isAnother } = posted
       const input = await inputOfMessages(bus, principal.tenant, messages)
-      if (known && JSON.stringify(inputOf(known.request)) === JSON.stringify(bus.redactor.value(input)))
-        return stream(c, known.task)
+      const hasSameInput = () => JSON.stringify(inputOf(known!.request)) === JSON.stringify(bus.redactor.value(input))
+      if (known && !isAnother && hasSameInput()) return stream(c, known.task)
       const options = { thread: body.id, after, message: messages.at(-1)!.id }
-      const handle = await clientOf(c).ask(c.req.param('agent'), input, options)
+      const handle = await clientOf(c, known?.task).ask(c.req.param('agent'), input, options)
       return stream(c, handle.id)
     })
     .get('/ui/chat/:agent/:chat/stream', async c => {
