@@ -1,6 +1,8 @@
+import { hash } from 'node:crypto'
 import { expect, it } from 'vitest'
 import { agent } from '../src/agents/agent.ts'
 import type { AskOptions } from '../src/ask/client.ts'
+import { Threads } from '../src/ask/threads.ts'
 import { model } from '../src/models/model.ts'
 import { plainModel } from './lib/plain-model.ts'
 import { onEveryBus } from './lib/world.ts'
@@ -89,6 +91,31 @@ onEveryBus(world => {
     await expect(reused).rejects.toMatchObject({ code: 'E_KEY_REUSED' })
     expect((await send('GET', '/threads')).body).toMatchObject({ threads: [{ thread: 'one' }] })
     expect((await send('GET', '/threads/no-key')).status).toBe(404)
+  })
+
+  it('lists every thread that is in use, and brings none back by a new title', async () => {
+    const { running } = await started()
+    const threads = new Threads(running.bus, { tenant: 'default', user: 'ada' })
+    const open = (thread: string) => threads.open(thread, 'chat', 'Hello.')
+    const names = Array.from({ length: 150 }, (_, i) => `thread ${i}`)
+    await Promise.all(names.map(open))
+    const listed = async () => new Set((await threads.list()).map(({ thread }) => thread))
+    expect(await listed()).toEqual(new Set(names))
+    const list = `threads/default/${hash('sha256', 'ada')}`
+    // A process was killed before it added the name.
+    await running.bus.documents.update<string[]>(list, known => known!.filter(name => name !== names[0]))
+    await open(names[0]!)
+    expect(await listed()).toEqual(new Set(names))
+    // The list is full of names that are newer, and one more comes after the last use of an old one.
+    await running.bus.documents.update(list, () => [...Array.from({ length: 999 }, (_, i) => `new ${i}`), names[1]])
+    await open(names[1]!)
+    await open(names[2]!)
+    expect(await listed()).toEqual(new Set(names.slice(1, 3)))
+    for (const name of names.slice(1, 9)) {
+      const titles = Array.from({ length: 4 }, () => threads.rename(name, 'Tides'))
+      await Promise.allSettled([threads.delete(name), ...titles])
+      expect(await threads.find(name)).toBeUndefined()
+    }
   })
 
   it('keeps the threads of users apart, also those of the same name', async () => {

@@ -8,14 +8,22 @@ import { isMessagePart } from '../tasks/conversation.ts'
  * each user finds the documents:
  *
  *     thread/TENANT/…      { thread, correlationid, title, … } written at each request, and gone 90 days after the last one
- *     threads/TENANT/…     [name, …]                                     of a user, newest first
+ *     threads/TENANT/…     [name, …]                                     of a user, about in the order of their last use
+ *
+ * A request moves its name to the front of the list only if it has to, so that most requests write one document, and a list with a recent
+ * name lives as long as the thread.
  */
 
 /** How long a thread is kept after its last request. Its events are kept as long as all events. */
 const keptMs = 90 * 24 * 3_600_000
+/** The list was last written on the day of the last request, or later. */
+const listKeptMs = keptMs + 24 * 3_600_000
 /** How long a deleted thread is known as such, so that a slower writer does not bring it back. */
 const tombstoneMs = 60_000
 const maxListed = 1_000
+/** The names before this one are far from the end of the list. */
+const settledAt = maxListed / 2
+const dayLength = 'YYYY-MM-DD'.length
 const maxTitleChars = 80
 
 /** A conversation between a user and an agent. */
@@ -54,9 +62,18 @@ export class Threads {
     const now = new Date(this.#bus.now()).toISOString()
     const title = this.#bus.redactor.text(titleOf(input))
     const created = { thread, title, target, correlationid: randomUUIDv7(), createdAt: now, updatedAt: now }
-    const opened = await this.#update(thread, current => (current ? { ...current, updatedAt: now } : created))
-    if (opened.correlationid === created.correlationid) await this.#updateNames(names => [thread, ...names])
-    return opened
+    let before = ''
+    const opened = await this.#update(thread, current => {
+      before = current?.updatedAt ?? ''
+      return current ? { ...current, updatedAt: now } : created
+    })
+    const isFirstToday = before.slice(0, dayLength) !== now.slice(0, dayLength)
+    await this.#updateNames(names => {
+      const at = names.indexOf(thread)
+      if (!isFirstToday && at >= 0 && at < settledAt) return names
+      return [thread, ...names.filter(name => name !== thread)]
+    })
+    return opened!
   }
 
   /** @throws E_NOT_FOUND */
@@ -77,8 +94,9 @@ export class Threads {
 
   /** @throws E_NOT_FOUND */
   async rename(thread: string, title: string): Promise<Thread> {
-    const found = await this.get(thread)
-    return this.#update(thread, (current = found) => ({ ...current, title: this.#bus.redactor.text(title) }))
+    const shown = this.#bus.redactor.text(title)
+    const renamed = await this.#update(thread, current => current && { ...current, title: shown })
+    return renamed ?? this.get(thread)
   }
 
   /** The next request with this name begins a new thread. The events stay as long as all events. @throws E_NOT_FOUND */
@@ -96,15 +114,21 @@ export class Threads {
     return undeleted(await this.#bus.documents.read<StoredThread>(this.#key(thread)))
   }
 
-  async #update(thread: string, change: (current: Thread | undefined) => Thread): Promise<Thread> {
+  async #update(
+    thread: string,
+    change: (current: Thread | undefined) => Thread | undefined,
+  ): Promise<Thread | undefined> {
     const options = { namesOnly: true, ttlMs: keptMs }
-    const key = this.#key(thread)
-    return (await this.#bus.documents.update<StoredThread>(key, found => change(undeleted(found)), options)).value!
+    const changed = (found?: StoredThread) => change(undeleted(found))
+    return undeleted((await this.#bus.documents.update<StoredThread>(this.#key(thread), changed, options)).value)
   }
 
   async #updateNames(change: (names: string[]) => string[]): Promise<void> {
-    const options = { namesOnly: true, ttlMs: keptMs }
-    const changed = (names: string[] = []) => change(names).slice(0, maxListed)
+    const options = { namesOnly: true, ttlMs: listKeptMs }
+    const changed = (names: string[] = []) => {
+      const next = change(names)
+      return next.length > maxListed ? next.slice(0, maxListed) : next
+    }
     await this.#bus.documents.update<string[]>(this.#namesKey(), changed, options)
   }
 

@@ -1,8 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { TidingsError } from '../errors.ts'
 import type { DocumentStore } from './driver.ts'
 import type { Redactor } from './redact.ts'
 
 const maxAttempts = 100
+const maxBackoffMs = 50
 
 export interface DocumentOptions {
   /**
@@ -13,10 +15,19 @@ export interface DocumentOptions {
   readonly ttlMs?: number
 }
 
+type Change<T> = (current: T | undefined) => T | undefined | Promise<T | undefined>
+
+interface DocumentUpdate<T> {
+  readonly value: T | undefined
+  readonly isChanged: boolean
+}
+
 /** Small named values beside the log, stored as JSON or text, redacted before they are stored. */
 export class Documents {
   readonly #store: DocumentStore
   readonly #redactor: Redactor
+  /** The last update of a document that this process has begun. The next one waits for it, so that only processes compete. */
+  readonly #updating = new Map<string, Promise<unknown>>()
 
   constructor(store: DocumentStore, redactor: Redactor) {
     this.#store = store
@@ -46,13 +57,24 @@ export class Documents {
 
   /**
    * Replaces a document by what `change` makes of it, and calls `change` again if another process was faster. `current` is
-   * undefined if there is no document. If `change` returns undefined or `current` itself, nothing is stored. @throws E_LOG_UNAVAILABLE
+   * undefined if there is no document. If `change` returns undefined or `current` itself, nothing is stored. `change` must not update the same
+   * document. @throws E_LOG_UNAVAILABLE
    */
-  async update<T>(
-    key: string,
-    change: (current: T | undefined) => T | undefined | Promise<T | undefined>,
-    options?: DocumentOptions,
-  ): Promise<{ readonly value: T | undefined; readonly isChanged: boolean }> {
+  async update<T>(key: string, change: Change<T>, options?: DocumentOptions): Promise<DocumentUpdate<T>> {
+    const before = this.#updating.get(key)
+    const updated = (async () => {
+      await before?.catch(() => {})
+      return this.#update(key, change, options)
+    })()
+    this.#updating.set(key, updated)
+    try {
+      return await updated
+    } finally {
+      if (this.#updating.get(key) === updated) this.#updating.delete(key)
+    }
+  }
+
+  async #update<T>(key: string, change: Change<T>, options?: DocumentOptions): Promise<DocumentUpdate<T>> {
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const found = await this.#store.getDocument(key)
       const current = valueIn<T>(found)
@@ -61,6 +83,7 @@ export class Documents {
       const json = this.#encode(next, options)
       if ((await this.#store.putDocument(key, json, found?.revision ?? 0, options?.ttlMs)) > 0)
         return { value: JSON.parse(json) as T, isChanged: true }
+      await delay(Math.random() * Math.min(attempt, maxBackoffMs))
     }
     throw new TidingsError(
       'E_LOG_UNAVAILABLE',
