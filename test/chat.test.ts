@@ -139,6 +139,35 @@ onEveryBus(world => {
     expect(ran).toEqual([5])
   })
 
+  it('goes on from an answer that was given elsewhere while another tool ran', async () => {
+    const busy = Promise.withResolvers<string>()
+    const wait = tool('wait', { description: 'Waits.', input: z.object({}), run: () => busy.promise })
+    const deploy = tool('deploy', { description: 'Deploys.', input: z.object({}), approval: true, run: () => 'live' })
+    const { model: languageModel } = plainModel(prompt =>
+      prompt.at(-1)!.role === 'tool' ? 'Done.' : ['wait', 'deploy'].map(name => ({ id: name, tool: name, input: {} })),
+    )
+    const writer = agent('writer', { model: model(languageModel), instructions: 'Deploy.', tools: [wait, deploy] })
+    const running = await (await world()).worker({ use: [writer, wait, deploy] })
+    const ann: Principal = { tenant: 'default', user: 'ann', may: () => true }
+    const send = async (path: string, body?: object) => {
+      const json = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+      const response = await running.fetchAs(ann, new Request(`http://shop.example${path}`, body && json))
+      return response.text()
+    }
+    const said = { id: 'm1', role: 'user', parts: [{ type: 'text', text: 'Deploy.' }] }
+    const first = send('/ui/chat/writer', { id: 'c1', messages: [said] })
+    const listed = async () => JSON.parse(await send('/approvals')) as { approvals: { id: string; hash: string }[] }
+    await until(async () => (await listed()).approvals.length > 0)
+    const { id, hash } = (await listed()).approvals[0]!
+    await send(`/approvals/${encodeURIComponent(id)}`, { decision: 'grant', hash })
+    busy.resolve('waited')
+    const task = /"messageId":"([^"]+)"/.exec(await first)![1]
+    const approval = { id, approved: true, signature: hash }
+    const parts = [{ type: 'tool-deploy', toolCallId: 'deploy', state: 'approval-responded', approval }]
+    const late = await send('/ui/chat/writer', { id: 'c1', messages: [said, { id: task, role: 'assistant', parts }] })
+    expect(late).toContain('"delta":"Done."')
+  })
+
   it('takes only new messages of the user, and branches where the client went back', async () => {
     const asked: string[][] = []
     const { model: languageModel } = plainModel(prompt => {

@@ -10,7 +10,10 @@ export interface StreamedMessage {
   readonly client: Client
   readonly task: string
   readonly fileUrl: (blob: string, mediaType: string) => string
-  /** The client has the message up to where it waited for this approval. Default: nothing. */
+  /**
+   * The client has the message up to where it waited for this approval, or up to the answer if something else went on meanwhile. Default:
+   * nothing.
+   */
   readonly answered?: string
 }
 
@@ -24,6 +27,7 @@ export async function* messageChunks(message: StreamedMessage, signal?: AbortSig
   try {
     for await (const part of handle.stream({ signal })) {
       const made = chunks.add(part)
+      if (part.type === 'answer' && part.call === answered) isKnown = false
       if (!isKnown) yield* made
       if (isKnown) isKnown = !chunks.work.waitsFor.includes(answered!)
       else if ((await openAmong(bus, chunks.work)).length > 0) return yield* chunks.end()
