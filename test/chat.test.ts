@@ -1,5 +1,10 @@
 import { Chat } from '@ai-sdk/react'
-import { DefaultChatTransport, lastAssistantMessageIsCompleteWithApprovalResponses, type UIMessage } from 'ai'
+import {
+  type ChatOnFinishCallback,
+  DefaultChatTransport,
+  lastAssistantMessageIsCompleteWithApprovalResponses,
+  type UIMessage,
+} from 'ai'
 import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
@@ -26,14 +31,19 @@ async function gatewayOf(running: RunningApp) {
   onTestFinished(() => gateway.stop(AbortSignal.abort()))
   return {
     url: gateway.url,
-    async restart() {
-      await gateway.stop(AbortSignal.abort())
+    /** `abort`: default at once. */
+    async restart(abort: AbortSignal | undefined = AbortSignal.abort()) {
+      await gateway.stop(abort)
       gateway = await startGateway({ bus: running.bus, port })
     },
   }
 }
 
-function chatAt(url: string, id: string, options: { messages?: UIMessage[]; fetch?: typeof fetch } = {}) {
+function chatAt(
+  url: string,
+  id: string,
+  options: { messages?: UIMessage[]; fetch?: typeof fetch; onFinish?: ChatOnFinishCallback<UIMessage> } = {},
+) {
   const transport = new DefaultChatTransport({
     api: `${url}/ui/chat/writer`,
     ...(options.fetch && { fetch: options.fetch }),
@@ -42,8 +52,25 @@ function chatAt(url: string, id: string, options: { messages?: UIMessage[]; fetc
     id,
     transport,
     ...(options.messages && { messages: options.messages }),
+    ...(options.onFinish && { onFinish: options.onFinish }),
     sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses,
   })
+}
+
+/** A connection that breaks fails as in Chromium, by whose text the AI SDK knows it. Node says "terminated". */
+const asInBrowser: typeof fetch = async (input, init) => {
+  const { body, ...response } = await fetch(input, init).then(({ body, status, headers }) => ({
+    body,
+    status,
+    headers,
+  }))
+  const reader = body!.getReader()
+  const read = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+    const { value, done } = await reader.read().catch(() => Promise.reject(new TypeError('network error')))
+    if (done) controller.close()
+    else controller.enqueue(value)
+  }
+  return new Response(new ReadableStream({ pull: read }), response)
 }
 
 const storedText = async ({ bus }: RunningApp, task: string) => {
@@ -87,6 +114,27 @@ onEveryBus(world => {
     expect(reloaded.messages.at(-1)).toEqual(message)
     const history = (await (await fetch(`${gateway.url}/ui/chat/writer/c1`)).json()) as { messages: UIMessage[] }
     expect(history.messages).toEqual(JSON.parse(JSON.stringify(chat.messages)))
+  })
+
+  it('reports a disconnect when the gateway stops in mid-answer, which a resume continues', async () => {
+    const { pen, gateway } = await writing()
+    const finished: boolean[] = []
+    const chat = chatAt(gateway.url, 'c1', {
+      fetch: asInBrowser,
+      onFinish: ({ isDisconnect }) => void finished.push(isDisconnect),
+    })
+    const sent = chat.sendMessage({ text: 'A story, please.' })
+    const sheet = await pen.sheet()
+    sheet.write('Once upon ')
+    await until(() => textOf(chat.messages.at(-1)!) === 'Once upon ')
+    await gateway.restart(new AbortController().signal)
+    await sent
+    expect([chat.status, finished]).toEqual(['error', [true]])
+    const resumed = chat.resumeStream()
+    sheet.write('a time.')
+    sheet.end()
+    await resumed
+    expect([chat.status, textOf(chat.messages.at(-1)!)]).toEqual(['ready', 'Once upon a time.'])
   })
 
   it('voids what a failed attempt has written, and cancels on request', async () => {

@@ -1,4 +1,3 @@
-import { eventStreamResponse } from '../http/event-stream.ts'
 import { CallError } from '../tasks/script.ts'
 import type { StreamPart } from './parts.ts'
 
@@ -9,7 +8,7 @@ import type { StreamPart } from './parts.ts'
  *     event: TYPE      a part of the stream, by its type
  *     event: result    the output, or `failed` with the error of the task
  *
- * The stream ends without the last event if this process stops before the task ends: the client asks for the task again by its id.
+ * The stream breaks off if this process stops before the task ends: the client asks for the task again by its id.
  */
 
 export interface StreamedTask {
@@ -19,10 +18,8 @@ export interface StreamedTask {
   result(): Promise<unknown>
 }
 
-/** Streams until the task ends, or the client goes away. The task goes on. */
-export const eventStream = (task: StreamedTask): Response => eventStreamResponse(signal => eventsOf(task, signal))
-
-async function* eventsOf({ id, parts, result }: StreamedTask, signal: AbortSignal): AsyncGenerator<string> {
+/** The frames until the task ends, or the signal aborts. */
+export async function* taskFrames({ id, parts, result }: StreamedTask, signal: AbortSignal): AsyncGenerator<string> {
   yield frame('task', id)
   try {
     for await (const part of parts(signal)) yield frame(part.type, part)

@@ -5,6 +5,7 @@ import { correlationOf, isTaskId, parseId, resultId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent, Draft } from '../event.ts'
 import { askTarget, messageTakenType, messageType } from '../tasks/asked.ts'
+import { eventStreamResponse } from '../http/event-stream.ts'
 import { errorResponse } from '../http/response.ts'
 import { deadlineFrom, type Timeout } from '../tasks/duration.ts'
 import { callOutcome } from '../tasks/outcome.ts'
@@ -13,7 +14,7 @@ import type { Turn } from '../tasks/program.ts'
 import { readTaskState, shownStateIn } from '../tasks/task-state.ts'
 import { turnType } from '../tasks/turn.ts'
 import type { Answers } from './answers.ts'
-import { eventStream } from './event-stream.ts'
+import { taskFrames } from './event-stream.ts'
 import type { CorrelationFeed, FeedItem } from './feed.ts'
 import { PartialReader, type PartialOutput } from './partial-output.ts'
 import { findTask, TaskFinder } from './find-task.ts'
@@ -110,7 +111,8 @@ export class TaskHandle<Output = unknown> {
       const { status, body, headers } = errorResponse(error, bus.redactor)
       return Response.json(body, { status, headers })
     }
-    return eventStream({ id, parts: signal => this.#parts(signal), result: () => this.result() })
+    const task = { id, parts: (signal: AbortSignal) => this.#parts(signal), result: () => this.result() }
+    return eventStreamResponse(signal => taskFrames(task, signal))
   }
 
   /**

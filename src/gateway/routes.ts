@@ -16,6 +16,7 @@ import { HealthCheck } from './health.ts'
 import { guard } from './identity/guard.ts'
 import { assertMay } from './identity/principal.ts'
 import { ticketRoutes } from './identity/routes.ts'
+import { isStreamPath } from './stream-paths.ts'
 import { streamRoutes } from './streams/routes.ts'
 
 export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
@@ -25,6 +26,8 @@ export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   const app = new Hono<GatewayEnv>()
 
   app.use(guard(deps))
+  // Hono answers HEAD by the route of GET, and these would never end.
+  app.use(async (c, next) => (c.env.incoming.method === 'HEAD' && isStreamPath(c.req.path) ? c.notFound() : next()))
 
   app.get('/health', async c => {
     const found = await health.check()

@@ -175,7 +175,7 @@ test('a ticket stands for its credential once, over all gateways', async () => {
   const redeemed = await Promise.allSettled(redeem(ticket))
   const accepted = redeemed.filter(each => each.status === 'fulfilled')
   expect(accepted.map(({ value }) => [value!.tenant, value!.user])).toEqual([['acme', 'ann']])
-  expect((await ask(`/health?ticket=${ticket}`)).status).toBe(401)
+  expect((await ask(`/events/stream?ticket=${ticket}`)).status).toBe(401)
   // As a bearer, changed, and made up.
   expect((await ask('/health', ticket)).status).toBe(401)
   const { body: next } = await ask('/tickets', secret, { method: 'POST' })
@@ -184,10 +184,58 @@ test('a ticket stands for its credential once, over all gateways', async () => {
     'base64url',
   )
   for (const text of [`${claims}x.${mac}`, `${claims}.`, `tidings_ticket_${forged}.${mac}`, claims, ''])
-    expect((await ask(`/health?ticket=${encodeURIComponent(text)}`)).status).toBe(401)
+    expect((await ask(`/events/stream?ticket=${encodeURIComponent(text)}`)).status).toBe(401)
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 31_000 })
   onTestFinished(() => void vi.useRealTimers())
-  expect((await ask(`/health?ticket=${next.ticket as string}`)).status).toBe(401)
+  expect((await ask(`/events/stream?ticket=${next.ticket as string}`)).status).toBe(401)
+})
+
+test('only streams take a ticket, and nothing that sends an answer does without the right to read it', async () => {
+  const { bus, ask, events, url } = await guarded({ roles: { all: everything, asker: { publish: ['>'] } } })
+  const asker = await keyFor(bus, 'web', 'asker', 'acme')
+  const post = (body: object, more: object = {}) => ({
+    method: 'POST',
+    headers: { ...json, ...more },
+    body: JSON.stringify(body),
+  })
+  const ticketed = async (path: string, init: RequestInit) => {
+    const { body } = await ask('/tickets', asker, { method: 'POST' })
+    return (await ask(`${path}?ticket=${body.ticket as string}`, undefined, init)).status
+  }
+  const before = await events()
+  expect(await ticketed('/agents/clerk', post({ input: 1 }))).toBe(401)
+  expect(await ticketed('/tickets', { method: 'POST' })).toBe(401)
+  expect(await ticketed('/events/stream', {})).toBe(403)
+  const text = { id: 'm1', role: 'user' }
+  const posted = {
+    '/agents/clerk': post({ input: 1 }, { prefer: 'wait=1' }),
+    '/ui/chat/clerk': post({
+      id: 'c1',
+      messages: [{ ...text, parts: [{ type: 'text', text: 'Hi' }] }],
+      trigger: 'submit-message',
+    }),
+    '/ag-ui/clerk': post({
+      threadId: 'c1',
+      runId: 'r1',
+      state: {},
+      tools: [],
+      context: [],
+      forwardedProps: {},
+      messages: [{ ...text, content: 'Hi' }],
+    }),
+  }
+  for (const [path, init] of Object.entries(posted))
+    expect([path, (await ask(path, asker, init)).status]).toEqual([path, 403])
+  expect(await events()).toEqual(before)
+  const all = await keyFor(bus, 'root')
+  for (const path of [
+    '/events/stream',
+    '/events/socket',
+    '/tasks/x/stream',
+    '/ui/chat/clerk/c1/stream',
+    '/ag-ui/clerk/c1',
+  ])
+    expect([path, (await fetch(`${url}${path}`, { method: 'HEAD', headers: bearer(all) })).status]).toEqual([path, 405])
 })
 
 interface Issuer {

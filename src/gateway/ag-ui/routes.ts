@@ -7,7 +7,6 @@ import { ThreadHistory } from '../../ask/thread-history.ts'
 import { Threads } from '../../ask/threads.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
-import { eventStreamResponse } from '../../http/event-stream.ts'
 import type { Schema } from '../../schema.ts'
 import { findApproval, notAnApproval } from '../../tasks/approval-find.ts'
 import { answerApproval } from '../../tasks/approval-answer.ts'
@@ -16,6 +15,7 @@ import { bodyOf } from '../commands/request.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
 import { blobUrl } from '../public-address.ts'
+import { sendStream } from '../send-stream.ts'
 import { answerIn, readMessages, runInputOf, uiAnswer, uiTools, type ResumedAnswer } from './posted.ts'
 import { runEvents, type Run } from './run.ts'
 import { threadMessages } from './thread-messages.ts'
@@ -38,7 +38,7 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       return [...instructionsIn(posted), ...messages, ...(run.isReplayed ? emptied(posted, messages) : [])]
     }
     const whole = { isReplayed: false, answered: [], ...run, bus, client: clientOf(c), before }
-    return eventStreamResponse(signal => frames(runEvents(whole, signal)))
+    return sendStream(c, signal => frames(runEvents(whole, signal)))
   }
   const clientOf = (c: GatewayContext, more: Pick<ClientOrigin, 'tools' | 'replaces'> = {}) =>
     client.as({ ...c.var.principal, source: '/gateway', ...more })
@@ -75,7 +75,7 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
   return new Hono<GatewayEnv>()
     .post('/ag-ui/:agent', async c => {
       const { principal } = c.var
-      assertMay(principal, 'publish', 'agent.invoke')
+      for (const action of ['publish', 'read'] as const) assertMay(principal, action, 'agent.invoke')
       const { threadId, runId, messages, tools, context, resume = [] } = await bodyOf(c, runInput, maxBodyBytes)
       const history = await historyOf(c, threadId)
       const { known, fresh } = await readMessages(bus, messages, history)

@@ -3,7 +3,6 @@ import type { UIMessage, UIMessageChunk } from 'ai'
 import { ThreadHistory, type RequestOfThread } from '../../ask/thread-history.ts'
 import { Threads } from '../../ask/threads.ts'
 import { TidingsError } from '../../errors.ts'
-import { eventStreamResponse } from '../../http/event-stream.ts'
 import { answerApproval } from '../../tasks/approval-answer.ts'
 import { inputOf } from '../../tasks/program.ts'
 import { assertMayAnswer, personOf } from '../commands/approvals.ts'
@@ -11,6 +10,7 @@ import { bodyOf } from '../commands/request.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
 import { blobUrl } from '../public-address.ts'
+import { sendStream } from '../send-stream.ts'
 import { messageChunks, type StreamedMessage } from './message-stream.ts'
 import { chatBody, inputOfMessages, readPost, type PostedAnswer } from './posted.ts'
 import { uiMessages } from './ui-messages.ts'
@@ -33,7 +33,7 @@ export function chatRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
   })
   const stream = (c: GatewayContext, task: string, answered?: string) => {
     const message = { ...messageOf(c), task, ...(answered !== undefined && { answered }) }
-    return eventStreamResponse(signal => frames(messageChunks(message, signal)), {
+    return sendStream(c, signal => frames(messageChunks(message, signal)), {
       'x-vercel-ai-ui-message-stream': 'v1',
     })
   }
@@ -52,7 +52,7 @@ export function chatRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
   return new Hono<GatewayEnv>()
     .post('/ui/chat/:agent', async c => {
       const { principal } = c.var
-      assertMay(principal, 'publish', 'agent.invoke')
+      for (const action of ['publish', 'read'] as const) assertMay(principal, action, 'agent.invoke')
       const body = await bodyOf(c, chatBody, maxBodyBytes)
       const history = await historyOf(c, body.id)
       const posted = readPost(body, history)

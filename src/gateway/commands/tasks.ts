@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
+import { taskFrames } from '../../ask/event-stream.ts'
 import { findTask } from '../../ask/find-task.ts'
 import type { Client } from '../../ask/client.ts'
 import { correlationOf, isTaskId } from '../../bus/ids.ts'
@@ -7,6 +8,7 @@ import { TidingsError } from '../../errors.ts'
 import { askTarget, messageType } from '../../tasks/asked.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
+import { sendStream } from '../send-stream.ts'
 import { eventPlan } from './publish.ts'
 import { bodyOf, requestKeyOf } from './request.ts'
 import { waitOf } from './prefer.ts'
@@ -50,6 +52,7 @@ export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
   const ask = async (c: GatewayContext) => {
     assertMay(c.var.principal, 'publish', 'agent.invoke')
     const waits = waitOf(c.req.header('prefer')) !== undefined
+    if (waits) assertMay(c.var.principal, 'read', 'agent.invoke')
     const { input, ...options } = await bodyOf(c, askBody, maxBodyBytes)
     const idempotencyKey = requestKeyOf(c)
     const handle = await clientOf(c).ask(c.req.param('name')!, input, {
@@ -72,7 +75,10 @@ export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
     })
     .get('/tasks/:id/stream', async c => {
       assertMay(c.var.principal, 'read', 'agent.invoke')
-      return clientOf(c).handle(c.req.param('id')).response()
+      const { id } = await find(c, c.req.param('id'))
+      const handle = clientOf(c).handle(id)
+      const task = { id, parts: (signal: AbortSignal) => handle.stream({ signal }), result: () => handle.result() }
+      return sendStream(c, signal => taskFrames(task, signal))
     })
     .delete('/tasks/:id', async c => {
       assertMay(c.var.principal, 'publish', 'agent.cancel')

@@ -7,6 +7,7 @@ import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import type { Identity } from './identity.ts'
 import { assertAllowed, corsHeaders } from './origin-policy.ts'
 import { forwardedHost } from '../public-address.ts'
+import { isStreamPath } from '../stream-paths.ts'
 import { anyone, nobody, type Principal } from './principal.ts'
 
 /** Refuses to serve other machines without knowing who they are. @throws E_IDENTITY_MISSING */
@@ -45,7 +46,7 @@ async function senderOf(c: GatewayContext, { identity, maxBodyBytes }: GatewayDe
   const sender = await identity.identify({
     authorization: req.header('authorization'),
     cookie: req.header('cookie'),
-    ticket: req.query('ticket'),
+    ticket: env.incoming.method === 'GET' && isStreamPath(req.path) ? req.query('ticket') : undefined,
     origin: req.header('origin'),
     fetchSite: req.header('sec-fetch-site'),
     address: env.incoming.socket.remoteAddress ?? '',

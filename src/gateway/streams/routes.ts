@@ -8,9 +8,7 @@ import { invalid, readStreamRequest, singleValue } from './stream-request.ts'
 /** Events of the log as they happen: server-sent events, or a WebSocket. */
 export function streamRoutes({ streams }: GatewayDeps): Hono<GatewayEnv> {
   return new Hono<GatewayEnv>()
-    .get('/events/stream', async (c, next) => {
-      // Hono answers HEAD by the route of GET, and this one would never end.
-      if (c.env.incoming.method !== 'GET') return next()
+    .get('/events/stream', async c => {
       const { as, ...query } = c.req.queries()
       const request = readStreamRequest(query, c.req.header('last-event-id'))
       const transport = new SseTransport(c.env.outgoing, formatOf(singleValue('as', as)))
