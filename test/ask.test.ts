@@ -106,6 +106,8 @@ onEveryBus(world => {
     expect(ofOther.id).not.toBe(one.id)
     const other = worker.ask(slow, 'another input', { idempotencyKey: 'refund A-17' })
     await expect(other).rejects.toMatchObject({ code: 'E_KEY_REUSED' })
+    const sooner = worker.ask(slow, null, { idempotencyKey: 'refund A-17', deadline: '1h' })
+    await expect(sooner).rejects.toMatchObject({ code: 'E_KEY_REUSED' })
   })
 
   it('refuses an unknown target and an unknown id', async () => {

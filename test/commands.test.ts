@@ -182,6 +182,9 @@ onEveryBus(world => {
     })
     const other = await send('POST', '/agents/failing', { input: 4 }, key)
     expect(other.body.task).not.toBe(answers[0]!.body.task)
+    const { body } = await send('POST', '/agents/listener', { input: 'Ada' })
+    expect((await send('POST', '/events', { type: 'order.late' }, key)).status).toBe(202)
+    expect((await send('POST', `/tasks/${body.task}/messages`, { message: 'hello' }, key)).status).toBe(202)
   })
 
   it('completes a publish that was cut off after its key was stored, and repeats its answer', async () => {

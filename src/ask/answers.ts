@@ -1,3 +1,4 @@
+import { unlessAborted } from '../bus/abort.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Cursor } from '../bus/driver.ts'
 import { keepFollowing } from '../bus/keep-following.ts'
@@ -54,9 +55,9 @@ export class Answers {
 
   /**
    * The end of a task that may have ended already. Undefined if the task runs, and no client asked for it: its end is sent to nobody.
-   * @throws E_NOT_FOUND, E_LOG_UNAVAILABLE
+   * @throws E_NOT_FOUND, E_LOG_UNAVAILABLE, the reason of the signal
    */
-  async find(task: string, tenant: string): Promise<CloudEvent | undefined> {
+  async find(task: string, tenant: string, signal?: AbortSignal): Promise<CloudEvent | undefined> {
     await this.start()
     const expected = this.expect(task)
     try {
@@ -70,7 +71,7 @@ export class Answers {
       this.#expected.delete(task)
       throw error
     }
-    return expected
+    return signal ? unlessAborted(expected, signal) : expected
   }
 
   /** No caller waits for the answer to this message any more. */

@@ -133,7 +133,7 @@ export class Client {
 
   /** The ids of the request: those of the first one with its key, or of the same message. A repeated request does not open the thread. */
   async #plan(program: string, input: unknown, options: AskOptions) {
-    const { thread, after, message, idempotencyKey } = options
+    const { thread, after, message, deadline, idempotencyKey } = options
     const id = randomUUIDv7()
     const { tenant, replaces } = this.#origin
     const { user = this.#origin.user } = options
@@ -143,7 +143,9 @@ export class Client {
     }
     const own = idempotencyKey === undefined ? await open() : undefined
     if (own && replaces === undefined) return { request: { ...own, id }, isRepeated: false }
-    const body = JSON.stringify([jsonOf(input, 'the input'), thread])
+    const more = { after, message, deadline }
+    const hasMore = Object.values(more).some(value => value !== undefined)
+    const body = JSON.stringify([jsonOf(input, 'the input'), thread, ...(hasMore ? [more] : [])])
     const ofMessage = own && JSON.stringify([own.correlationid, after, message, replaces, body])
     const request = own
       ? { tenant, user, key: ofMessage!, operation: `answer ${program}`, body }

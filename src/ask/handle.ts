@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto'
+import { unlessAborted } from '../bus/abort.ts'
 import type { Bus } from '../bus/bus.ts'
 import { maxTimerMs } from '../bus/clock.ts'
 import { correlationOf, isTaskId, parseId, resultId } from '../bus/ids.ts'
@@ -64,7 +65,7 @@ export class TaskHandle<Output = unknown> {
    * const answer = await handle.result({ within: '2m' })
    */
   async result({ within = 'forever' }: { within?: Timeout } = {}): Promise<Output> {
-    const end = await this.#withinTime(this.#ending(), within)
+    const end = await this.#endWithin(within)
     this.#assertAsked(programOfEnd(end))
     const outcome = callOutcome(await this.#options.bus.resolve(end))
     if ('error' in outcome) throw new CallError(outcome.error)
@@ -211,6 +212,23 @@ export class TaskHandle<Output = unknown> {
     }
   }
 
+  async #endWithin(within: Timeout): Promise<CloudEvent> {
+    const until = deadlineFrom(Date.now(), within)
+    if (until === null) return this.#ending()
+    const late = new AbortController()
+    const pending = () => new TidingsError('E_RESULT_PENDING', `task ${this.id} has not ended within ${within}`)
+    const timer = setTimeout(() => late.abort(pending()), Math.max(0, Math.min(until - Date.now(), maxTimerMs)))
+    try {
+      if (this.#end) return await unlessAborted(this.#end, late.signal)
+      this.#assertId()
+      const end = await this.#findEnd(late.signal)
+      this.#end ??= Promise.resolve(end)
+      return end
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
   async #ending(): Promise<CloudEvent> {
     this.#assertId()
     this.#end ??= this.#findEnd().catch(error => {
@@ -220,23 +238,13 @@ export class TaskHandle<Output = unknown> {
     return this.#end
   }
 
-  async #findEnd(): Promise<CloudEvent> {
+  async #findEnd(signal?: AbortSignal): Promise<CloudEvent> {
     const { answers, origin } = this.#options
-    const end = await answers.find(this.id, origin.tenant)
+    const end = await answers.find(this.id, origin.tenant, signal)
     if (end) return end
-    for await (const _ of this.#items());
-    return this.#findEnd()
-  }
-
-  async #withinTime(end: Promise<CloudEvent>, within: Timeout): Promise<CloudEvent> {
-    const until = deadlineFrom(Date.now(), within)
-    if (until === null) return end
-    const { promise, reject } = Promise.withResolvers<never>()
-    const timer = setTimeout(
-      () => reject(new TidingsError('E_RESULT_PENDING', `task ${this.id} has not ended within ${within}`)),
-      Math.min(until - Date.now(), maxTimerMs),
-    )
-    return Promise.race([end, promise]).finally(() => clearTimeout(timer))
+    for await (const _ of this.#items(signal));
+    signal?.throwIfAborted()
+    return this.#findEnd(signal)
   }
 
   #assertAsked(program: string) {

@@ -1,10 +1,9 @@
 import type { Bus } from '../bus/bus.ts'
-import { correlationOf } from '../bus/ids.ts'
+import { correlationOf, parseId } from '../bus/ids.ts'
 import type { Redactor } from '../bus/redact.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { jsonOf } from '../json.ts'
-import { readNewestTurns } from './newest-turns.ts'
 import type { Turn } from './program.ts'
 import { maxInlineStateChars } from './turn.ts'
 
@@ -37,7 +36,7 @@ export function shownStateIn({ source, data }: CloudEvent): unknown {
 
 /** What {@link readTaskState} finds. */
 export interface RecordedState {
-  /** `ctx.state` of straight-line code, or the state of a program if it is small; undefined if the turn has none. */
+  /** `ctx.state` of straight-line code, the state of a program if it is small, or what a workflow has captured; undefined if the task shows none. */
   readonly state: unknown
   /** The turn that recorded it. */
   readonly version: number
@@ -53,6 +52,9 @@ export interface RecordedState {
  * console.log(shown?.state)                  // { phase: 'paying' }
  */
 export async function readTaskState(bus: Bus, task: string): Promise<RecordedState | undefined> {
-  const turn = (await readNewestTurns(bus, correlationOf(task))).get(task)
-  return turn && { state: turn.state, version: turn.version, at: turn.at }
+  const newest = (await bus.newestTurns(correlationOf(task))).find(({ id }) => parseId(id)!.task === task)
+  if (!newest) return undefined
+  const turn = await bus.resolve(newest)
+  const { version, at } = turn.data as Turn
+  return { state: shownStateIn(turn), version, at }
 }

@@ -45,10 +45,11 @@ export async function eventPlan(
   { tenant, user }: Principal,
   events: readonly unknown[],
   key: string | undefined,
+  operation = 'POST /events',
 ): Promise<EventPlan> {
   const fresh = { correlationid: randomUUIDv7(), ids: events.map(() => randomUUIDv7()) }
   if (key === undefined) return { ...fresh, isRepeated: false }
-  const request = { tenant, user, key, operation: 'POST /events', body: JSON.stringify(events) }
+  const request = { tenant, user, key, operation, body: JSON.stringify(events) }
   const { plan, isRepeated } = await planOnce(bus, request, fresh)
   return { ...plan, isRepeated }
 }

@@ -97,7 +97,8 @@ export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       const correlationid = correlationOf(id)
       const about = { source: '/gateway', ...tenantAndUser(c), target, subject: id, correlationid }
       const draft = { ...about, type: messageType, replyto: askTarget, data: { message } }
-      const { ids, isRepeated } = await eventPlan(bus, c.var.principal, [draft], requestKeyOf(c))
+      const operation = `POST /tasks/${id}/messages`
+      const { ids, isRepeated } = await eventPlan(bus, c.var.principal, [draft], requestKeyOf(c), operation)
       const isStored = isRepeated && (await bus.get(ids[0]!, correlationid)) !== undefined
       if (end && !isStored)
         throw new TidingsError('E_TASK_ENDED', `task ${id} has ended (${end.type}), so it reads no message`)
