@@ -7,12 +7,14 @@ import { parseId } from '../src/bus/ids.ts'
 import { eventPlan } from '../src/gateway/commands/publish.ts'
 import type { TaskView } from '../src/gateway/commands/task-view.ts'
 import { anyone } from '../src/gateway/identity/principal.ts'
+import { model } from '../src/models/model.ts'
 import type { Turn } from '../src/tasks/program.ts'
 import { turnType } from '../src/tasks/turn.ts'
 import { collect, until } from '../src/testing/wait.ts'
 import { by } from '../src/workflows/key.ts'
 import { on } from '../src/workflows/patterns.ts'
 import { workflow } from '../src/workflows/workflow.ts'
+import { Pen } from './lib/pen.ts'
 import { onEveryBus } from './lib/world.ts'
 
 /* Commands over HTTP: requests to agents, their tasks, attachments, and requests that are repeated under a key. */
@@ -167,6 +169,22 @@ onEveryBus(world => {
         error: { code: 'E_REQUEST_INVALID', message: 'workflow "orders" is started by events and cannot be called' },
       },
     })
+  })
+
+  it('shows nothing of the loop of a model agent that runs, and waits no time without a warning', async () => {
+    const pen = new Pen()
+    const writer = agent('writer', { model: model(pen.model), instructions: 'Write.' })
+    const running = await (await world()).worker({ use: [writer] })
+    const warned: string[] = []
+    const onWarning = ({ name }: Error) => void warned.push(name)
+    process.on('warning', onWarning)
+    const { id } = await running.ask(writer, 'A story, please.')
+    await pen.sheet()
+    const request = new Request(`http://shop.example/tasks/${id}/result`, { headers: { prefer: 'wait=0' } })
+    const { status, state } = (await (await running.fetch(request)).json()) as Answer
+    pen.close()
+    process.off('warning', onWarning)
+    expect([status, state, warned]).toEqual(['running', undefined, []])
   })
 
   it('takes a request once for each key, and refuses another request under it', async () => {
