@@ -134,9 +134,12 @@ test('two tenants may use the same id, and neither enters a correlation or task 
   const guessed = '48e8a918-213b-8590-aa0d-1ca4f5bfe25a'
   expect(await post({ type: 'a.c', correlationid: guessed }, bob)).toMatchObject(foreign)
   const subject = `${String(correlationid)}.0123456789`
-  for (const type of ['agent.cancel', 'agent.message'])
+  for (const [type, data] of [
+    ['agent.cancel', { reason: '' }],
+    ['agent.message', { message: '' }],
+  ])
     for (const secret of [ann, bob])
-      expect(await post({ type, target: 'clerk', subject, data: { message: '' } }, secret)).toMatchObject(foreign)
+      expect(await post({ type, target: 'clerk', subject, data }, secret)).toMatchObject(foreign)
   expect(await events()).toHaveLength(count)
   expect((await post({ type: 'a.c', correlationid }, ann)).status).toBe(202)
   expect((await post({ type: 'a.c', correlationid: crypto.randomUUID() }, bob)).status).toBe(202)
