@@ -42,7 +42,7 @@ async function tidings(args: string[], cwd: string, more: NodeJS.ProcessEnv = {}
 }
 
 test('is read beside the app or in the working folder, and does not override the environment', async () => {
-  const file = ['--app', 'project/app.ts']
+  const file = ['project/app.ts']
   await writeFile(join(folder, '.env'), 'LEMON_SECRET=outer\n')
   expect((await tidings(['trigger', 'list', ...file], folder)).stdout).toContain('secret outer')
   await writeFile(join(folder, 'project/.env'), 'LEMON_SECRET=inner\nTIDINGS_HOME=elsewhere\n')

@@ -140,7 +140,7 @@ it('lists triggers, and says why a sample published no event', async () => {
   await mkdir(join(home, 'drop'))
   const place = { home, bus: 'sqlite' }
   const [list, silent, none, unknown] = await Promise.all([
-    verb(place, 'list'),
+    tidings(place, ['trigger', 'list', app]),
     verb(place, 'test', 'drop', '--within', '200ms'),
     verb(place, 'test', 'feed'),
     verb(place, 'test', 'other'),
