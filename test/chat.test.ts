@@ -250,6 +250,18 @@ onEveryBus(world => {
       body: JSON.stringify(again),
     })
     expect(await repeated.text()).toContain(chat.messages.at(-1)!.id)
+    const foreign = {
+      type: 'tool-x',
+      state: 'approval-responded',
+      approval: { id: `${crypto.randomUUID()}.x`, approved: true, signature: 'x' },
+    }
+    const answer = { id: 'c1', messages: [{ ...chat.messages.at(-1)!, parts: [foreign] }] }
+    const refused = await fetch(`${url}/ui/chat/writer`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(answer),
+    })
+    expect(refused.status).toBe(404)
     expect(asked).toHaveLength(4)
   })
 

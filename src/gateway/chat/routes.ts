@@ -2,8 +2,10 @@ import { Hono } from 'hono'
 import type { UIMessage, UIMessageChunk } from 'ai'
 import { ThreadHistory, type RequestOfThread } from '../../ask/thread-history.ts'
 import { Threads } from '../../ask/threads.ts'
+import { correlationOf } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import { answerApproval } from '../../tasks/approval-answer.ts'
+import { notAnApproval } from '../../tasks/approval-find.ts'
 import { inputOf } from '../../tasks/program.ts'
 import { assertMayAnswer, personOf } from '../commands/approvals.ts'
 import { bodyOf } from '../commands/request.ts'
@@ -58,15 +60,19 @@ export function chatRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       const posted = readPost(body, history)
       if (posted.kind === 'answers') {
         if (history.branch(posted.task).length === 0) throw unknownMessage(posted.task)
+        const isForeign = ({ id }: PostedAnswer) => !id.startsWith(correlationOf(posted.task))
+        const foreign = posted.answers.find(isForeign)
+        if (foreign) throw notAnApproval(foreign.id)
         for (const answer of posted.answers) await answerOnce(c, answer)
         return stream(c, posted.task, posted.answers[0]!.id)
       }
       const { after, messages, known, isAnother } = posted
       const input = await inputOfMessages(bus, principal.tenant, messages)
+      const agent = c.req.param('agent')
       const hasSameInput = () => JSON.stringify(inputOf(known!.request)) === JSON.stringify(bus.redactor.value(input))
-      if (known && !isAnother && hasSameInput()) return stream(c, known.task)
+      if (known && !isAnother && known.request.target === agent && hasSameInput()) return stream(c, known.task)
       const options = { thread: body.id, after, message: messages.at(-1)!.id }
-      const handle = await clientOf(c, known?.task).ask(c.req.param('agent'), input, options)
+      const handle = await clientOf(c, known?.task).ask(agent, input, options)
       return stream(c, handle.id)
     })
     .get('/ui/chat/:agent/:chat/stream', async c => {
