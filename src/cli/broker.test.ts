@@ -48,7 +48,9 @@ async function refusal(args: string[], env: NodeJS.ProcessEnv = {}) {
 
 async function ready(port: number, ...more: string[]) {
   const child = launch(['--port', String(port), '--json', ...more])
-  const [line] = await once(child.stdout!.setEncoding('utf8'), 'data')
+  const ended = new AbortController()
+  child.once('close', () => ended.abort())
+  const [line] = await once(child.stdout!.setEncoding('utf8'), 'data', { signal: ended.signal })
   return { child, record: JSON.parse(line) as Record<string, unknown> }
 }
 
@@ -84,7 +86,8 @@ describeNatsServer('tidings broker nats', () => {
     await jetstream(connection).publish('kept')
     first.child.kill('SIGKILL')
     await until(() => gone(port))
-    const second = await ready(port, '--no-sync-always')
+    // The server of the killed command closes its port a moment before it lets go of its folder.
+    const second = await until(() => ready(port, '--no-sync-always'))
     expect(second.record).toMatchObject({ syncAlways: false })
     const again = await connect({ servers: `127.0.0.1:${port}` })
     expect((await (await jetstreamManager(again)).streams.info('kept')).state.messages).toBe(1)
