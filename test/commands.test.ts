@@ -5,7 +5,7 @@ import { agent } from '../src/agents/agent.ts'
 import { event } from '../src/event.ts'
 import { parseId } from '../src/bus/ids.ts'
 import { eventPlan } from '../src/gateway/commands/publish.ts'
-import type { TaskView } from '../src/gateway/commands/task-view.ts'
+import type { RemoteTaskState } from '../src/ask/remote-task-state.ts'
 import { anyone } from '../src/gateway/identity/principal.ts'
 import { model } from '../src/models/model.ts'
 import type { Turn } from '../src/tasks/program.ts'
@@ -19,13 +19,13 @@ import { onEveryBus } from './lib/world.ts'
 
 /* Commands over HTTP: requests to agents, their tasks, attachments, and requests that are repeated under a key. */
 
-interface Answer extends TaskView {
-  readonly status: TaskView['status']
+interface Answer extends RemoteTaskState {
+  readonly status: RemoteTaskState['status']
   readonly ids: string[]
   readonly duplicates?: string[]
   readonly linked: string[]
   readonly blob: string
-  readonly error?: TaskView['error'] & { readonly code: string }
+  readonly error?: RemoteTaskState['error'] & { readonly code: string }
 }
 
 const double = agent('double', { run: (_, n: number) => n * 2 })

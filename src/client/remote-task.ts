@@ -1,26 +1,11 @@
 import type { StreamPart } from '../ask/parts.ts'
+import type { RemoteTaskState } from '../ask/remote-task-state.ts'
 import type { ErrorData } from '../errors.ts'
 import type { GatewayConnection } from './connection.ts'
 import { ClientError } from './errors.ts'
 import { assertResumable, connections } from './event-stream.ts'
 import { ResumedParts } from './resumed-parts.ts'
 import { serverEvents } from './server-events.ts'
-
-/** A requested task as the gateway shows it. */
-export interface RemoteTaskState {
-  readonly task: string
-  readonly target: string
-  readonly correlationid: string
-  readonly status: 'running' | 'completed' | 'failed' | 'cancelled'
-  /** RFC 3339, in UTC. */
-  readonly requestedAt: string
-  readonly endedAt?: string
-  readonly user?: string
-  /** What a running task shows in `ctx.state`. */
-  readonly state?: unknown
-  readonly output?: unknown
-  readonly error?: ErrorData
-}
 
 /** A requested task, which goes on whatever becomes of this client. */
 export class RemoteTask<Output = unknown> {

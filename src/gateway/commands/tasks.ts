@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { taskFrames } from '../../ask/event-stream.ts'
 import { findTask } from '../../ask/find-task.ts'
 import type { Client } from '../../ask/client.ts'
+import type { RemoteTaskState } from '../../ask/remote-task-state.ts'
 import { correlationOf, isTaskId } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import { askTarget, messageType } from '../../tasks/asked.ts'
@@ -12,7 +13,7 @@ import { sendStream } from '../send-stream.ts'
 import { eventPlan } from './publish.ts'
 import { bodyOf, requestKeyOf } from './request.ts'
 import { waitOf } from './prefer.ts'
-import { taskView, type TaskView } from './task-view.ts'
+import { taskView } from './task-view.ts'
 
 export const askBody = z.strictObject({
   input: z.unknown().nonoptional(),
@@ -30,7 +31,7 @@ export const cancelBody = z.strictObject({ reason: z.string().max(1_000).optiona
 /** Requests to agents and workflows, and their tasks. */
 export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<GatewayEnv> {
   const clientOf = (c: GatewayContext): Client => client.as({ ...tenantAndUser(c), source: '/gateway' })
-  const viewOf = async (c: GatewayContext, id: string): Promise<TaskView> => {
+  const viewOf = async (c: GatewayContext, id: string): Promise<RemoteTaskState> => {
     assertMay(c.var.principal, 'read', 'agent.invoke')
     return taskView(bus, await find(c, id))
   }
@@ -39,7 +40,7 @@ export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
     throw new TidingsError('E_REQUEST_INVALID', `"${id.slice(0, 80)}" is not the id of a task`)
   }
   /** The task once it has ended, or as it is after the seconds that the client wants to wait. */
-  const waitFor = async (c: GatewayContext, id: string): Promise<TaskView> => {
+  const waitFor = async (c: GatewayContext, id: string): Promise<RemoteTaskState> => {
     const seconds = waitOf(c.req.header('prefer'))
     if (seconds === undefined) return viewOf(c, id)
     c.header('preference-applied', 'wait')
