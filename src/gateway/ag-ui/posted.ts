@@ -8,6 +8,7 @@ import type { CloudEvent } from '../../event.ts'
 import { isMessagePart, type MessagePart } from '../../tasks/conversation.ts'
 import { inputOf } from '../../tasks/program.ts'
 import { isUiToolName, uiFailedType, uiResultType, type UiTool } from '../../tasks/ui-tools.ts'
+import type { PostedAnswer } from '../commands/approvals.ts'
 import { filePart } from '../threads/posted-file.ts'
 
 /*
@@ -98,14 +99,8 @@ export function userMessage(
   return { id, role: 'user', content }
 }
 
-/** A person's answer to an interrupt. */
-export interface ResumedAnswer {
-  readonly id: string
-  readonly approved: boolean
-  /** Undefined if the person closed the request without an answer, which denies it. */
-  readonly hash: string | undefined
-  readonly comment?: string
-}
+/** A person's answer to an interrupt. `hash`: undefined if the person closed the request without an answer, which denies it. */
+export type ResumedAnswer = Omit<PostedAnswer, 'hash'> & { readonly hash: string | undefined }
 
 /** @throws E_REQUEST_INVALID */
 export function answerIn({ interruptId: id, status, payload }: ResumeEntry): ResumedAnswer {

@@ -9,8 +9,7 @@ import { correlationOf } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
 import type { Schema } from '../../schema.ts'
 import { findApproval, notAnApproval } from '../../tasks/approval-find.ts'
-import { answerApproval } from '../../tasks/approval-answer.ts'
-import { assertMayAnswer, personOf } from '../commands/approvals.ts'
+import { answerOnce, personOf } from '../commands/approvals.ts'
 import { bodyOf } from '../commands/request.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
@@ -43,17 +42,12 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
   const clientOf = (c: GatewayContext, more: Pick<ClientOrigin, 'tools' | 'replaces'> = {}) =>
     client.as({ ...c.var.principal, source: '/gateway', ...more })
 
-  /** Answers an interrupt of this thread. One that was answered before, or is over, stays as it is. */
-  const answer = async (c: GatewayContext, thread: string, { id, approved, hash, comment }: ResumedAnswer) => {
-    const by = personOf(c.var.principal)
+  /** Answers an interrupt of this thread. */
+  const answer = async (c: GatewayContext, thread: string, { id, ...given }: ResumedAnswer) => {
+    personOf(c.var.principal)
     const { request } = await findApproval(bus, id)
     if (request.correlationid !== thread) throw notAnApproval(id)
-    await assertMayAnswer(bus, c.var.principal, id)
-    const decision = approved ? 'grant' : 'deny'
-    const given = { id, decision, hash: hash ?? request.data.hash, by, source: '/gateway' } as const
-    await answerApproval(bus, { ...given, ...(comment !== undefined && { comment }) }).catch(error => {
-      if (!(error instanceof TidingsError) || !settled.has(error.code)) throw error
-    })
+    await answerOnce(bus, c.var.principal, { ...given, id, hash: given.hash ?? request.data.hash })
   }
 
   /** Answers the calls of the user interface that are open. The id of an answer is the same each time, so only the first one is stored. */
@@ -107,8 +101,6 @@ const runInput = RunAgentInputSchema.refine(
   ({ threadId, messages }) => [threadId, ...messages.map(({ id }) => id)].every(id => id !== '' && id.length <= 256),
   { error: 'the ids of the thread and of messages must have 1 to 256 characters' },
 ) as unknown as Schema<RunAgentInput>
-
-const settled: ReadonlySet<string> = new Set(['E_APPROVAL_ANSWERED', 'E_APPROVAL_OVER'])
 
 /** Instructions that the client keeps for itself. No model reads them, but they stay in its conversation. */
 const instructionsIn = (posted: readonly Message[]): Message[] =>

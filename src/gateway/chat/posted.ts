@@ -3,6 +3,7 @@ import type { RequestOfThread, ThreadHistory } from '../../ask/thread-history.ts
 import type { Bus } from '../../bus/bus.ts'
 import { TidingsError } from '../../errors.ts'
 import type { MessagePart } from '../../tasks/conversation.ts'
+import type { PostedAnswer } from '../commands/approvals.ts'
 import { filePart } from '../threads/posted-file.ts'
 
 /*
@@ -29,14 +30,6 @@ export const chatBody = z.object({
 
 export type ChatBody = z.infer<typeof chatBody>
 type PostedMessage = ChatBody['messages'][number]
-
-/** A person's answer to a request for approval, as the client has it in its message. */
-export interface PostedAnswer {
-  readonly id: string
-  readonly approved: boolean
-  readonly hash: string
-  readonly comment?: string
-}
 
 /** What a post asks for. */
 export type Posted =

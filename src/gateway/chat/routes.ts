@@ -4,17 +4,16 @@ import { ThreadHistory, type RequestOfThread } from '../../ask/thread-history.ts
 import { Threads } from '../../ask/threads.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
-import { answerApproval } from '../../tasks/approval-answer.ts'
 import { notAnApproval } from '../../tasks/approval-find.ts'
 import { inputOf } from '../../tasks/program.ts'
-import { assertMayAnswer, personOf } from '../commands/approvals.ts'
+import { answerOnce, type PostedAnswer } from '../commands/approvals.ts'
 import { bodyOf } from '../commands/request.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
 import { blobUrl } from '../public-address.ts'
 import { sendStream } from '../send-stream.ts'
 import { messageChunks, type StreamedMessage } from './message-stream.ts'
-import { chatBody, inputOfMessages, readPost, type PostedAnswer } from './posted.ts'
+import { chatBody, inputOfMessages, readPost } from './posted.ts'
 import { uiMessages } from './ui-messages.ts'
 
 /** After its end a task is streamed whole for this long, because a client that lost its connection just before asks for it. */
@@ -40,17 +39,6 @@ export function chatRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
     })
   }
 
-  /** An answer that somebody gave before stays; the stream shows it. */
-  const answerOnce = async (c: GatewayContext, { id, approved, hash, comment }: PostedAnswer) => {
-    const by = personOf(c.var.principal)
-    await assertMayAnswer(bus, c.var.principal, id)
-    const decision = approved ? 'grant' : 'deny'
-    const about = { id, decision, hash, by, source: '/gateway', ...(comment !== undefined && { comment }) } as const
-    await answerApproval(bus, about).catch(error => {
-      if (!(error instanceof TidingsError) || !settled.has(error.code)) throw error
-    })
-  }
-
   return new Hono<GatewayEnv>()
     .post('/ui/chat/:agent', async c => {
       const { principal } = c.var
@@ -63,7 +51,7 @@ export function chatRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
         const isForeign = ({ id }: PostedAnswer) => !id.startsWith(correlationOf(posted.task))
         const foreign = posted.answers.find(isForeign)
         if (foreign) throw notAnApproval(foreign.id)
-        for (const answer of posted.answers) await answerOnce(c, answer)
+        for (const answer of posted.answers) await answerOnce(bus, principal, answer)
         return stream(c, posted.task, posted.answers[0]!.id)
       }
       const { after, messages, known, isAnother } = posted
@@ -95,8 +83,6 @@ export function chatRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       return c.body(null, 204)
     })
 }
-
-const settled: ReadonlySet<string> = new Set(['E_APPROVAL_ANSWERED', 'E_APPROVAL_OVER'])
 
 const unknownMessage = (id: string) =>
   new TidingsError('E_NOT_FOUND', `the chat has no answer with the id ${JSON.stringify(id.slice(0, 80))}`)

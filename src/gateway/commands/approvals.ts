@@ -1,6 +1,7 @@
 import type { Bus } from '../../bus/bus.ts'
 import { TidingsError } from '../../errors.ts'
 import { httpError } from '../../http/response.ts'
+import { answerApproval } from '../../tasks/approval-answer.ts'
 import { findApproval, notAnApproval } from '../../tasks/approval-find.ts'
 import type { OpenApproval } from '../../tasks/approval-list.ts'
 import { assertMay, type Principal } from '../identity/principal.ts'
@@ -27,6 +28,34 @@ export async function assertMayAnswer(bus: Bus, principal: Principal, id: string
   const { request } = await findApproval(bus, id)
   if (request.tenant !== principal.tenant) throw notAnApproval(id)
   assertMay(principal, 'approve', request.target)
+}
+
+/** A person's answer to a request for approval, as the protocol of a user interface carries it. */
+export interface PostedAnswer {
+  readonly id: string
+  readonly approved: boolean
+  readonly hash: string
+  readonly comment?: string
+}
+
+const settled: ReadonlySet<string> = new Set(['E_APPROVAL_ANSWERED', 'E_APPROVAL_OVER'])
+
+/**
+ * Answers a request for approval for this principal. One that was answered before, or is over, stays as it is: the stream of the task shows it.
+ * @throws 403 E_CREDENTIAL_UNKNOWN, E_FORBIDDEN, E_NOT_FOUND, and as `answerApproval`
+ */
+export async function answerOnce(
+  bus: Bus,
+  principal: Principal,
+  { id, approved, hash, comment }: PostedAnswer,
+): Promise<void> {
+  const by = personOf(principal)
+  await assertMayAnswer(bus, principal, id)
+  const decision = approved ? 'grant' : 'deny'
+  const about = { id, decision, hash, by, source: '/gateway', ...(comment !== undefined && { comment }) } as const
+  await answerApproval(bus, about).catch(error => {
+    if (!(error instanceof TidingsError) || !settled.has(error.code)) throw error
+  })
 }
 
 /** The body of a person's answer to a request for approval. */
