@@ -16,7 +16,7 @@ import { CorrelationFeed } from './feed.ts'
 import { TaskHandle } from './handle.ts'
 import { planOnce, type PlannedRequest } from './idempotency.ts'
 import { appOrigin, type ClientOrigin } from './origin.ts'
-import { ThreadHistory, type ThreadPlace } from './thread-history.ts'
+import type { ThreadPlace } from './thread-history.ts'
 import { Threads } from './threads.ts'
 
 /** What can be asked: what `agent()` and `workflow()` return. */
@@ -184,8 +184,7 @@ export class Client {
   async #place(target: string, options: AskOptions) {
     const { thread, after: given, message } = options
     if (thread === undefined) return undefined
-    const found = await this.#threads(options).find(thread)
-    const history = await ThreadHistory.read(this.#bus, found?.correlationid)
+    const history = await this.#threads(options).history(thread)
     if (typeof given === 'string' && history.branch(given).length === 0)
       throw new TidingsError(
         'E_NOT_FOUND',

@@ -2,6 +2,7 @@ import { hash, randomUUIDv7 } from 'node:crypto'
 import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
 import { isMessagePart } from '../tasks/conversation.ts'
+import { ThreadHistory } from './thread-history.ts'
 
 /*
  * The threads of users. A thread is a document with its correlation, so that its events are found by the time in the id. A list of names for
@@ -108,6 +109,11 @@ export class Threads {
       namesOnly: true,
       ttlMs: tombstoneMs,
     })
+  }
+
+  /** What the log has of a thread; empty for one that is not known. */
+  async history(thread: string): Promise<ThreadHistory> {
+    return ThreadHistory.read(this.#bus, (await this.find(thread))?.correlationid)
   }
 
   async find(thread: string): Promise<Thread | undefined> {

@@ -9,7 +9,7 @@ import { isMessagePart, type MessagePart } from '../../tasks/conversation.ts'
 import { inputOf } from '../../tasks/program.ts'
 import { isUiToolName, uiFailedType, uiResultType, type UiTool } from '../../tasks/ui-tools.ts'
 import type { PostedAnswer } from '../commands/approvals.ts'
-import { filePart } from '../threads/posted-file.ts'
+import { filePart, inputOfParts } from '../threads/posted-file.ts'
 
 /*
  * What a client of AG-UI posts: its whole conversation. The messages of the user are followed along the thread, and only those after the last
@@ -64,8 +64,7 @@ export async function runInputOf(
   for (const { content } of messages)
     for (const part of typeof content === 'string' ? [{ type: 'text', text: content } as const] : content)
       parts.push(part.type === 'text' ? { type: 'text', text: part.text } : await filePart(bus, tenant, fileOf(part)))
-  const [first] = parts
-  return parts.length === 1 && first?.type === 'text' ? first.text : parts
+  return inputOfParts(parts)
 }
 
 function fileOf({ type, source }: Exclude<ContentPart, { type: 'text' }>) {

@@ -3,7 +3,7 @@ import type { AGUIEvent, Message, RunAgentInput } from '@ag-ui/core'
 import { RunAgentInputSchema } from '@ag-ui/core/schemas'
 import { Hono } from 'hono'
 import type { ClientOrigin } from '../../ask/origin.ts'
-import { ThreadHistory } from '../../ask/thread-history.ts'
+import type { ThreadHistory } from '../../ask/thread-history.ts'
 import { Threads } from '../../ask/threads.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
@@ -21,10 +21,7 @@ import { threadMessages } from './thread-messages.ts'
 
 /** The protocol of AG-UI 1.0. Its thread is a thread of the user, and a run shows one task of it, or what of it is new. */
 export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<GatewayEnv> {
-  const historyOf = async (c: GatewayContext, thread: string) => {
-    const found = await new Threads(bus, c.var.principal).find(thread)
-    return ThreadHistory.read(bus, found?.correlationid)
-  }
+  const historyOf = (c: GatewayContext, thread: string) => new Threads(bus, c.var.principal).history(thread)
   /** `posted`: what the client has. */
   const stream = (
     c: GatewayContext,

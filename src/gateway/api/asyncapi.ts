@@ -1,8 +1,7 @@
-import { z } from 'zod'
 import type { AnyEventType } from '../../event.ts'
 import { manifest } from '../../manifest.ts'
 import { jsonSchema } from '../../schema.ts'
-import { eventShape, frameShape, storedEventShape } from './shapes.ts'
+import { eventShape, frameShape, schemaOf, storedEventShape } from './shapes.ts'
 
 /**
  * The streams of the gateway as an AsyncAPI 3.1 document, with the event types that the app declares.
@@ -82,9 +81,4 @@ function messageOf({ type, schema }: AnyEventType): object {
   const { properties, ...rest } = schemaOf(storedEventShape) as { properties: Record<string, object> }
   const data = jsonSchema(schema, `the event "${type}"`)
   return { name: type, title: type, payload: { ...rest, properties: { ...properties, type: { const: type }, data } } }
-}
-
-function schemaOf(schema: z.ZodType): object {
-  const { $schema: _, ...form } = z.toJSONSchema(schema, { io: 'input', reused: 'inline' })
-  return form
 }

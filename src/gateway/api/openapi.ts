@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { manifest } from '../../manifest.ts'
 import { routeDescriptions, type Answer, type RouteDescription, type Parameter } from './route-descriptions.ts'
-import { errorShape } from './shapes.ts'
+import { errorShape, schemaOf } from './shapes.ts'
 
 interface OpenApiOptions {
   /** Requests need a credential. */
@@ -127,8 +127,3 @@ const errorResponse = (description: string) => ({
   description,
   content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
 })
-
-function schemaOf(schema: z.ZodType): object {
-  const { $schema: _, ...form } = z.toJSONSchema(schema, { io: 'input', reused: 'inline' })
-  return form
-}

@@ -4,7 +4,7 @@ import type { GatewayDeps, GatewayEnv } from '../context.ts'
 
 const maxNames = 20
 
-/** The API documents. They are built with the first request. */
+/** The API documents, and the code that makes them, are loaded with the first request. */
 export function apiRoutes({ bus, identity }: GatewayDeps): Hono<GatewayEnv> {
   return new Hono<GatewayEnv>()
     .get('/openapi.json', async c => {

@@ -144,3 +144,9 @@ export const agUiRunShape = z
     resume: z.array(z.looseObject({ interruptId: z.string(), status: z.enum(['resolved', 'cancelled']) })).optional(),
   })
   .describe('RunAgentInput of AG-UI 1.0.')
+
+/** The JSON Schema of what a client sends, as both API documents contain it. */
+export function schemaOf(schema: z.ZodType): object {
+  const { $schema: _, ...form } = z.toJSONSchema(schema, { io: 'input', reused: 'inline' })
+  return form
+}

@@ -4,7 +4,7 @@ import type { Bus } from '../../bus/bus.ts'
 import { TidingsError } from '../../errors.ts'
 import type { MessagePart } from '../../tasks/conversation.ts'
 import type { PostedAnswer } from '../commands/approvals.ts'
-import { filePart } from '../threads/posted-file.ts'
+import { filePart, inputOfParts } from '../threads/posted-file.ts'
 
 /*
  * What a client of the AI SDK posts: its whole conversation. Of that, only this is taken: the messages of the user after the last answer that
@@ -88,9 +88,7 @@ export async function inputOfMessages(bus: Bus, tenant: string, messages: readon
       if (read.data.type === 'text') parts.push(read.data)
       else parts.push(await filePart(bus, tenant, read.data))
     }
-  const [first] = parts
-  if (parts.length === 1 && first?.type === 'text') return first.text
-  if (parts.length > 0) return parts
+  if (parts.length > 0) return inputOfParts(parts)
   throw invalid('the message of the user has no text and no file')
 }
 

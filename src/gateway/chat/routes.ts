@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 import type { UIMessage, UIMessageChunk } from 'ai'
-import { ThreadHistory, type RequestOfThread } from '../../ask/thread-history.ts'
+import type { RequestOfThread } from '../../ask/thread-history.ts'
 import { Threads } from '../../ask/threads.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { TidingsError } from '../../errors.ts'
@@ -23,10 +23,7 @@ const resumableMs = 30_000
 export function chatRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<GatewayEnv> {
   const clientOf = (c: GatewayContext, replaces: string | null = null) =>
     client.as({ ...c.var.principal, source: '/gateway', replaces })
-  const historyOf = async (c: GatewayContext, chat: string) => {
-    const thread = await new Threads(bus, c.var.principal).find(chat)
-    return ThreadHistory.read(bus, thread?.correlationid)
-  }
+  const historyOf = (c: GatewayContext, chat: string) => new Threads(bus, c.var.principal).history(chat)
   const messageOf = (c: GatewayContext): Omit<StreamedMessage, 'task'> => ({
     bus,
     client: clientOf(c),

@@ -30,6 +30,12 @@ export async function filePart(
   )
 }
 
+/** The input of a request with these parts: a single text by itself, else the list. */
+export function inputOfParts(parts: readonly MessagePart[]): string | readonly MessagePart[] {
+  const [first] = parts
+  return parts.length === 1 && first?.type === 'text' ? first.text : parts
+}
+
 /** @throws E_REQUEST_INVALID */
 function percentDecoded(text: string): Buffer {
   try {
