@@ -7,7 +7,8 @@ import { Worker } from 'node:worker_threads'
 
 /*
  * Looks for tests that fail by chance: `npm run flaky`. Every core is kept busy. The test files that start processes or wait for time
- * run ten times, then the whole suite runs three times. Each red test is printed with its output, and all of them at the end.
+ * run seven times, then the whole suite runs three times, so that these files run ten times in all. Each red test is printed with
+ * its output, and all of them at the end.
  *
  *   npm run flaky -- --rounds 2 --suite 0 src/cli/cli.test.ts     only these files, two rounds, no whole suite
  *   npm run flaky -- --idle                                       without the other work
@@ -16,7 +17,7 @@ import { Worker } from 'node:worker_threads'
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    rounds: { type: 'string', default: '10' },
+    rounds: { type: 'string', default: '7' },
     suite: { type: 'string', default: '3' },
     idle: { type: 'boolean', default: false },
   },
