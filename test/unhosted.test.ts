@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest'
 import { z } from 'zod'
-import { findUnhosted } from '../src/cli/unhosted.ts'
+import { findUnhosted } from '../src/trace/attention/unhosted.ts'
 import { agent, model, tool, workflow } from '../src/index.ts'
 import { until } from '../src/testing/wait.ts'
+import { indexOf } from '../src/trace/index/open.ts'
 import { tidings } from './lib/cli.ts'
 import { plainModel } from './lib/plain-model.ts'
 import { eventsOf, onEveryBus, typesOf } from './lib/world.ts'
@@ -60,7 +61,8 @@ onEveryBus(world => {
     await hosting.stop()
     const { correlationid } = await bus.publish({ type: 'ship.it', data: null })
     await until(async () => typesOf(await eventsOf({ bus }, correlationid)).length === 3)
-    const named = async (ms: number) => (await findUnhosted(bus, Date.now() + ms)).map(({ reason }) => reason)
+    const named = async (ms: number) =>
+      (await findUnhosted(bus, indexOf(bus), { now: Date.now() + ms })).map(({ reason }) => reason)
     expect(await named(10_000)).toEqual([])
     await until(async () => (await named(60_000)).length > 0)
     expect(await named(60_000)).toEqual([

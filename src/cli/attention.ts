@@ -3,10 +3,11 @@ import type { Bus } from '../bus/bus.ts'
 import { correlationOf } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import { cancelTask } from '../runtime/operations/cancel-task.ts'
-import { dismissFailed, listFailed } from '../runtime/operations/failed-tasks.ts'
+import { dismissFailed, failedSince, listFailed } from '../trace/attention/failed-tasks.ts'
+import { listAttention, nextCommands, type AttentionItem } from '../trace/attention/list.ts'
+import { environment } from '../runtime/environment.ts'
 import { shortId, shortIdOf } from '../trace/short-id.ts'
 import { countText, dim, elapsed, paint, printable, shorten } from '../trace/text.ts'
-import { listAttention, nextCommands, type AttentionItem } from './attention-list.ts'
 import { queryIndex, queryIndexOf, resolveTask, withExistingLog } from './log.ts'
 import { arrow, printResult, print, usageError, type GlobalOptions } from './output.ts'
 import { summarizeCorrelations, type CorrelationSummary } from './trace.ts'
@@ -28,8 +29,9 @@ export async function attentionCommand({ json }: GlobalOptions): Promise<void> {
   await withExistingLog(async bus => {
     const groups = new Map<string, { first: AttentionItem; more: number }>()
     let hidden = 0
-    const { failed, total } = await listFailed(bus, queryIndexOf(bus))
-    for await (const item of concat(listAttention(bus), failed)) {
+    const query = queryIndexOf(bus)
+    const { failed, total } = await listFailed(bus, query, failedSince(environment().failedFor))
+    for await (const item of concat(listAttention(bus, query), failed)) {
       if (json) await print(JSON.stringify({ ...item, next: nextCommands(item) }))
       // Thousands may be parked under one key, or wait for one provider: they are one entry.
       const key = similarityKey(item) ?? `${groups.size}`

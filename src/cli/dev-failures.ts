@@ -4,10 +4,11 @@ import type { Bus } from '../bus/bus.ts'
 import { parseId } from '../bus/ids.ts'
 import type { ErrorData } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
+import { listAttention, nextCommands, type AttentionItem } from '../trace/attention/list.ts'
 import { shortId } from '../trace/short-id.ts'
 import { dim, printable } from '../trace/text.ts'
 import { describeItem, itemKey } from './attention.ts'
-import { listAttention, nextCommands, type AttentionItem } from './attention-list.ts'
+import { queryIndexOf } from './log.ts'
 import { arrow, printResult, type GlobalOptions } from './output.ts'
 
 /* What `tidings dev` prints about failures: each failed task, and each new entry of the attention list. */
@@ -64,7 +65,7 @@ export async function watchAttention(bus: Bus, options: GlobalOptions, signal: A
     const found: AttentionItem[] = []
     const begin = performance.now()
     try {
-      for await (const item of listAttention(bus)) if (found.push(item) >= maxShown) break
+      for await (const item of listAttention(bus, queryIndexOf(bus))) if (found.push(item) >= maxShown) break
       // Older entries are left to `tidings attention`.
       for (const item of found)
         if (known && !known.has(itemKey(item)))

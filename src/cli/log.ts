@@ -4,10 +4,10 @@ import type { Bus, BusOptions } from '../bus/bus.ts'
 import { isCorrelation, isTaskId } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import { isKnownBus } from '../runtime/drivers.ts'
-import { indexFile, indexOf, type QueryIndex } from '../runtime/log-index.ts'
+import { indexFile } from '../runtime/log-index.ts'
 import { environment, openBus, type OpenOptions } from '../runtime/environment.ts'
 import type { Index } from '../trace/index/lookup.ts'
-import { withIndex } from '../trace/index/open.ts'
+import { indexOf, withIndex, type QueryIndex } from '../trace/index/open.ts'
 import { findAppIfAny, loadApp } from './load-app.ts'
 
 export interface OpenLogOptions extends OpenOptions, Pick<BusOptions, 'events' | 'redactor'> {

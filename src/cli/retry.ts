@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
 import { TidingsError, toTidingsError } from '../errors.ts'
+import { environment } from '../runtime/environment.ts'
 import { forEachOf } from '../runtime/operations/for-each.ts'
 import {
   failedSince,
@@ -8,7 +9,7 @@ import {
   withoutCalled,
   type FailedFilter,
   type FailedTask,
-} from '../runtime/operations/failed-tasks.ts'
+} from '../trace/attention/failed-tasks.ts'
 import { retryTask, type RetryResult } from '../runtime/operations/retry-task.ts'
 import { hostsOn } from '../tasks/hosts.ts'
 import { didYouMean } from '../suggest.ts'
@@ -46,7 +47,7 @@ export async function retryCommand(which: string | undefined, options: RetryComm
 async function retryMany(bus: Bus, options: RetryCommandOptions): Promise<void> {
   const { agent, code, since, until, yes, json } = options
   const filter = {
-    since: since === undefined ? failedSince() : parseTime(since),
+    since: since === undefined ? failedSince(environment().failedFor) : parseTime(since),
     ...(until !== undefined && { until: parseTime(until) }),
     ...(agent !== undefined && { program: agent }),
   }

@@ -4,9 +4,9 @@ import type { Durability } from '../bus/driver.ts'
 import { pausedBy, Pauses } from '../bus/pauses.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { countText, dim, padOrShorten, displayWidth } from '../trace/text.ts'
-import { listAttention } from './attention-list.ts'
-import { failedSince } from '../runtime/operations/failed-tasks.ts'
-import { queryIndex, withExistingLog } from './log.ts'
+import { failedSince } from '../trace/attention/failed-tasks.ts'
+import { listAttention } from '../trace/attention/list.ts'
+import { queryIndexOf, withExistingLog } from './log.ts'
 import { paintUnavailable, findUnavailable, unavailableText } from './unavailable-models.ts'
 import { print, type GlobalOptions } from './output.ts'
 
@@ -22,8 +22,9 @@ async function readStatus(bus: Bus) {
   const paused = await listPaused(bus)
   // Models whose provider keeps failing.
   const resting = await findUnavailable(bus, groups)
-  let attention = await queryIndex(bus, index => index.failed(failedSince()))
-  for await (const _ of listAttention(bus)) attention++
+  const query = queryIndexOf(bus)
+  let attention = await query(index => index.failed(failedSince(environment().failedFor)))
+  for await (const _ of listAttention(bus, query)) attention++
   // Of agents, tools or models, as far as the broker knows.
   const hasWorker = (await Promise.all(groups.map(({ group }) => bus.hasMembers(group)))).includes(true)
   return { home: environment().home, bus: bus.name, head, durability, groups, paused, resting, attention, hasWorker }

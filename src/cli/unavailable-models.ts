@@ -3,7 +3,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { GroupState } from '../bus/driver.ts'
 import { readCircuit } from '../models/circuit.ts'
 import { elapsed, printable } from '../trace/text.ts'
-import { namesOfGroups } from '../runtime/operations/hosted.ts'
+import { namesOfGroups } from '../tasks/hosts.ts'
 
 /** A model whose provider keeps failing, so that one request at a time probes it. Times are RFC 3339. */
 export interface UnavailableModel {

@@ -1,14 +1,14 @@
 import { styleText } from 'node:util'
 import type { Position } from '../bus/driver.ts'
 import { TidingsError } from '../errors.ts'
+import { findUnhosted } from '../trace/attention/unhosted.ts'
 import type { Index } from '../trace/index/lookup.ts'
 import { renderWhy } from '../trace/render-why.ts'
 import { whyOf, type Why } from '../trace/why.ts'
 import { printable } from '../trace/text.ts'
 import { terminalWidth } from './event-line.ts'
-import { queryIndex, withExistingLog } from './log.ts'
+import { queryIndex, queryIndexOf, withExistingLog } from './log.ts'
 import { print, type GlobalOptions } from './output.ts'
-import { findUnhosted } from './unhosted.ts'
 
 export async function whyCommand(id: string, { json }: GlobalOptions): Promise<void> {
   const { found, unhosted } = await withExistingLog(async bus => {
@@ -16,7 +16,7 @@ export async function whyCommand(id: string, { json }: GlobalOptions): Promise<v
       const { task, position } = find(index, id)
       return { task, why: await whyOf(bus, index, position) }
     })
-    return { found: why, unhosted: task === undefined ? [] : await findUnhosted(bus, Date.now(), task) }
+    return { found: why, unhosted: task === undefined ? [] : await findUnhosted(bus, queryIndexOf(bus), { task }) }
   })
   if (!json) {
     const waits = unhosted.map(({ reason }) => `${styleText('yellow', '!')} ${printable(reason)}`)

@@ -2,6 +2,8 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
+import type { Duration } from '../tasks/duration.ts'
+import type { QueryIndex } from '../trace/index/open.ts'
 import type { Identity } from './identity/identity.ts'
 import type { OriginPolicy } from './identity/origin-policy.ts'
 import type { Principal } from './identity/principal.ts'
@@ -16,6 +18,16 @@ export interface GatewayDeps {
   /** Undefined: everyone who reaches the gateway may use it. */
   readonly identity: Identity | undefined
   readonly maxBodyBytes: number
+  readonly query: QueryIndex
+  readonly failedFor: Duration
+}
+
+/** What the views of a log need besides the log. */
+export interface ViewOptions {
+  /** Asks the index of the log. Default: one in memory. */
+  readonly query?: QueryIndex
+  /** How long failed tasks are on the attention list. Default one day. */
+  readonly failedFor?: Duration
 }
 
 /** What Hono passes to a route of the gateway. */

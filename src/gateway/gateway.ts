@@ -4,11 +4,13 @@ import { getRequestListener } from '@hono/node-server'
 import { Client } from '../ask/client.ts'
 import { type HttpListener, listen } from '../http/listen.ts'
 import { errorResponse, httpError, securityHeaders } from '../http/response.ts'
+import { indexOf } from '../trace/index/open.ts'
+import type { ViewOptions } from './context.ts'
 import { assertGuarded, openIdentity } from './identity/guard.ts'
 import { routes } from './routes.ts'
 import { defaultMaxStreams, Streams, type StreamsOptions } from './streams/streams.ts'
 
-export interface GatewayOptions extends StreamsOptions {
+export interface GatewayOptions extends StreamsOptions, ViewOptions {
   /** 0 uses any free port. */
   port: number
   /** Address to listen on. Default 127.0.0.1; any other address demands a policy. */
@@ -34,7 +36,7 @@ export async function startGateway(options: GatewayOptions): Promise<HttpListene
   const { bus, port, host = '127.0.0.1', policy, maxBodyBytes = 4 * 1024 * 1024 } = options
   assertGuarded(host, policy)
   const identity = await openIdentity(bus, policy)
-  const { maxStreams = defaultMaxStreams } = options
+  const { maxStreams = defaultMaxStreams, query = indexOf(bus), failedFor = '1d' } = options
   const streams = new Streams(options)
   const client = new Client(bus)
   const close = () => {
@@ -43,11 +45,14 @@ export async function startGateway(options: GatewayOptions): Promise<HttpListene
     identity?.close()
   }
   const originPolicy = { ...(!identity && { hosts: new Set([host]) }), origins: () => identity?.origins ?? [] }
-  const handle = getRequestListener(routes({ bus, client, streams, originPolicy, identity, maxBodyBytes }).fetch, {
-    overrideGlobalObjects: false,
-    hostname: host,
-    errorHandler: () => unreadable(),
-  })
+  const handle = getRequestListener(
+    routes({ bus, client, streams, originPolicy, identity, maxBodyBytes, query, failedFor }).fetch,
+    {
+      overrideGlobalObjects: false,
+      hostname: host,
+      errorHandler: () => unreadable(),
+    },
+  )
   // assertAllowed() rejects a request without a Host header, with a text.
   const server = createServer(
     { ...timeouts, requireHostHeader: false, shouldUpgradeCallback: wantsSocket },

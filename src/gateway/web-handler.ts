@@ -4,7 +4,8 @@ import type { Hono } from 'hono'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
-import type { GatewayEnv } from './context.ts'
+import { indexOf } from '../trace/index/open.ts'
+import type { GatewayEnv, ViewOptions } from './context.ts'
 import { openIdentity } from './identity/guard.ts'
 import type { Identity } from './identity/identity.ts'
 import type { Principal } from './identity/principal.ts'
@@ -22,18 +23,19 @@ export class WebHandler {
   readonly #app: Hono<GatewayEnv>
 
   /** `policy`: path of the policy file. @throws E_SETTING_INVALID */
-  static async open(bus: Bus, policy: string | undefined): Promise<WebHandler> {
-    return new WebHandler(bus, await openIdentity(bus, policy))
+  static async open(bus: Bus, policy: string | undefined, views: ViewOptions = {}): Promise<WebHandler> {
+    return new WebHandler(bus, await openIdentity(bus, policy), views)
   }
 
-  private constructor(bus: Bus, identity: Identity | undefined) {
+  private constructor(bus: Bus, identity: Identity | undefined, views: ViewOptions) {
     this.#streams = new Streams({ bus })
     this.#client = new Client(bus)
     this.#identity = identity
     const originPolicy = { origins: () => identity?.origins ?? [] }
     const maxBodyBytes = 4 * 1024 * 1024
     const shared = { bus, client: this.#client, streams: this.#streams, originPolicy, maxBodyBytes }
-    this.#app = routes({ ...shared, identity })
+    const { query = indexOf(bus), failedFor = '1d' } = views
+    this.#app = routes({ ...shared, identity, query, failedFor })
   }
 
   /**

@@ -1,5 +1,7 @@
 import type { Bus } from '../bus/bus.ts'
 import { environment, openBus } from './environment.ts'
+import { indexOf } from '../trace/index/open.ts'
+import { indexFile } from './log-index.ts'
 import { openLogClient, type LogClient } from './log-client.ts'
 
 /** A log that this process uses without hosting anything. */
@@ -20,8 +22,10 @@ export interface ClientConnection extends LogClient {
  */
 export async function connect(address?: string, { home }: { home?: string } = {}): Promise<ClientConnection> {
   const settings = environment()
-  const bus = await openBus({ bus: address ?? settings.bus, home: home ?? settings.home })
-  const client = openLogClient(bus, settings.policy)
+  const place = { bus: address ?? settings.bus, home: home ?? settings.home }
+  const bus = await openBus(place)
+  const { policy, failedFor } = settings
+  const client = openLogClient(bus, policy, { query: indexOf(bus, { file: indexFile(place) }), failedFor })
   const close = async () => {
     await client.stop()
     await bus.close()

@@ -1,6 +1,7 @@
 import { ApprovalClient } from '../ask/approval-client.ts'
 import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
+import type { ViewOptions } from '../gateway/context.ts'
 import { lazyWebHandler, type WebHandlers } from './web.ts'
 
 /**
@@ -13,11 +14,11 @@ export interface LogClient
     WebHandlers,
     AsyncDisposable {}
 
-/** `policy`: path of the policy file, for requests over HTTP. */
-export function openLogClient(bus: Bus, policy: string | undefined) {
+/** `policy`: path of the policy file, for requests over HTTP. `views`: for what they show of the log. */
+export function openLogClient(bus: Bus, policy: string | undefined, views: ViewOptions) {
   const client = new Client(bus)
   const people = new ApprovalClient(bus)
-  const web = lazyWebHandler(bus, policy)
+  const web = lazyWebHandler(bus, policy, views)
   const members: Omit<LogClient, keyof AsyncDisposable> = {
     ask: client.ask,
     handle: client.handle,

@@ -16,7 +16,8 @@ import { assertGuarded, openIdentity } from '../gateway/identity/guard.ts'
 import { assertNotPartial } from '../replay/slice-import.ts'
 import { ToolStation } from '../tools/station.ts'
 import type { App } from './app.ts'
-import { indexFile, indexOf } from './log-index.ts'
+import { indexOf } from '../trace/index/open.ts'
+import { indexFile } from './log-index.ts'
 import { startLogging } from './logging.ts'
 import { schemeOf } from './drivers.ts'
 import { environment, openBus, type Environment } from './environment.ts'
@@ -112,7 +113,12 @@ async function startNow(
   const own = { ...(driver && { driver }), ...(blobs && { blobs }) }
   const bus = await openBus(settings, { timeoutMs, redactor: app.redactor, events: app.events, ...own })
   const pauses = new Pauses(bus)
-  const client = openLogClient(bus, settings.policy)
+  // The index of a log that was passed in is not kept: its address is unknown.
+  const views = {
+    query: indexOf(bus, { file: driver ? undefined : indexFile(settings) }),
+    failedFor: settings.failedFor,
+  }
+  const client = openLogClient(bus, settings.policy, views)
   const names = [...new Set(app.programs.map(program => program.name))]
   let engine: Engine | undefined
   const isIngress = hosts.has('gateway') || hosts.has('triggers')
@@ -154,10 +160,7 @@ async function startNow(
       const conversations = new Conversations(bus)
       await run(new ReplayStation(bus, request => conversations.question(request)))
       await run(engine)
-      // The index of a log that was passed in is not kept: its address is unknown.
-      const query = indexOf(bus, { file: driver ? undefined : indexFile(settings) })
-      const host = { bus, app, query, failedFor: settings.failedFor }
-      await run(new OperationStation(host, await openIdentity(bus, settings.policy)))
+      await run(new OperationStation({ bus, app, ...views }, await openIdentity(bus, settings.policy)))
       await claimNames(bus, app.name, names)
     } else if (isIngress) await engine?.provision()
     if (hosts.has('tools')) await run(new ToolStation({ bus, tools: app.tools, pauses, ...(module && { module }) }))
@@ -167,7 +170,7 @@ async function startNow(
       const { startGateway } = await import('../gateway/gateway.ts')
       await releasePort?.()
       const { port, host, policy } = settings
-      const gateway = await startGateway({ bus, port, host, ...(policy !== undefined && { policy }) })
+      const gateway = await startGateway({ bus, port, host, ...views, ...(policy !== undefined && { policy }) })
       addresses.push(gateway.url)
       started.push(gateway)
     }

@@ -1,5 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import { checkedPrincipal, type Principal } from '../gateway/identity/principal.ts'
+import type { ViewOptions } from '../gateway/context.ts'
 import type { WebHandler } from '../gateway/web-handler.ts'
 
 /** A web-standard handler. */
@@ -25,9 +26,9 @@ export interface WebHandlers {
 }
 
 /** A handler that loads the gateway with the first request. */
-export function lazyWebHandler(bus: Bus, policy: string | undefined) {
+export function lazyWebHandler(bus: Bus, policy: string | undefined, views: ViewOptions) {
   let handler: Promise<WebHandler> | undefined
-  const load = async () => (await import('../gateway/web-handler.ts')).WebHandler.open(bus, policy)
+  const load = async () => (await import('../gateway/web-handler.ts')).WebHandler.open(bus, policy, views)
   const open = () => (handler ??= load())
   return {
     fetch: async (request: Request) => (await open()).fetch(request),

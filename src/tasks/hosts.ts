@@ -1,6 +1,7 @@
 import { TidingsError } from '../errors.ts'
 import { didYouMean } from '../suggest.ts'
 import type { Bus } from '../bus/bus.ts'
+import type { GroupState } from '../bus/driver.ts'
 import type { PausableKind } from '../bus/pauses.ts'
 import type { ProgramDefinition } from './program.ts'
 
@@ -26,6 +27,20 @@ export const appGroup = (app: string) => `app/${app}`
 export async function hostsOn(bus: Bus): Promise<Hosts> {
   return (await bus.documents.read<Hosts>(documentKey)) ?? {}
 }
+
+/** All names that were ever hosted on a log, by kind. Workflows count as agents. */
+export async function hostedNames(bus: Bus): Promise<Record<PausableKind, string[]>> {
+  const groups = await bus.listGroups()
+  return {
+    agent: Object.keys(await hostsOn(bus)),
+    tool: namesOfGroups(groups, 'tool'),
+    model: namesOfGroups(groups, 'model'),
+  }
+}
+
+/** The names of the tools or models that have a consumer group. */
+export const namesOfGroups = (groups: readonly GroupState[], kind: 'tool' | 'model') =>
+  groups.flatMap(({ group }) => (group.startsWith(`${kind}/`) ? group.slice(kind.length + 1) : []))
 
 /**
  * Refuses requests to agents that this log has never hosted, and to workflows that only events start. A log without any worker so far accepts

@@ -2,7 +2,7 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'An operator acts on the tasks of another tenant.',
-  file: 'src/runtime/operations/task-start.ts',
+  file: 'src/tasks/task-start.ts',
   find: '?.tenant !== tenant) throw',
   replace: ' === undefined) throw',
   test: 'test/operations.test.ts',

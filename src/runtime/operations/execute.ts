@@ -14,15 +14,15 @@ import {
   type OperationSelection,
 } from '../../tasks/operation.ts'
 import type { App } from '../app.ts'
-import type { QueryIndex } from '../log-index.ts'
+import type { QueryIndex } from '../../trace/index/open.ts'
 import { cancelTask } from './cancel-task.ts'
-import { publishDismissal } from './failed-tasks.ts'
+import { publishDismissal } from '../../trace/attention/failed-tasks.ts'
 import { forEachOf } from './for-each.ts'
 import { setPaused } from './hosted.ts'
 import { effectTargets, planRedrive } from './rerun.ts'
 import { retryTask } from './retry-task.ts'
 import { isSingle, select, type SelectiveRequest } from './select.ts'
-import { assertTaskOf } from './task-start.ts'
+import { assertTaskOf } from '../../tasks/task-start.ts'
 
 /** What executes operations: a worker that hosts agents. */
 export interface OperationHost {

@@ -1,26 +1,12 @@
 import type { Bus } from '../../bus/bus.ts'
-import type { GroupState } from '../../bus/driver.ts'
 import { Pauses, type PausableKind } from '../../bus/pauses.ts'
 import { TidingsError } from '../../errors.ts'
 import type { Draft } from '../../event.ts'
 import { didYouMean } from '../../suggest.ts'
-import { hostsOn } from '../../tasks/hosts.ts'
+import { hostedNames } from '../../tasks/hosts.ts'
 
 export const pausableKinds = ['agent', 'tool', 'model'] satisfies PausableKind[]
 const maxNames = 20
-
-/** All names that were ever hosted on a log, by kind. Workflows count as agents. */
-export async function hostedNames(bus: Bus): Promise<Record<PausableKind, string[]>> {
-  const groups = await bus.listGroups()
-  return {
-    agent: Object.keys(await hostsOn(bus)),
-    tool: namesOfGroups(groups, 'tool'),
-    model: namesOfGroups(groups, 'model'),
-  }
-}
-
-export const namesOfGroups = (groups: readonly GroupState[], kind: 'tool' | 'model') =>
-  groups.flatMap(({ group }) => (group.startsWith(`${kind}/`) ? group.slice(kind.length + 1) : []))
 
 /** Rejects a name that was never hosted on this log, and suggests one. @throws E_NOT_FOUND */
 export async function assertEverHosted(bus: Bus, kind: PausableKind, name: string): Promise<void> {

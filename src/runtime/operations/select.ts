@@ -10,10 +10,10 @@ import {
   type TaskFilterRequest,
 } from '../../tasks/operation-request.ts'
 import type { OperationSelection } from '../../tasks/operation.ts'
-import type { QueryIndex } from '../log-index.ts'
-import { failedSince, findFailed, withoutCalled } from './failed-tasks.ts'
+import type { QueryIndex } from '../../trace/index/open.ts'
+import { failedSince, findFailed, withoutCalled } from '../../trace/attention/failed-tasks.ts'
 import { assertEverHosted } from './hosted.ts'
-import { assertTaskOf, startsLike } from './task-start.ts'
+import { assertTaskOf, startsLike } from '../../tasks/task-start.ts'
 
 /** An operation on tasks or deliveries, one or many. */
 export type SelectiveRequest = OperationOf<'retry' | 'cancel' | 'release' | 'discard'>

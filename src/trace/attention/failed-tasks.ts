@@ -3,13 +3,12 @@ import { positionKey } from '../../bus/cursor.ts'
 import { correlationOf, dismissedId, parseId } from '../../bus/ids.ts'
 import type { ErrorData } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
-import { environment } from '../environment.ts'
 import { milliseconds, type Duration } from '../../tasks/duration.ts'
 import { dismissedType } from '../../tasks/fork.ts'
-import { eventsAt, withData } from '../../trace/index/events.ts'
-import type { FailureFilter, FailureRow } from '../../trace/index/rows.ts'
-import type { QueryIndex } from '../log-index.ts'
-import { startsLike } from './task-start.ts'
+import { startsLike } from '../../tasks/task-start.ts'
+import { eventsAt, withData } from '../index/events.ts'
+import type { FailureFilter, FailureRow } from '../index/rows.ts'
+import type { QueryIndex } from '../index/open.ts'
 
 /*
  * Failed tasks, until TIDINGS_FAILED_FOR has passed or somebody retries or dismisses them. The index lists them, so the number of tasks
@@ -34,10 +33,14 @@ export interface FailedTask {
 const maxFailed = 1_000
 
 /** Since when failed tasks are on the attention list, ms since the epoch. */
-export const failedSince = (failedFor: Duration = environment().failedFor) => Date.now() - milliseconds(failedFor)
+export const failedSince = (failedFor: Duration) => Date.now() - milliseconds(failedFor)
 
-export async function listFailed(bus: Bus, query: QueryIndex): Promise<{ failed: FailedTask[]; total: number }> {
-  const since = failedSince()
+/** The failed tasks on the attention list, newest first, and how many there are. `since`: see {@link failedSince}. */
+export async function listFailed(
+  bus: Bus,
+  query: QueryIndex,
+  since: number,
+): Promise<{ failed: FailedTask[]; total: number }> {
   const { rows, total } = await query(index => ({
     rows: index.failures({ since, limit: maxFailed }),
     total: index.failed(since),

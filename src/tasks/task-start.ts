@@ -1,11 +1,11 @@
-import type { Bus } from '../../bus/bus.ts'
-import { correlationOf, turnId } from '../../bus/ids.ts'
-import { routedEventIn, routedType } from '../../bus/routed.ts'
-import { notOnLog } from '../../errors.ts'
-import type { CloudEvent } from '../../event.ts'
-import { matchesType } from '../../pattern.ts'
-import { isFork, type Fork } from '../../tasks/fork.ts'
-import type { Turn } from '../../tasks/program.ts'
+import type { Bus } from '../bus/bus.ts'
+import { correlationOf, turnId } from '../bus/ids.ts'
+import { routedEventIn, routedType } from '../bus/routed.ts'
+import { notOnLog } from '../errors.ts'
+import type { CloudEvent } from '../event.ts'
+import { matchesType } from '../pattern.ts'
+import { isFork, type Fork } from './fork.ts'
+import type { Turn } from './program.ts'
 
 /** Which tasks: of this tenant, started by an event of a type that matches this pattern. Undefined matches all. */
 interface StartFilter {

@@ -1,9 +1,8 @@
-import type { Bus } from '../bus/bus.ts'
-import { correlationOf, parseId } from '../bus/ids.ts'
-import { didYouMean } from '../suggest.ts'
-import { hasWorker } from '../tasks/hosts.ts'
-import { hostedNames } from '../runtime/operations/hosted.ts'
-import { queryIndex } from './log.ts'
+import type { Bus } from '../../bus/bus.ts'
+import { correlationOf, parseId } from '../../bus/ids.ts'
+import { didYouMean } from '../../suggest.ts'
+import { hasWorker, hostedNames } from '../../tasks/hosts.ts'
+import type { QueryIndex } from '../index/open.ts'
 
 /** A target that tasks wait for and that no worker hosts, or none has hosted for a while. */
 export interface UnhostedTarget {
@@ -31,9 +30,13 @@ const startGraceMs = 2_000
 /** A worker that hosted it may be restarting. */
 const restartGraceMs = 60_000
 
-/** `task`: only what this task waits for, however short. */
-export async function findUnhosted(bus: Bus, now = Date.now(), task?: string): Promise<UnhostedTarget[]> {
-  const awaited = await queryIndex(bus, index => index.awaited(task))
+/** The targets that tasks wait for and nobody hosts. `task`: only what this task waits for, however short. */
+export async function findUnhosted(
+  bus: Bus,
+  query: QueryIndex,
+  { now = Date.now(), task }: { readonly now?: number; readonly task?: string | undefined } = {},
+): Promise<UnhostedTarget[]> {
+  const awaited = await query(index => index.awaited(task))
   if (awaited.length === 0) return []
   const known = await hostedNames(bus)
   const found: UnhostedTarget[] = []

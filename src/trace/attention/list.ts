@@ -1,8 +1,9 @@
-import type { Bus } from '../bus/bus.ts'
-import type { DeferredDelivery, MissedWake } from '../bus/driver.ts'
-import { correlationOf } from '../bus/ids.ts'
-import { pausedBy } from '../bus/pauses.ts'
-import type { FailedTask } from '../runtime/operations/failed-tasks.ts'
+import type { Bus } from '../../bus/bus.ts'
+import type { DeferredDelivery, MissedWake } from '../../bus/driver.ts'
+import { correlationOf } from '../../bus/ids.ts'
+import { pausedBy } from '../../bus/pauses.ts'
+import type { QueryIndex } from '../index/open.ts'
+import type { FailedTask } from './failed-tasks.ts'
 import { findUnhosted, type UnhostedTarget } from './unhosted.ts'
 
 /** What a person should look at: a deferred delivery, a missed timer, a call that nobody hosts, a failed task. */
@@ -23,9 +24,9 @@ export async function* listDeliveriesAndWakes(bus: Bus): AsyncGenerator<Attentio
 }
 
 /** Like {@link listDeliveriesAndWakes}, with the targets that nobody hosts, which needs the index. */
-export async function* listAttention(bus: Bus): AsyncGenerator<AttentionItem> {
+export async function* listAttention(bus: Bus, query: QueryIndex): AsyncGenerator<AttentionItem> {
   yield* listDeliveriesAndWakes(bus)
-  yield* await findUnhosted(bus)
+  yield* await findUnhosted(bus, query)
 }
 
 export function nextCommands(item: AttentionItem): string[] {
