@@ -108,6 +108,7 @@ onEveryBus(world => {
     })
     const slow = await send('POST', '/agents/listener', { input: 'Ada' }, { prefer: 'wait=0' })
     expect(slow).toMatchObject({ status: 202, body: { status: 'running' } })
+    expect((await send('POST', '/agents/double', { input: 2 }, { prefer: 'wait' })).body.output).toBe(4)
     const cancelled = await send('DELETE', `/tasks/${slow.body.task}`, { reason: 'the customer left' })
     expect(cancelled.status).toBe(202)
     const end = await send('GET', `/tasks/${slow.body.task}/result`, undefined, { prefer: 'wait=30' })
@@ -193,6 +194,8 @@ onEveryBus(world => {
     const answers = await Promise.all([1, 2, 3].map(() => send('POST', '/agents/double', { input: 4 }, key)))
     expect(new Set(answers.map(({ body }) => body.task)).size).toBe(1)
     expect(answers.map(({ body }) => body.output)).toEqual([8, 8, 8])
+    const replayed = answers.map(({ headers }) => headers.get('idempotency-replayed') ?? 'no')
+    expect(replayed.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(['no', 'true', 'true'])
     expect((await types()).filter(type => type === 'agent.invoke')).toHaveLength(1)
     expect(await send('POST', '/agents/double', { input: 5 }, key)).toMatchObject({
       status: 422,
@@ -202,7 +205,12 @@ onEveryBus(world => {
     expect(other.body.task).not.toBe(answers[0]!.body.task)
     const { body } = await send('POST', '/agents/listener', { input: 'Ada' })
     expect((await send('POST', '/events', { type: 'order.late' }, key)).status).toBe(202)
-    expect((await send('POST', `/tasks/${body.task}/messages`, { message: 'hello' }, key)).status).toBe(202)
+    const say = () => send('POST', `/tasks/${body.task}/messages`, { message: 'hello' }, key)
+    const said = [await say(), await say()]
+    expect(said.map(({ status, headers }) => [status, headers.get('idempotency-replayed')])).toEqual([
+      [202, null],
+      [202, 'true'],
+    ])
   })
 
   it('completes a publish that was cut off after its key was stored, and repeats its answer', async () => {

@@ -35,6 +35,13 @@ onEveryBus(world => {
     })
     const traced = await tidings(created.place, ['trace', 'last'])
     expect(traced.stdout).toMatch(/✖ order\.paid .* is dead: .*E_EVENT_INVALID\n.*tidings attention/)
+    const { stdout } = await tidings(created.place, ['trace', 'last', '--json'])
+    const dead = {
+      kind: 'dead',
+      event: { type: 'order.paid' },
+      next: [expect.stringContaining('attention retry'), expect.anything()],
+    }
+    expect(JSON.parse(stdout.trimEnd().split('\n').at(-1)!)).toMatchObject(dead)
     const failed = await tidings(created.place, ['ask', 'strict', '{"n":"x"}'])
     expect(failed.code).toBe(1)
     expect(failed.stderr).toMatch(/^✖ .*E_AGENT_INPUT\n {2}→ The input does not match the schema/)

@@ -19,7 +19,7 @@ onEveryBus(world => {
   const started = async () => {
     const { model: languageModel } = plainModel(prompt => `answer ${prompt.length}`)
     const chat = agent('chat', { model: model(languageModel), instructions: 'Chat.' })
-    const running = await (await world()).worker({ use: [chat] })
+    const running = await (await world()).worker({ use: [chat, agent('clerk', { run: () => 'done' })] })
     const send = async (method: string, path: string, body?: unknown) => {
       const init =
         body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
@@ -89,6 +89,8 @@ onEveryBus(world => {
     await (await running.ask(chat, 'Keyed.', { idempotencyKey: 'k1' })).result({ within: '20s' })
     const reused = refused({ thread: 'no-key', idempotencyKey: 'k1' })
     await expect(reused).rejects.toMatchObject({ code: 'E_KEY_REUSED' })
+    const ofOther = running.ask('clerk', 'Hello.', { thread: 'one' })
+    await expect(ofOther).rejects.toThrow('the thread "one" is a conversation with "chat", which "clerk" does not know')
     expect((await send('GET', '/threads')).body).toMatchObject({ threads: [{ thread: 'one' }] })
     expect((await send('GET', '/threads/no-key')).status).toBe(404)
   })

@@ -108,7 +108,14 @@ export class Client {
     target: Askable<Input, Output> | string,
     input: Input,
     options: AskOptions = {},
-  ): Promise<TaskHandle<Output>> => {
+  ): Promise<TaskHandle<Output>> => (await this.request(target, input, options)).handle
+
+  /** Like `ask`. `isRepeated`: an earlier request had the same idempotency key, or was for the same message, so this one starts nothing. */
+  async request<Input, Output>(
+    target: Askable<Input, Output> | string,
+    input: Input,
+    options: AskOptions = {},
+  ): Promise<{ readonly handle: TaskHandle<Output>; readonly isRepeated: boolean }> {
     const problem = checkOptions(options)
     if (problem !== undefined) throw new TidingsError('E_REQUEST_INVALID', `ask(): ${problem}`)
     const program = programOf(target)
@@ -128,7 +135,7 @@ export class Client {
         throw error
       })
     }
-    return this.#handle(id, { program, ...(end && { end }) })
+    return { handle: this.#handle(id, { program, ...(end && { end }) }), isRepeated }
   }
 
   /** The ids of the request: those of the first one with its key, or of the same message. A repeated request does not open the thread. */

@@ -76,7 +76,13 @@ it('connects a call of a model with its arguments, its approval and its answer',
   expect(parts.ofEvent(createEvent({ ...approval, target: 'refund', replyto: 'refund' }))).toMatchObject([
     { type: 'approval', call: 'ask', of: 'call' },
   ])
-  expect(parts.ofEvent(answer('tool.result', { output: 1 }))).toMatchObject([{ type: 'answer', toolCallId: 'c1' }])
+  const granted = { type: 'approval.granted', source: '/cli', call: 'ask', data: { by: 'ann', hash: 'h' } }
+  expect(parts.ofEvent(createEvent(granted))).toMatchObject([
+    { type: 'answer', call: 'ask', isApproval: true, output: { approved: true, by: 'ann' } },
+  ])
+  const [done] = parts.ofEvent(answer('tool.result', { output: 1 }))
+  expect(done).toMatchObject({ type: 'answer', toolCallId: 'c1' })
+  expect(done).not.toHaveProperty('isApproval')
   const error = { code: 'E_TOOL_UNKNOWN', message: 'no such tool' }
   const unmade = {
     id: 'no',

@@ -53,7 +53,13 @@ export type StreamPart =
       readonly input: unknown
       readonly isHandover?: true
     })
-  | (OfTool & { readonly type: 'answer'; readonly output?: unknown; readonly error?: ErrorData })
+  /** `isApproval`: of a person to a request for approval, before the answer of the tool that waits for it; `output` is the decision. */
+  | (OfTool & {
+      readonly type: 'answer'
+      readonly isApproval?: true
+      readonly output?: unknown
+      readonly error?: ErrorData
+    })
   /** What a tool reported with `progress`. */
   | (OfCall & { readonly type: 'progress'; readonly data: unknown })
   /**
@@ -76,6 +82,7 @@ export type StreamPart =
 interface OpenCall {
   /** Undefined until the request is seen, which its signals may overtake. */
   of: OfTool | undefined
+  isApproval?: true
   readonly text: CallText
   readonly early: CloudEvent[]
 }
@@ -94,7 +101,11 @@ export class StreamParts {
     const { type, call, replyto } = event
     const open = call === undefined ? undefined : this.#open.get(call)
     if (open?.of) return this.#answer(open, open.of, event)
-    if (type === approvalType) return [{ type: 'approval', ...this.#begin(event).of!, ...requestedIn(event) }]
+    if (type === approvalType) {
+      const asked = this.#begin(event)
+      asked.isApproval = true
+      return [{ type: 'approval', ...asked.of!, ...requestedIn(event) }]
+    }
     if (type === 'tool.failed' && call === undefined) return unmade(event)
     if (!isRuntimeType(type)) return [{ type: 'event', event }]
     if (replyto === undefined || replyto === askTarget || !type.endsWith('.invoke')) return []
@@ -143,12 +154,15 @@ export class StreamParts {
     return open
   }
 
-  #answer({ text }: OpenCall, of: OfTool, event: CloudEvent): readonly StreamPart[] {
+  #answer({ text, isApproval }: OpenCall, of: OfTool, event: CloudEvent): readonly StreamPart[] {
     this.#open.delete(of.call)
     this.#answered.add(of.call)
     const streamed = text.parts
     if (event.type !== 'model.result')
-      return [...restarts(of, streamed), { type: 'answer', ...of, ...callOutcome(event) }]
+      return [
+        ...restarts(of, streamed),
+        { type: 'answer', ...of, ...(isApproval && { isApproval }), ...callOutcome(event) },
+      ]
     const answer = (event.data ?? {}) as ModelResult
     const whole = answerParts(answer)
     // Another order of the parts is another answer.

@@ -32,7 +32,7 @@ export interface Thread {
   /** Its name, as the caller gave it. */
   readonly thread: string
   readonly title: string
-  /** The agent or workflow that was asked first. */
+  /** The agent or workflow that it is a conversation with. */
   readonly target: string
   /** The correlation of all its requests. */
   readonly correlationid: string
@@ -58,13 +58,17 @@ export class Threads {
     this.#owner = owner
   }
 
-  /** The thread that a request belongs to; a new one if there is none. `input`: of the request, whose beginning is the title. */
+  /**
+   * The thread that a request belongs to; a new one if there is none. `input`: of the request, whose beginning is the title.
+   * @throws E_REQUEST_INVALID if it is a conversation with another agent
+   */
   async open(thread: string, target: string, input: unknown): Promise<Thread> {
     const now = new Date(this.#bus.now()).toISOString()
     const title = this.#bus.redactor.text(titleOf(input))
     const created = { thread, title, target, correlationid: randomUUIDv7(), createdAt: now, updatedAt: now }
     let before = ''
     const opened = await this.#update(thread, current => {
+      if (current && current.target !== target) throw otherAgent(current, target)
       before = current?.updatedAt ?? ''
       return current ? { ...current, updatedAt: now } : created
     })
@@ -148,6 +152,13 @@ export class Threads {
     return `threads/${tenant}/${user === undefined ? '-' : hash('sha256', user)}`
   }
 }
+
+const otherAgent = ({ thread, target }: Thread, asked: string) =>
+  new TidingsError(
+    'E_REQUEST_INVALID',
+    `the thread ${JSON.stringify(thread)} is a conversation with "${target}", which "${asked}" does not know`,
+    { next: `Give "${asked}" a thread of its own, or let "${target}" call it or hand over to it.` },
+  )
 
 type StoredThread = Thread & { readonly isDeleted?: boolean }
 

@@ -3,6 +3,7 @@ import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { StreamPart } from '../ask/parts.ts'
 import type { TaskHandle } from '../ask/handle.ts'
+import type { ApprovalDecision } from '../tasks/approval.ts'
 import type { Duration } from '../tasks/duration.ts'
 import { hasWorker } from '../tasks/hosts.ts'
 import { dim, preview, printable } from '../trace/text.ts'
@@ -122,6 +123,12 @@ function lineOf(part: Exclude<StreamPart, SilentPart | { type: 'text' | 'restart
   if (part.type === 'progress') return dim(`… ${name} ${preview(part.data)}`)
   if (part.type === 'approval')
     return `${arrow()} "${name}" must decide: ${preview(part.what)}\n  tidings approve ${part.call}   or   tidings deny ${part.call}`
+  if (part.isApproval && part.output) return decisionLine(name, part.output as ApprovalDecision)
   if (part.error) return `${styleText('red', '✖')} ${dim(`${name} ${part.error.code}: ${preview(part.error.message)}`)}`
   return dim(`← ${name} ${preview(part.output)}`)
+}
+
+function decisionLine(name: string, { approved, by, comment }: ApprovalDecision): string {
+  const decision = `${by} ${approved ? 'approved' : 'denied'} "${name}"${comment === undefined ? '' : `: ${comment}`}`
+  return `${styleText(approved ? 'green' : 'red', approved ? '✔' : '✖')} ${dim(printable(decision))}`
 }

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
-import type { DeferredDelivery } from '../bus/driver.ts'
+import { nextCommands, type DeferredItem } from '../trace/attention/list.ts'
 import { summarizeEvent } from '../trace/summarize.ts'
 import { eventsAt, withData } from '../trace/index/events.ts'
 import type { ActionRow } from '../trace/index/rows.ts'
@@ -27,20 +27,24 @@ export async function traceCommand(which: string | undefined, options: TraceOpti
       return { correlation, found, kept: await keptDeliveries(bus, correlation) }
     }),
   )
-  if (options.json) for (const record of traceRecords(found)) await print(JSON.stringify(record))
-  else
+  if (options.json) {
+    for (const record of traceRecords(found)) await print(JSON.stringify(record))
+    for (const item of kept) await print(JSON.stringify({ ...item, next: nextCommands(item) }))
+  } else
     for (const line of [dim(`correlation ${correlation}`), ...render(found, terminalWidth()), ...kept.map(keptLine)])
       await print(line)
 }
 
 /** Deliveries of the correlation that wait for a person: until then nothing follows from their events. */
-async function keptDeliveries(bus: Bus, correlation: string): Promise<DeferredDelivery[]> {
-  const all = await Array.fromAsync(bus.listDeferred())
-  return all.filter(({ state, event }) => state !== 'delayed' && event.correlationid === correlation)
+async function keptDeliveries(bus: Bus, correlation: string): Promise<DeferredItem[]> {
+  const kept: DeferredItem[] = []
+  for await (const { state: kind, ...entry } of bus.listDeferred())
+    if (kind !== 'delayed' && entry.event.correlationid === correlation) kept.push({ kind, ...entry })
+  return kept
 }
 
-function keptLine({ state, event, reason }: DeferredDelivery): string {
-  const what = `${event.type} ${shortIdOf(event)} is ${state}: ${reason.message}`
+function keptLine({ kind, event, reason }: DeferredItem): string {
+  const what = `${event.type} ${shortIdOf(event)} is ${kind}: ${reason.message}`
   return `${styleText('red', '✖')} ${printable(what)} ${dim(reason.code)}\n  ${arrow()} tidings attention`
 }
 

@@ -42,7 +42,7 @@ const key: Parameter = {
   schema: z.string().min(1).max(256),
 }
 const prefer: Parameter = {
-  description: '`wait=N`: wait for the result, at most N seconds (60 at most).',
+  description: '`wait=N`: wait for the result, at most N seconds (60 at most); `wait`: 60 seconds.',
   schema: z.string(),
 }
 const location = { location: 'Where to look next, relative to this address.' }

@@ -67,11 +67,12 @@ export function operationRoutes({ bus, identity, maxBodyBytes }: GatewayDeps): H
           next: 'Send an API key or a token: with a policy, only credentials of the policy give commands.',
         })
       const target = operationTarget(await appFor(bus, request))
-      const { id, isNew } = await idFor(bus, principal, request, requestKeyOf(c))
+      const { id, isRepeated } = await idFor(bus, principal, request, requestKeyOf(c))
       const { tenant, user } = principal
       const about = { id, correlationid: id, target, source: '/gateway', tenant, ...(user !== undefined && { user }) }
       const data: OperationRequested = { request, ...(credential && { credential }) }
-      if (isNew || !(await bus.get(id, id)))
+      if (isRepeated) c.header('idempotency-replayed', 'true')
+      if (!isRepeated || !(await bus.get(id, id)))
         await publishFromOutside(bus, { name: 'POST /operations', attributes, caller, at }, [
           { ...about, type: operationRequestedType, data },
         ])
@@ -92,10 +93,10 @@ export function operationRoutes({ bus, identity, maxBodyBytes }: GatewayDeps): H
 /** A new id, or that of the first request with this key. @throws E_KEY_REUSED */
 async function idFor(bus: Bus, { tenant, user }: Principal, request: OperationRequest, key: string | undefined) {
   const id = randomUUIDv7()
-  if (key === undefined) return { id, isNew: true }
+  if (key === undefined) return { id, isRepeated: false }
   const about = { tenant, user, key, operation: 'POST /operations', body: JSON.stringify(request) }
   const { plan, isRepeated } = await planOnce(bus, about, { correlationid: id, ids: [id] })
-  return { id: plan.correlationid, isNew: !isRepeated }
+  return { id: plan.correlationid, isRepeated }
 }
 
 /** The app whose workers must execute it; undefined for any. @throws E_REQUEST_INVALID, E_NOT_FOUND */

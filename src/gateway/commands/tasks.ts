@@ -56,11 +56,12 @@ export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
     if (waits) assertMay(c.var.principal, 'read', 'agent.invoke')
     const { input, ...options } = await bodyOf(c, askBody, maxBodyBytes)
     const idempotencyKey = requestKeyOf(c)
-    const handle = await clientOf(c).ask(c.req.param('name')!, input, {
+    const { handle, isRepeated } = await clientOf(c).request(c.req.param('name')!, input, {
       ...options,
       ...(idempotencyKey && { idempotencyKey }),
     } as object)
     c.header('location', `../tasks/${handle.id}`)
+    if (isRepeated) c.header('idempotency-replayed', 'true')
     if (!waits) return c.json({ task: handle.id, correlationid: handle.correlation }, 202)
     const view = await waitFor(c, handle.id)
     return c.json(view, view.status === 'running' ? 202 : 200)
@@ -104,6 +105,7 @@ export function taskRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       if (end && !isStored)
         throw new TidingsError('E_TASK_ENDED', `task ${id} has ended (${end.type}), so it reads no message`)
       if (!isStored) await bus.publish({ ...draft, id: ids[0]! })
+      if (isRepeated) c.header('idempotency-replayed', 'true')
       return c.json({ id: ids[0], task: id, correlationid }, 202)
     })
 }

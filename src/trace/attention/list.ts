@@ -7,11 +7,9 @@ import type { FailedTask } from './failed-tasks.ts'
 import { findUnhosted, type UnhostedTarget } from './unhosted.ts'
 
 /** What a person should look at: a deferred delivery, a missed timer, a call that nobody hosts, a failed task. */
-export type AttentionItem =
-  | ({ kind: DeferredDelivery['state'] } & Omit<DeferredDelivery, 'state'>)
-  | MissedWake
-  | UnhostedTarget
-  | FailedTask
+export type AttentionItem = DeferredItem | MissedWake | UnhostedTarget | FailedTask
+
+export type DeferredItem = { kind: DeferredDelivery['state'] } & Omit<DeferredDelivery, 'state'>
 
 // Below these, a delivery is an ordinary retry, and a timer is only a little late.
 const minDelayedAttempts = 3
