@@ -1,5 +1,4 @@
-import { setTimeout } from 'node:timers/promises'
-import type { LanguageModelV4, LanguageModelV4StreamPart } from '@ai-sdk/provider'
+import type { LanguageModelV4 } from '@ai-sdk/provider'
 import { agent, app, tool } from '../../src/index.ts'
 import { z } from 'zod'
 
@@ -31,21 +30,3 @@ export const shopWith = (model: LanguageModelV4) =>
       }),
     ],
   })
-
-/** Writes word by word, as models over a network do: the offline model answers at once. */
-export const atReadingSpeed = (model: LanguageModelV4, msPerWord = 80): LanguageModelV4 => ({
-  ...model,
-  async doStream(options) {
-    const { stream, ...rest } = await model.doStream(options)
-    const slowly = new TransformStream<LanguageModelV4StreamPart, LanguageModelV4StreamPart>({
-      async transform(part, controller) {
-        if (part.type !== 'text-delta') return controller.enqueue(part)
-        for (const delta of part.delta.split(/(?<= )/)) {
-          controller.enqueue({ ...part, delta })
-          await setTimeout(msPerWord)
-        }
-      },
-    })
-    return { ...rest, stream: stream.pipeThrough(slowly) }
-  },
-})

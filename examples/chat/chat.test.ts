@@ -11,7 +11,7 @@ import { Pen } from '../../test/lib/pen.ts'
 import { onEveryBus } from '../../test/lib/world.ts'
 import { offlineModel } from '../../src/index.ts'
 import { collect, until } from '../../src/testing/wait.ts'
-import { atReadingSpeed, shopWith } from './app.ts'
+import { shopWith } from './app.ts'
 import { buildPage, serve } from './server.ts'
 
 /* The page in a real browser, as a newcomer uses it. */
@@ -86,7 +86,7 @@ await describeBrowser('in a browser', () =>
     })
 
     it('asks for approval on a phone, and goes on in the same answer', async () => {
-      const { page, ask, answers } = await opened(atReadingSpeed(offlineModel(), 1), 400)
+      const { page, ask, answers } = await opened(offlineModel({ msPerWord: 1 }), 400)
       await ask('Please refund my order A-17.')
       await page.getByRole('button', { name: 'Approve' }).click()
       await until(async () => (await answers()).some(text => text.includes('is on its way')))

@@ -1,10 +1,10 @@
-import { modelFromEnvironment, start } from '../../src/index.ts'
-import { atReadingSpeed, shopWith } from './app.ts'
+import { modelFromEnvironment, offlineModel, start } from '../../src/index.ts'
+import { shopWith } from './app.ts'
 import { buildPage, serve } from './server.ts'
 
-const model = await modelFromEnvironment()
-const isOffline = model.modelId.startsWith('offline')
-const running = await start(shopWith(isOffline ? atReadingSpeed(model) : model), {
+// At the speed of a reader, so that there is time to reload or to stop an answer.
+const model = process.env.TIDINGS_MODEL ? await modelFromEnvironment() : offlineModel({ msPerWord: 80 })
+const running = await start(shopWith(model), {
   only: ['agents', 'tools', 'models'],
 })
 const { url, close } = await serve(running, await buildPage(), Number(process.env.PORT ?? 4120))

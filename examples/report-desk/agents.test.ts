@@ -59,7 +59,7 @@ async function ask(model: LanguageModel, question: string, decision?: 'grant' | 
 
 /** The offline model, with a text of another for the agent whose instructions say this. */
 function withText(instructions: RegExp, text: (times: number) => string): LanguageModel & { asked: string[] } {
-  const offline = offlineModel()
+  const offline = offlineModel({ msPerWord: 0 })
   const asked: string[] = []
   const doStream = async (options: CallOptions) => {
     const prompt = JSON.stringify(options.prompt)
@@ -83,7 +83,7 @@ const truth = 'The lamp of the lighthouse turns once in thirty seconds. [lamp.md
 const invented = 'The lamp of the lighthouse burns whale oil. [lamp.md#1]'
 
 test('more than a dozen calls go to five agents, two workflows and their tools', async () => {
-  const { types } = await ask(offlineModel(), question)
+  const { types } = await ask(offlineModel({ msPerWord: 0 }), question)
   expect(types.filter(type => /^\w+\.invoke /.test(type)).length).toBeGreaterThan(12)
   for (const name of ['planner', 'section', 'researcher', 'writer', 'reviewer'])
     expect(types).toContain(`agent.invoke ${name}`)
@@ -91,7 +91,7 @@ test('more than a dozen calls go to five agents, two workflows and their tools',
 })
 
 test('a person approves the exact draft that is published, and the report names them', async () => {
-  const { asked, report } = await ask(offlineModel(), question)
+  const { asked, report } = await ask(offlineModel({ msPerWord: 0 }), question)
   expect(asked).toEqual([{ question, draft: expect.stringContaining(truth), unanswered: [] }])
   expect(report.markdown).toContain('The lamp of the lighthouse turns once in thirty seconds. [1]')
   expect(report.markdown).toContain('Approved by ann.')
@@ -99,20 +99,26 @@ test('a person approves the exact draft that is published, and the report names 
 })
 
 test('a rejected draft is not published', async () => {
-  const { types, report } = await ask(offlineModel(), question, 'deny')
+  const { types, report } = await ask(offlineModel({ msPerWord: 0 }), question, 'deny')
   expect(report).toEqual({ question, error: { code: 'E_APPROVAL_DENIED', message: 'denied by ann' } })
   expect(types.filter(type => type.startsWith('report.'))).toEqual(['report.withheld'])
 })
 
 test('a report without claims needs no approval', async () => {
-  const { types, asked, report } = await ask(offlineModel(), 'What is the airspeed velocity of an unladen swallow?')
+  const { types, asked, report } = await ask(
+    offlineModel({ msPerWord: 0 }),
+    'What is the airspeed velocity of an unladen swallow?',
+  )
   expect(asked).toEqual([])
   expect(types).not.toContain('agent.invoke writer')
   expect(report).toMatchObject({ answered: false, markdown: expect.stringContaining('do not answer this question.') })
 })
 
 test('a report that holds only some words of the question says that it may be about something else', async () => {
-  const { asked, report } = await ask(offlineModel(), 'How often does the lamp of the lighthouse turn during storms?')
+  const { asked, report } = await ask(
+    offlineModel({ msPerWord: 0 }),
+    'How often does the lamp of the lighthouse turn during storms?',
+  )
   expect(asked).toEqual([
     expect.objectContaining({ draft: expect.stringMatching(/^This may not answer the question: /) }),
   ])

@@ -15,7 +15,7 @@ import { answerApproval } from '../tasks/approval-answer.ts'
 import { PendingApprovals } from '../tasks/approval-list.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import type { AnyTool, ToolContext } from '../tools/tool.ts'
-import { offlineProvider } from '../models/offline/language-model.ts'
+import { offlineModel, offlineProvider } from '../models/offline/language-model.ts'
 import { summarizeEvent } from '../trace/summarize.ts'
 import type { TestRequest, Trigger } from '../triggers/trigger.ts'
 import { MemoryDriver } from './memory/driver.ts'
@@ -390,7 +390,9 @@ function withFakes(app: App, { model, tools: stubs = {} }: TestAppOptions, steps
     models: app.models.map(each => {
       const { rate: _, ...kept } = each.options
       const isOffline = !answer && each.languageModel.provider === offlineProvider
-      const languageModel = isOffline ? each.languageModel : scriptedModel(each.name, answer ?? (() => unscripted))
+      const languageModel = isOffline
+        ? offlineModel({ msPerWord: 0 })
+        : scriptedModel(each.name, answer ?? (() => unscripted))
       return { ...each, options: kept, languageModel }
     }),
   }

@@ -6,7 +6,7 @@ import { offlineModel } from './language-model.ts'
 import { notFound, notSearched } from './material.ts'
 import { squeeze } from './sentences.ts'
 
-const model = offlineModel()
+const model = offlineModel({ msPerWord: 0 })
 const path = 'node_modules/croner/README.md'
 const passages = [
   {
@@ -243,6 +243,20 @@ describe('writer and reviewer', () => {
     expect(report).toContain(notFound)
     expect(await json(verdict, { question: asked, draft: report })).toMatchObject({ approved: true })
   })
+})
+
+test('writes word by word, until it is aborted', async () => {
+  const abort = new AbortController()
+  const prompt = [user('When is the shop open? The shop is open from Monday to Friday.')]
+  const { stream } = await offlineModel({ msPerWord: 20 }).doStream({ prompt, abortSignal: abort.signal })
+  const begin = performance.now()
+  let words = 0
+  const read = async () => {
+    for await (const part of stream) if (part.type === 'text-delta' && ++words === 5) abort.abort(new Error('stopped'))
+  }
+  await expect(read()).rejects.toThrow('stopped')
+  expect(words).toBe(5)
+  expect(performance.now() - begin).toBeGreaterThan(4 * 20 - 5)
 })
 
 describe('any prompt', () => {

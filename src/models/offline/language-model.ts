@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type {
   LanguageModelV4,
   LanguageModelV4CallOptions,
@@ -20,11 +21,12 @@ export const offlineProvider = 'tidings'
  * A language model without a network or a key. It plans tool calls by rules and answers by extraction: every statement is a
  * sentence that a tool returned, verbatim, with the identifier of its passage. It matches words and understands nothing; if
  * no words match, it answers that the documents do not contain the answer. The same prompt gives the same answer, byte for
- * byte; settings such as temperature and seed have no effect.
+ * byte; settings such as temperature and seed have no effect. A text streams word by word. `msPerWord`: the time between two words; 0
+ * for the whole text at once. Default: 25 ms, less if the text would take longer than a second, and 0 for JSON.
  * @example
  * const helper = agent('helper', { model: offlineModel(), instructions: 'Answer from the notes.', tools: [search] })
  */
-export function offlineModel(): LanguageModelV4 {
+export function offlineModel({ msPerWord }: { msPerWord?: number } = {}): LanguageModelV4 {
   return {
     specificationVersion: 'v4',
     provider: offlineProvider,
@@ -34,7 +36,7 @@ export function offlineModel(): LanguageModelV4 {
       return { ...answer(options), warnings: [], response: { modelId: 'offline-extractive' } }
     },
     async doStream(options) {
-      return { stream: ReadableStream.from(parts(options)) }
+      return { stream: ReadableStream.from(parts(options, msPerWord)) }
     },
   }
 }
@@ -116,14 +118,27 @@ function quotesIn(ask: string, question: string): Quote[] {
   return extract(question, [{ id: 'message', path: 'message', heading: '', text }])
 }
 
-async function* parts(options: LanguageModelV4CallOptions): AsyncGenerator<LanguageModelV4StreamPart> {
+const defaultMsPerWord = 25
+const maxTextMs = 1_000
+
+async function* parts(
+  options: LanguageModelV4CallOptions,
+  msPerWord: number | undefined,
+): AsyncGenerator<LanguageModelV4StreamPart> {
   yield { type: 'stream-start', warnings: [] }
   const { content, finishReason, usage } = answer(options)
   yield { type: 'response-metadata', modelId: 'offline-extractive' }
   for (const part of content) {
     if (part.type === 'text') {
       yield { type: 'text-start', id: 'text' }
-      for (const delta of part.text.match(/\s*\S+\s*/g) ?? []) {
+      const words = part.text.match(/\s*\S+\s*/g) ?? []
+      const isRead = options.responseFormat?.type !== 'json'
+      const pauseMs = msPerWord ?? (isRead ? Math.min(defaultMsPerWord, maxTextMs / words.length) : 0)
+      const begin = performance.now()
+      for (const [i, delta] of words.entries()) {
+        const waitMs = begin + i * pauseMs - performance.now()
+        // Timers are coarse: shorter waits are made up for by a later one.
+        if (waitMs >= 1) await setTimeout(waitMs, undefined, { signal: options.abortSignal }).catch(() => {})
         options.abortSignal?.throwIfAborted()
         yield { type: 'text-delta', id: 'text', delta }
       }
