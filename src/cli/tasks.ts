@@ -1,9 +1,11 @@
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
-import { readTaskState } from '../tasks/task-state.ts'
+import { readNewestTurn, shownStateIn } from '../tasks/task-state.ts'
+import { timerTarget } from '../tasks/waits.ts'
 import { taskStates, type TaskRow, type TaskState } from '../trace/index/rows.ts'
 import { shortId } from '../trace/short-id.ts'
 import { countText, dim, padOrShorten, printable, shorten } from '../trace/text.ts'
+import { awaitedTypes } from '../workflows/awaited.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
 import { printAll, usageError, type GlobalOptions } from './output.ts'
@@ -33,15 +35,18 @@ export async function tasksCommand(options: TasksOptions): Promise<void> {
   await printAll(options, found, line, 'No task matches.')
 }
 
-/** What a running task shows of itself. */
+/** `shows`: what a running task shows of itself. `awaits`: the types of the events that a workflow instance waits for. */
 interface ShownTask extends TaskRow {
   readonly shows?: unknown
+  readonly awaits?: readonly string[]
 }
 
 async function withShown(bus: Bus, row: TaskRow): Promise<ShownTask> {
   if (row.state !== 'running' && row.state !== 'waiting') return row
-  const state = (await readTaskState(bus, row.task))?.state
-  return state === undefined ? row : { ...row, shows: state }
+  const turn = await readNewestTurn(bus, row.task)
+  if (!turn) return row
+  const [shows, awaits] = [shownStateIn(turn), await awaitedTypes(bus, turn.data)]
+  return { ...row, ...(shows !== undefined && { shows }), ...(awaits.length > 0 && { awaits }) }
 }
 
 const isState = (state: string): state is TaskState => (taskStates as readonly string[]).includes(state)
@@ -50,11 +55,12 @@ const colours = {
   running: 'cyan', waiting: 'yellow', completed: 'green', failed: 'red', cancelled: 'yellow', continued: 'green',
 } as const // biome-ignore format: one table
 
-function line({ task, program, version, hash, state, turns, since, waitsFor, shows }: ShownTask): string {
+function line({ task, program, version, hash, state, turns, since, waitsFor, awaits, shows }: ShownTask): string {
   const name = padOrShorten(printable(`${program} v${version}`), 20)
   const code = printable(hash).slice(0, 8).padEnd(8)
-  const waits =
-    waitsFor.length === 0 ? '' : `  waits for ${countText(waitsFor.length, 'answer')}: ${waitsFor.join(', ')}`
+  // The timer of an instance that waits for events only bounds the wait.
+  const waited = awaits ? [...awaits, ...waitsFor.filter(target => target !== timerTarget)] : waitsFor
+  const waits = waited.length === 0 ? '' : `  waits for ${waited.join(', ')}`
   const shown = shows === undefined ? '' : `  ${JSON.stringify(shows)}`
   const progress = shorten(printable(`${countText(turns, 'turn')}${waits}${shown}`), terminalWidth() - 75)
   return `${styleText(colours[state], padOrShorten(state, 9))} ${name} ${dim(code)} ${dim(formatTime(since))} ${dim(task.slice(30, 36))} ${shortId(task, program)} ${progress}`.trimEnd()

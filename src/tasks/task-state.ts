@@ -52,9 +52,12 @@ export interface RecordedState {
  * console.log(shown?.state)                  // { phase: 'paying' }
  */
 export async function readTaskState(bus: Bus, task: string): Promise<RecordedState | undefined> {
+  const turn = await readNewestTurn(bus, task)
+  return turn && { state: shownStateIn(turn), version: turn.data.version, at: turn.data.at }
+}
+
+/** The newest turn of a task with its data; undefined if the log has none. */
+export async function readNewestTurn(bus: Bus, task: string): Promise<CloudEvent<Turn> | undefined> {
   const newest = (await bus.newestTurns(correlationOf(task))).find(({ id }) => parseId(id)!.task === task)
-  if (!newest) return undefined
-  const turn = await bus.resolve(newest)
-  const { version, at } = turn.data as Turn
-  return { state: shownStateIn(turn), version, at }
+  return newest && ((await bus.resolve(newest)) as CloudEvent<Turn>)
 }

@@ -23,7 +23,7 @@ import {
   type TurnContext,
 } from './program.ts'
 import type { LogLine } from './turn-log.ts'
-import { awaitsType } from './waits.ts'
+import { awaitsType, timerTarget } from './waits.ts'
 
 export const turnType = 'task.turn'
 
@@ -160,7 +160,7 @@ export class TurnBuilder implements TurnContext {
   sleep(duration: Duration, key?: string): string {
     const until = deadlineFrom(this.now, duration)!
     const data = { due: new Date(until).toISOString() }
-    return this.add({ type: 'timer.set', data }, { ...this.#keyed(key), target: 'timer', until })
+    return this.add({ type: 'timer.set', data }, { ...this.#keyed(key), target: timerTarget, until })
   }
 
   log(line: LogLine) {
@@ -180,7 +180,7 @@ export class TurnBuilder implements TurnContext {
   reissue(asked: CloudEvent, retry?: Fork) {
     const { id, type, target, data, time, deadline, retryof } = asked
     if (type === 'timer.set') {
-      this.add({ type, data }, { target: 'timer', until: Date.parse((data as { due: string }).due), as: id })
+      this.add({ type, data }, { target: timerTarget, until: Date.parse((data as { due: string }).due), as: id })
       return
     }
     if (type === awaitsType) {

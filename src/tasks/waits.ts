@@ -12,6 +12,8 @@ import type { Timeout } from './duration.ts'
 
 /** The call of a wait, which only its deadline answers: the event that comes is an input of its own. */
 export const awaitsType = 'task.awaits'
+/** The target of timers in lists of what a task waits for. */
+export const timerTarget = 'timer'
 
 /** How one wait for an event ends. */
 export interface EventWaitOptions<Data = unknown> {

@@ -35,6 +35,8 @@ export interface TaskDetails {
   readonly state: TaskEnd | 'running' | 'waiting'
   /** Calls without an answer. */
   readonly waitsFor: readonly { readonly id: string; readonly target: string; readonly until: number | null }[]
+  /** Types of the events that a workflow instance waits for. */
+  readonly awaits?: readonly string[]
   /** Exactly one of them, if the task has completed, failed or was cancelled. */
   readonly output?: unknown
   readonly error?: unknown

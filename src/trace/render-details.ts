@@ -21,8 +21,20 @@ export function renderEvent({ position, event }: EventDetails): string[] {
 }
 
 export function renderTask(whole: TaskDetails): string[] {
-  const { task, correlation, tenant, replay, program, programVersion, programHash, state, waitsFor, more, turns } =
-    whole
+  const {
+    task,
+    correlation,
+    tenant,
+    replay,
+    program,
+    programVersion,
+    programHash,
+    state,
+    waitsFor,
+    awaits,
+    more,
+    turns,
+  } = whole
   const [first, newest] = [turns[0]!, turns.at(-1)!]
   return [
     `${styleText('bold', 'task')} ${shortId(task, program)} ${styleText('magenta', printable(program))} v${programVersion} ${styleText(state === 'failed' ? 'red' : 'green', state)}`,
@@ -36,6 +48,7 @@ export function renderTask(whole: TaskDetails): string[] {
       [newest.end ? 'ended' : 'newest turn']: isoTime(newest.at),
       ...more,
     }),
+    ...(awaits ? [field('waits for', awaits.join(', '))] : []),
     ...waitsFor.map(({ id, target, until }) =>
       field('waits for', `${target} ${shortId(id, program)}${until === null ? '' : ` until ${isoTime(until)}`}`),
     ),

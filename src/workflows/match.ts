@@ -83,6 +83,13 @@ export function mayAccept(node: PatternNode, progress: PatternProgress, event: R
   return node.of.some(each => mayAccept(each, progress, event, scope))
 }
 
+/** The types of the events that leaves may take, now or later. */
+export function openTypes(node: PatternNode, progress: PatternProgress): string[] {
+  if (patternState(node, progress) !== 'open') return []
+  if (node.kind === 'on' || node.kind === 'count') return [node.on.type]
+  return (node.kind === 'absent' ? [node.of] : node.of).flatMap(each => openTypes(each, progress))
+}
+
 export const acceptedEvents = ({ taken }: PatternProgress): ReceivedEvent[] => Object.values(taken ?? {}).flat()
 
 export function startAbsences(node: PatternNode, progress: PatternProgress, now: number): void {

@@ -57,6 +57,10 @@ onEveryBus(world =>
       'completed open',
       'failed open',
     ])
+    const listed = await tidings(log.place, ['tasks'])
+    expect(listed.stdout).toMatch(/1 turn {2}waits for order\.paid {2}/)
+    const shown = await tidings(log.place, ['show', correlationid.slice(-6)])
+    expect(shown.stdout).toMatch(/\n {2}waits for {4}order\.paid\n {2}waits for {4}timer \S+ until /)
     const trace = await tidings(log.place, ['trace', correlationid])
     expect(trace.stdout).toContain('workflow order v1')
     const [refused, none] = await verb('migrate', 'order', '--app', third, '--dry-run')
