@@ -8,7 +8,6 @@ import { isTaskDerivedId, shardOf } from '../src/bus/ids.ts'
 import type { CloudEvent } from '../src/event.ts'
 import { startGateway } from '../src/gateway/gateway.ts'
 import { anyone, type Principal } from '../src/gateway/identity/principal.ts'
-import type { StreamMessage } from '../src/gateway/streams/pull-transport.ts'
 import type { StreamQuery } from '../src/gateway/streams/stream-request.ts'
 import { Streams } from '../src/gateway/streams/streams.ts'
 import { agent, by, on, tool, workflow } from '../src/index.ts'
@@ -17,6 +16,7 @@ import { Bus as PlainBus } from '../src/bus/bus.ts'
 import { MemoryDriver } from '../src/testing/memory/driver.ts'
 import { MemoryLog } from '../src/testing/memory/log.ts'
 import { collect, until } from '../src/testing/wait.ts'
+import { pullStream, type StreamMessage } from './lib/pulled-stream.ts'
 import { type ReadStream, readSocket, readSse } from './lib/stream-client.ts'
 import { onEveryBus, type World } from './lib/world.ts'
 
@@ -46,7 +46,7 @@ function openStreams(bus: Bus) {
   return (query: StreamQuery, principal: Principal = anyone) => {
     const abort = new AbortController()
     onTestFinished(() => abort.abort())
-    return new Pulled(streams.messages(query, principal, abort.signal))
+    return new Pulled(pullStream(streams, query, principal, abort.signal))
   }
 }
 

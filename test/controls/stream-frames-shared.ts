@@ -3,8 +3,8 @@ import type { Control } from './control.ts'
 export default {
   fault: 'Each client of the stream gets a large event in memory of its own.',
   file: 'src/gateway/streams/frames.ts',
-  find: '? this.#loadOnce(request)',
-  replace: '? this.#load(request)',
+  find: 'await this.#loadOnce(request)',
+  replace: 'await this.#load(request)',
   test: 'src/gateway/streams/slow-readers.test.ts',
   name: 'share its memory',
 } satisfies Control

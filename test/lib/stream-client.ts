@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws'
 import { StreamParts, type StreamPart } from '../../src/ask/parts.ts'
 import type { CloudEvent } from '../../src/event.ts'
-import type { StreamMessage } from '../../src/gateway/streams/pull-transport.ts'
+import type { StreamMessage } from './pulled-stream.ts'
 
 /** A client of `GET /events/stream` that reconnects where it was, to any gateway, and folds what it gets into what a user sees. */
 export class StreamedClient {

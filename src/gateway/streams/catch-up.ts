@@ -117,7 +117,8 @@ export class StreamCatchUp {
           read = unionOf(read, entry.cursor)
         }
       }
-      for (const client of broadcast.clients.keys()) client.cursor = unionOf(client.cursor, until)
+      await broadcast.settled()
+      for (const client of broadcast.clients.keys()) client.advance(until)
     } finally {
       for (const client of clients) broadcast.remove(client)
     }

@@ -45,16 +45,16 @@ interface FanoutOptions {
 /** The shared reader of the log. It sends each new event to all clients that have caught up, and pauses while there is none. */
 export class Fanout {
   readonly #bus: Bus
+  readonly #frames: FrameCache
   readonly #broadcast: Broadcast
   readonly #onLack: OnLack
   readonly #texts: OpenTexts
   readonly #unsubscribe: () => void
   #reader: Reader | undefined
-  /** What is sent at a time: one event, or to a client that joins. */
-  #sending: Promise<unknown> = Promise.resolve()
 
   constructor({ bus, frames, isPatient, onLack }: FanoutOptions) {
     this.#bus = bus
+    this.#frames = frames
     this.#broadcast = new Broadcast(frames, { isPatient })
     this.#onLack = onLack
     this.#texts = openTexts(bus)
@@ -70,7 +70,7 @@ export class Fanout {
 
   /** Everything that this covers was sent to a client, or is not for it; undefined for a client that has not caught up. */
   sentTo(client: StreamClient): Cursor | undefined {
-    return this.#broadcast.clients.has(client) ? this.#reader?.sent : undefined
+    return this.#broadcast.isSettled(client) ? this.#reader?.sent : undefined
   }
 
   /**
@@ -78,14 +78,14 @@ export class Fanout {
    */
   async serve(client: StreamClient): Promise<boolean> {
     const reader = (this.#reader ??= this.#start(client.cursor))
-    let left: Promise<void> | undefined
-    await this.#exclusively(async () => {
-      if (reader !== this.#reader || !coversAll(client.cursor, reader.recentAfter)) return
-      left = this.#broadcast.add(client)
+    for (;;) {
+      if (reader !== this.#reader || !coversAll(client.cursor, reader.recentAfter)) return false
       const missed = reader.recent.filter(({ position }) => !isCovered(client.cursor, position))
-      if (await this.#broadcast.deliverTo(client, missed)) client.cursor = unionOf(client.cursor, reader.cursor)
-    })
-    if (!left) return false
+      if (missed.length === 0) break
+      if (!(await this.#sendMissed(client, missed))) return true
+    }
+    client.advance(reader.cursor)
+    const left = this.#broadcast.add(client)
     client.readTexts(this.#texts)
     await left
     this.#pauseIfIdle()
@@ -106,10 +106,16 @@ export class Fanout {
     this.#reader = undefined
   }
 
-  #exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#sending.then(work)
-    this.#sending = done.catch(() => {})
-    return done
+  /** What others got before the client came. False if it cannot take all of it now. */
+  async #sendMissed(client: StreamClient, entries: readonly LogEntry[]): Promise<boolean> {
+    const own = new Broadcast(this.#frames, { isPatient: true })
+    void own.add(client)
+    for (const entry of entries) await own.deliver(entry)
+    await own.settled()
+    if (!own.clients.has(client)) return false
+    own.remove(client)
+    client.advance(entries.at(-1)!.cursor)
+    return true
   }
 
   #start(cursor: Cursor): Reader {
@@ -121,7 +127,7 @@ export class Fanout {
         return reader.cursor
       },
       signal: reader.abort.signal,
-      onEntry: entry => this.#exclusively(() => this.#deliver(reader, entry)),
+      onEntry: entry => this.#deliver(reader, entry),
     })
     return reader
   }

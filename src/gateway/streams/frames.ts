@@ -1,15 +1,14 @@
 import { setImmediate } from 'node:timers/promises'
-import { promisify } from 'node:util'
-import { constants, deflateRaw } from 'node:zlib'
 import type { Bus } from '../../bus/bus.ts'
 import { positionKey } from '../../bus/cursor.ts'
-import type { StoredEvent } from '../../bus/driver.ts'
+import type { LogEntry, StoredEvent } from '../../bus/driver.ts'
 import { withoutStack } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import { hasBlobData, routedType } from '../../bus/routed.ts'
 import { feederOf } from '../../tasks/links.ts'
 import type { Turn } from '../../tasks/program.ts'
 import { turnType } from '../../tasks/turn.ts'
+import { encodeEvent, type FrameFormat, mergeParts } from './encoding.ts'
 
 /*
  * Clients share the encoded bytes of an event, and the bytes of all clients count against one limit. Beyond it, frames
@@ -20,38 +19,35 @@ import { turnType } from '../../tasks/turn.ts'
 const maxIdleBytes = 16 * 1024 * 1024
 const maxFeeders = 1_024
 
-/**
- * Server-sent events with the `event:` line or without it, so that a browser calls `onmessage`; messages of a WebSocket, plain or, if that
- * pays, compressed.
- */
-export type FrameFormat = 'event' | 'message' | 'socket' | 'deflated'
-
-/** An event as one client gets it. `cursor`: the text for the client. */
-export interface FrameRequest extends StoredEvent {
-  readonly cursor: string
+/** The events of a batch that a client wants, as it gets them. */
+export interface FrameRequest {
+  readonly batch: EventBatch
   readonly format: FrameFormat
+  readonly entries: readonly LogEntry[]
+  /** The text that names the place after an entry. */
+  cursorAfter(entry: LogEntry): string
 }
 
-interface FrameOptions {
-  key: string
-  bytes: Buffer
-  isCompressed: boolean
-  onUse: (frame: Frame, inUse: boolean) => void
+export interface HeldFrames {
+  readonly frames: readonly Frame[]
+  release(): void
 }
 
-/** The encoded bytes of an event. They count against the limit while they are retained. */
+/** Encoded events that all clients share who get the same. Its bytes count against the limit while it is retained. */
 export class Frame {
-  readonly key: string
-  readonly bytes: Buffer
-  readonly isCompressed: boolean
+  /** One is written at a time. The last one ends with an event, the others need not. */
+  readonly parts: readonly Buffer[]
+  readonly bytes: number
+  /** Of a frame that is cached. */
+  readonly key: string | undefined
   readonly #onUse: (frame: Frame, inUse: boolean) => void
   #users = 0
 
-  constructor({ key, bytes, isCompressed, onUse }: FrameOptions) {
-    this.key = key
-    this.bytes = bytes
-    this.isCompressed = isCompressed
+  constructor(parts: readonly Buffer[], onUse: (frame: Frame, inUse: boolean) => void, key: string | undefined) {
+    this.parts = parts
+    this.bytes = parts.reduce((sum, { length }) => sum + length, 0)
     this.#onUse = onUse
+    this.key = key
   }
 
   /** Returns the function that releases it; calling it twice has no effect. */
@@ -66,6 +62,27 @@ export class Frame {
   }
 }
 
+/** Events that are sent together: each is encoded once for all formats and cursors. One whose data is in a blob is alone. */
+export class EventBatch {
+  readonly entries: readonly LogEntry[]
+  readonly #texts = new Map<LogEntry, Promise<string>>()
+
+  constructor(entries: readonly LogEntry[]) {
+    this.entries = entries
+  }
+
+  /** The event as JSON, with its data. */
+  jsonOf(bus: Bus, entry: LogEntry): Promise<string> {
+    let json = this.#texts.get(entry)
+    if (!json) this.#texts.set(entry, (json = wholeJson(bus, entry.event)))
+    return json
+  }
+}
+
+async function wholeJson(bus: Bus, event: CloudEvent): Promise<string> {
+  return JSON.stringify(withoutStacks(hasBlobData(event) ? await bus.resolveIfStored(event) : event))
+}
+
 export class FrameCache {
   readonly #bus: Bus
   readonly #maxBufferedBytes: number
@@ -75,8 +92,6 @@ export class FrameCache {
   readonly #cached = new Map<string, Frame>()
   readonly #idle = new Set<Frame>()
   readonly #feeders = new Map<string, Promise<string | undefined>>()
-  /** The JSON of the last event: it is encoded once for all formats and cursors. */
-  #last: { readonly key: string; readonly json: string } | undefined
   #idleBytes = 0
   #bytes = 0
   #building: Promise<unknown> = Promise.resolve()
@@ -88,10 +103,14 @@ export class FrameCache {
     this.#disconnectSlowest = disconnectSlowest
   }
 
-  /** The frame of an event, which the caller releases. */
-  async hold(request: FrameRequest): Promise<{ frame: Frame; release: () => void }> {
-    const frame = await (hasBlobData(request.event) ? this.#loadOnce(request) : this.#build(request, request.event))
-    return { frame, release: frame.retain() }
+  /** The frames of a request, which the caller releases. */
+  async hold(request: FrameRequest): Promise<HeldFrames> {
+    const isLarge = hasBlobData(request.entries[0]!.event)
+    const frames = isLarge
+      ? [await this.#loadOnce(request)]
+      : mergeParts(await this.#encode(request)).map(part => this.#frame([part]))
+    const releases = frames.map(frame => frame.retain())
+    return { frames, release: () => releases.forEach(release => release()) }
   }
 
   /** See {@link feederOf}. Reads the data of an event once for all clients. */
@@ -114,7 +133,6 @@ export class FrameCache {
     this.#large.clear()
     this.#feeders.clear()
     this.#cached.clear()
-    this.#last = undefined
   }
 
   #loadOnce(request: FrameRequest): Promise<Frame> {
@@ -131,23 +149,25 @@ export class FrameCache {
   }
 
   async #load(request: FrameRequest): Promise<Frame> {
-    const isEncoded = this.#last?.key === positionKey(request.position)
-    const event = isEncoded ? request.event : await this.#bus.resolveIfStored(request.event)
-    const frame = await this.#build(request, event)
-    this.#cached.set(frame.key, frame)
+    const frame = this.#frame(await this.#encode(request), frameKey(request))
+    this.#cached.set(frame.key!, frame)
     return frame
   }
 
-  /** `event`: with its data. */
-  async #build(request: FrameRequest, event: CloudEvent): Promise<Frame> {
-    const key = positionKey(request.position)
-    if (this.#last?.key !== key) this.#last = { key, json: JSON.stringify(withoutStacks(event)) }
-    const plain = Buffer.from(frameText(request, this.#last.json))
-    const isCompressed = request.format === 'deflated' && plain.length >= minCompressedBytes
-    const bytes = isCompressed ? await deflate(plain) : plain
-    this.#evictFor(bytes.length)
+  async #encode({ batch, format, entries, cursorAfter }: FrameRequest): Promise<Buffer[]> {
+    const parts: Buffer[] = []
+    for (const entry of entries) {
+      const json = await batch.jsonOf(this.#bus, entry)
+      parts.push(...(await encodeEvent(format, { cursor: cursorAfter(entry), type: entry.event.type, json })))
+    }
+    return parts
+  }
+
+  #frame(parts: readonly Buffer[], key?: string): Frame {
     const onUse = (frame: Frame, inUse: boolean) => (inUse ? this.#onFirstUse(frame) : this.#onLastRelease(frame))
-    return new Frame({ key: frameKey(request), bytes, isCompressed, onUse })
+    const frame = new Frame(parts, onUse, key)
+    this.#evictFor(frame.bytes)
+    return frame
   }
 
   #evictFor(bytes: number): void {
@@ -159,14 +179,14 @@ export class FrameCache {
   }
 
   #onFirstUse(frame: Frame): void {
-    if (this.#idle.delete(frame)) this.#idleBytes -= frame.bytes.length
-    else this.#bytes += frame.bytes.length
+    if (this.#idle.delete(frame)) this.#idleBytes -= frame.bytes
+    else this.#bytes += frame.bytes
   }
 
   #onLastRelease(frame: Frame): void {
-    if (this.#cached.get(frame.key) !== frame) return void (this.#bytes -= frame.bytes.length)
+    if (frame.key === undefined || this.#cached.get(frame.key) !== frame) return void (this.#bytes -= frame.bytes)
     this.#idle.add(frame)
-    this.#idleBytes += frame.bytes.length
+    this.#idleBytes += frame.bytes
     for (const oldest of this.#idle) {
       if (this.#idleBytes <= maxIdleBytes) return
       this.#evict(oldest)
@@ -175,44 +195,16 @@ export class FrameCache {
 
   #evict(frame: Frame): void {
     this.#idle.delete(frame)
-    this.#cached.delete(frame.key)
-    this.#large.delete(frame.key)
-    this.#idleBytes -= frame.bytes.length
-    this.#bytes -= frame.bytes.length
+    this.#cached.delete(frame.key!)
+    this.#large.delete(frame.key!)
+    this.#idleBytes -= frame.bytes
+    this.#bytes -= frame.bytes
   }
 }
 
 /** Readings that come from different places meet the same event with different cursors. */
-const frameKey = ({ cursor, format, position }: FrameRequest) => `${positionKey(position)} ${format} ${cursor}`
-
-function frameText({ cursor, format, event }: FrameRequest, json: string): string {
-  if (format === 'socket' || format === 'deflated') return `{"cursor":"${cursor}","event":${json}}`
-  return `${format === 'event' ? `event: ${event.type}\n` : ''}id: ${cursor}\ndata: ${json}\n\n`
-}
-
-const encodedSignals = new WeakMap<CloudEvent, Map<boolean, Buffer>>()
-
-/** A signal, which has no cursor. All clients share its bytes. */
-export function signalBytes(event: CloudEvent, format: FrameFormat): Buffer {
-  const isSocket = format === 'socket' || format === 'deflated'
-  const encoded = encodedSignals.get(event) ?? new Map<boolean, Buffer>()
-  encodedSignals.set(event, encoded)
-  let bytes = encoded.get(isSocket)
-  if (!bytes) {
-    const json = JSON.stringify(event)
-    encoded.set(isSocket, (bytes = Buffer.from(isSocket ? `{"signal":${json}}` : `event: signal\ndata: ${json}\n\n`)))
-  }
-  return bytes
-}
-
-const minCompressedBytes = 1_024
-/** What a flush ends with, which a message leaves out. Source: RFC 7692, section 7.2.1. */
-const flushTailBytes = 4
-const deflateText = promisify(deflateRaw)
-
-async function deflate(text: Buffer): Promise<Buffer> {
-  const bytes = await deflateText(text, { finishFlush: constants.Z_SYNC_FLUSH })
-  return bytes.subarray(0, bytes.length - flushTailBytes)
+function frameKey({ format, entries: [first], cursorAfter }: FrameRequest): string {
+  return `${positionKey(first!.position)} ${format} ${cursorAfter(first!)}`
 }
 
 /** Clients do not see where in the source code an error was thrown. */

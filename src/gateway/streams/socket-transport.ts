@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
-import { type Ending, endGraceMs, type FramePart, type Transport } from './transport.ts'
+import { socketMessage } from './encoding.ts'
+import { type Ending, endGraceMs, type Transport } from './transport.ts'
 
 /** Pings without an answer after which the client counts as gone. */
 const maxMissedPongs = 2
@@ -9,8 +10,8 @@ const maxReasonBytes = 123
 
 /**
  * A WebSocket that sends one message for each event. `ws` does the handshake, control frames and closing. Messages are written to the
- * connection of the socket itself, in fragments, so that all clients share the bytes of an event, also compressed, and each has the
- * back-pressure of its own connection. Control frames may come between fragments.
+ * connection of the socket itself, so that all clients share the bytes of events, also compressed, and each has the back-pressure of its
+ * own connection. Control frames may come between two writes.
  */
 export class SocketTransport implements Transport {
   readonly format: 'socket' | 'deflated'
@@ -40,15 +41,8 @@ export class SocketTransport implements Transport {
     this.#send(JSON.stringify({ cursor }))
   }
 
-  write(parts: readonly FramePart[], onTaken?: () => void): boolean {
-    if (!this.#isOpen) return true
-    const buffers = parts.flatMap(part => [headerOf(part), part.bytes])
-    if (parts.length > 1) return this.#connection.write(Buffer.concat(buffers), onTaken)
-    this.#connection.cork()
-    this.#connection.write(buffers[0])
-    const hasRoom = this.#connection.write(buffers[1], onTaken)
-    this.#connection.uncork()
-    return hasRoom
+  write(bytes: Buffer, onTaken?: () => void): boolean {
+    return !this.#isOpen || this.#connection.write(bytes, onTaken)
   }
 
   onDrain(callback: () => void): void {
@@ -77,23 +71,8 @@ export class SocketTransport implements Transport {
   }
 
   #send(message: string): void {
-    this.write([{ bytes: Buffer.from(message), isFirst: true, isLast: true, isCompressed: false }])
+    for (const bytes of socketMessage(Buffer.from(message))) this.write(bytes)
   }
-}
-
-/** The header of a text frame of a server, or of a continuation. Source: RFC 6455, section 5.2, and RFC 7692, section 6. */
-function headerOf({ bytes: { length }, isFirst, isLast, isCompressed }: FramePart): Buffer {
-  const header = Buffer.alloc(length < 126 ? 2 : length < 65_536 ? 4 : 10)
-  header[0] = (isLast ? 0x80 : 0) | (isFirst ? 0x01 : 0) | (isFirst && isCompressed ? 0x40 : 0)
-  if (length < 126) header[1] = length
-  else if (length < 65_536) {
-    header[1] = 126
-    header.writeUInt16BE(length, 2)
-  } else {
-    header[1] = 127
-    header.writeBigUInt64BE(BigInt(length), 2)
-  }
-  return header
 }
 
 function textWithin(text: string, bytes: number): string {

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { type Ending, endGraceMs, type FramePart, type Transport } from './transport.ts'
+import { type Ending, endGraceMs, type Transport } from './transport.ts'
 
 const headers = {
   'content-type': 'text/event-stream',
@@ -33,8 +33,7 @@ export class SseTransport implements Transport {
     this.#response.writeHead(200, headers).write(`retry: 1000\nid: ${cursor}\n\n`)
   }
 
-  write(parts: readonly FramePart[], onTaken?: () => void): boolean {
-    const bytes = parts.length === 1 ? parts[0]!.bytes : Buffer.concat(parts.map(part => part.bytes))
+  write(bytes: Buffer, onTaken?: () => void): boolean {
     return this.#response.write(bytes, onTaken)
   }
 

@@ -3,9 +3,10 @@ import type { Cursor, LogEntry } from '../../bus/driver.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { OpenTexts, TextReader } from '../../tasks/open-texts.ts'
 import type { TextScope } from '../../tasks/text-delta.ts'
-import { type Frame, type FrameFormat, signalBytes } from './frames.ts'
+import { encodeSignal, type FrameFormat, maxWriteBytes } from './encoding.ts'
+import type { Frame } from './frames.ts'
 import type { StreamScope } from './stream-scope.ts'
-import { type Ending, endings, type FramePart, type Transport } from './transport.ts'
+import { type Ending, endings, type Transport } from './transport.ts'
 
 /** How much may be queued in memory for a client, and how long it may read nothing while it is. */
 export interface StreamLimits {
@@ -13,14 +14,8 @@ export interface StreamLimits {
   readonly stallTimeoutMs: number
 }
 
-/** A client that gets one frame after the other gets those of this time in one write. */
-const writeIntervalMs = 5
-/** Most bytes of frames that are copied into one write. */
-const maxMergedBytes = 16 * 1024
 /** How long a client has to take what is queued when its stream ends. */
 const maxEndMs = 5_000
-/** Most bytes of one write. A client that reads less than this within the stall timeout is too slow. */
-const maxWriteBytes = 64 * 1024
 
 interface StreamClientOptions {
   readonly transport: Transport
@@ -34,9 +29,9 @@ interface StreamClientOptions {
 }
 
 interface QueuedFrame {
-  readonly bytes: Buffer
-  readonly isCompressed: boolean
-  offset: number
+  readonly parts: readonly Buffer[]
+  /** How many parts were written. */
+  written: number
   readonly release: () => void
 }
 
@@ -66,8 +61,6 @@ export class StreamClient {
   #hasEnded = false
   /** The last cursor that the client was sent. */
   #sentCursor: string
-  /** Monotonic time of the last write. */
-  #wroteAt = -Infinity
 
   constructor(options: StreamClientOptions) {
     const { transport, scope, cursor } = options
@@ -91,12 +84,7 @@ export class StreamClient {
   }
 
   wants({ position, event }: LogEntry): boolean {
-    return !isCovered(this.cursor, position) && this.scope.includes(event)
-  }
-
-  /** The text that names the place after an entry, for the frame of the entry. */
-  cursorAfter({ cursor }: LogEntry): string {
-    return this.scope.textOf(unionOf(cursor, this.cursor))
+    return !isCovered(this.cursor, position) && this.scope.mayRead(event.type)
   }
 
   /** Whether events after what it has seen may be missing. `read`: the client has seen what this covers, too. */
@@ -105,11 +93,15 @@ export class StreamClient {
   }
 
   /** Sends without waiting. False, and nothing is sent, if more than `maxBytes` are queued already. */
-  trySend({ cursor }: LogEntry, frame: Frame, maxBytes = this.#options.limits.maxBufferedBytes): boolean {
+  trySend(frames: readonly Frame[], maxBytes = this.#options.limits.maxBufferedBytes): boolean {
     if (this.#queuedBytes > maxBytes) return false
-    this.cursor = unionOf(this.cursor, cursor)
-    this.#enqueue(frame, frame.retain())
+    for (const frame of frames) this.#enqueue(frame.parts, frame.retain())
     return true
+  }
+
+  /** It was sent what it wants up to here. */
+  advance(cursor: Cursor): void {
+    this.cursor = unionOf(this.cursor, cursor)
   }
 
   /** Resolves when nothing waits for the client, or the connection is closed. */
@@ -121,7 +113,7 @@ export class StreamClient {
   /** Closes the connection of a client that is too slow. It reconnects with its last cursor. */
   disconnect(reason: string): void {
     this.#options.onDisconnect(reason)
-    const isBetweenFrames = (this.#queue[0]?.offset ?? 0) === 0
+    const isBetweenFrames = (this.#queue[0]?.written ?? 0) === 0
     this.#ending = endings.slow(reason)
     this.#hasEnded = true
     this.#dropQueue()
@@ -140,7 +132,7 @@ export class StreamClient {
   /** Signals may be lost: a client with a backlog does not get them. */
   sendSignal(event: CloudEvent) {
     if (this.blockedSince !== undefined || this.#queuedBytes > maxWriteBytes) return
-    this.#enqueue({ bytes: signalBytes(event, this.format), isCompressed: false }, () => {})
+    this.#enqueue(encodeSignal(this.format, event), () => {})
   }
 
   /** From now on the client gets the text that models in its scope write: what there is so far, then the rest. */
@@ -164,8 +156,6 @@ export class StreamClient {
   /** A client with a backlog gets a larger piece when it has taken it. */
   #sendTexts(): void {
     for (const call of this.#grown) {
-      // The text must not wait for the next write, because the answer of the call ends it.
-      if (this.#queue.length > 0) this.flush()
       if (!this.#isIdle) return
       this.#grown.delete(call)
       for (const event of this.#texts!.take(call)) if (this.scope.includes(event)) this.#writeSignal(event)
@@ -173,8 +163,8 @@ export class StreamClient {
   }
 
   #writeSignal(event: CloudEvent): void {
-    const part = { bytes: signalBytes(event, this.format), isFirst: true, isLast: true, isCompressed: false }
-    this.#transport.write([part], () => this.#sendTexts())
+    const parts = encodeSignal(this.format, event)
+    for (const part of parts) this.#transport.write(part, part === parts.at(-1) ? () => this.#sendTexts() : undefined)
   }
 
   /** `cursor`: everything that this covers was sent or is not for the client. */
@@ -189,58 +179,30 @@ export class StreamClient {
     return this.#transport.isIdle && this.#queue.length === 0 && !this.closed.aborted && !this.#ending
   }
 
-  #enqueue({ bytes, isCompressed }: Pick<Frame, 'bytes' | 'isCompressed'>, release: () => void): void {
+  #enqueue(parts: readonly Buffer[], release: () => void): void {
     if (this.isEnded) return release()
-    this.#queue.push({ bytes, isCompressed, offset: 0, release })
-    this.#queuedBytes += bytes.length
-    if (this.blockedSince !== undefined) return
-    if (performance.now() - this.#wroteAt < writeIntervalMs) writeSoon(this)
-    else this.#write()
-  }
-
-  /** Writes what is queued, unless the client has to read first. */
-  flush(): void {
+    this.#queue.push({ parts, written: 0, release })
+    for (const { length } of parts) this.#queuedBytes += length
     if (this.blockedSince === undefined) this.#write()
   }
 
   #write(): void {
-    this.#wroteAt = performance.now()
-    while (this.#queue.length > 0) {
-      const releases: (() => void)[] = []
-      const parts = this.#nextParts(releases)
-      if (!this.#transport.write(parts, this.#releaseWhenTaken(releases))) return this.#block()
+    for (let next = this.#queue[0]; next; next = this.#queue[0]) {
+      const part = next.parts[next.written++]!
+      this.#queuedBytes -= part.length
+      const isLast = next.written === next.parts.length
+      if (isLast) this.#queue.shift()
+      if (!this.#transport.write(part, isLast ? this.#whenTaken(next.release) : undefined)) return this.#block()
     }
     this.#onEmpty()
   }
 
-  /** Whole frames that fit into one write, or a part of a large one. `releases`: is given those of the frames that end. */
-  #nextParts(releases: (() => void)[]): FramePart[] {
-    const parts: FramePart[] = []
-    let merged = 0
-    for (let next = this.#queue[0]; next; next = this.#queue[0]) {
-      const { offset, isCompressed, release } = next
-      const bytes = next.bytes.subarray(offset, offset + maxWriteBytes)
-      merged += bytes.length
-      if (parts.length > 0 && merged > maxMergedBytes) break
-      next.offset += bytes.length
-      this.#queuedBytes -= bytes.length
-      const isLast = next.offset === next.bytes.length
-      parts.push({ bytes, isFirst: offset === 0, isLast, isCompressed })
-      if (!isLast) break
-      this.#queue.shift()
-      releases.push(release)
-    }
-    return parts
-  }
-
   /** Each part keeps the whole frame in memory until the kernel has taken it. */
-  #releaseWhenTaken(releases: readonly (() => void)[]): (() => void) | undefined {
-    if (releases.length === 0) return undefined
-    const releaseAll = () => releases.forEach(release => release())
-    this.#releases.add(releaseAll)
+  #whenTaken(release: () => void): () => void {
+    this.#releases.add(release)
     return () => {
-      this.#releases.delete(releaseAll)
-      releaseAll()
+      this.#releases.delete(release)
+      release()
       this.#sendTexts()
     }
   }
@@ -281,22 +243,4 @@ export class StreamClient {
     this.#onDrained?.()
     this.#onDrained = undefined
   }
-}
-
-const writing = new Set<StreamClient>()
-
-function writeSoon(client: StreamClient): void {
-  if (writing.size === 0) setTimeout(flushWaiting, writeIntervalMs)
-  writing.add(client)
-}
-
-/** Those that are left come next time, after other work. */
-function flushWaiting(): void {
-  const begun = performance.now()
-  for (const client of writing) {
-    writing.delete(client)
-    client.flush()
-    if (performance.now() - begun > writeIntervalMs) break
-  }
-  if (writing.size > 0) setTimeout(flushWaiting, writeIntervalMs)
 }

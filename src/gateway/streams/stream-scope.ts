@@ -37,14 +37,23 @@ export class StreamScope {
     return this.#principal.hasEnded?.() ?? false
   }
 
-  /** An event is shown only to its own tenant, whatever its correlation. */
   includes(event: CloudEvent): boolean {
-    return (
-      event.tenant === this.#principal.tenant &&
-      (this.#linked?.has(event) ?? true) &&
-      this.request.matches(event) &&
-      this.#principal.may('read', event.type)
-    )
+    return this.shows(event) && this.mayRead(event.type)
+  }
+
+  /** An event is shown only to its own tenant, whatever its correlation. */
+  shows(event: CloudEvent): boolean {
+    return event.tenant === this.#principal.tenant && (this.#linked?.has(event) ?? true) && this.request.matches(event)
+  }
+
+  mayRead(type: string): boolean {
+    return this.#principal.may('read', type)
+  }
+
+  /** Streams with the same text show the same events, as far as their principals may read them. */
+  get audience(): string {
+    const { user, task, filter } = this.request
+    return JSON.stringify([this.#principal.tenant, user, task, filter, this.#linked?.correlation])
   }
 
   /** Whether the event begins the part of an instance that the correlation feeds. `feeder`: the result of `feederOf` for the event. */

@@ -10,14 +10,13 @@ import { Fanout } from './fanout.ts'
 import { FrameCache } from './frames.ts'
 import { SocketUpgrades } from './sockets.ts'
 import { StreamClient, type StreamLimits } from './stream-client.ts'
-import { PullTransport, type StreamMessage } from './pull-transport.ts'
-import { type StreamQuery, type StreamRequest, streamRequest } from './stream-request.ts'
+import type { StreamRequest } from './stream-request.ts'
 import { StreamScope } from './stream-scope.ts'
 import { type Ending, endings, type Transport } from './transport.ts'
 
 export interface StreamsOptions {
   bus: Bus
-  /** Bytes that may be queued for one client of the stream; beyond it the client reads the log at its own pace. Default 1 MiB. */
+  /** Bytes that may be queued for one client of the stream; beyond it the client reads the log at its own pace. Default 256 KiB. */
   maxBufferedBytes?: number
   /** Bytes that may be queued for all clients together; beyond it the slowest are disconnected. Default 64 MiB. */
   maxStreamBytes?: number
@@ -64,7 +63,7 @@ export class Streams {
       maxStreamBytes = 64 * 1024 * 1024,
       heartbeatIntervalMs = 15_000,
     } = options
-    const { maxBufferedBytes = 1024 * 1024, stallTimeoutMs = 30_000 } = options
+    const { maxBufferedBytes = 256 * 1024, stallTimeoutMs = 30_000 } = options
     this.#maxStreams = maxStreams
     this.#limits = { maxBufferedBytes, stallTimeoutMs }
     this.#bus = bus
@@ -120,16 +119,6 @@ export class Streams {
     client.closed.addEventListener('abort', () => this.#clients.delete(client))
     client.open()
     void this.#serve(client).catch(() => client.end(endings.failed))
-  }
-
-  /**
-   * A stream for this process. It ends when `signal` aborts, the reader stops, or the gateway does. The first message has only the cursor
-   * at which it starts. @throws as {@link open}, and E_CURSOR_EXPIRED also later
-   */
-  async *messages(query: StreamQuery, principal: Principal, signal: AbortSignal): AsyncGenerator<StreamMessage> {
-    const transport = new PullTransport(signal)
-    await this.open(streamRequest(query), principal, transport)
-    yield* transport.messages()
   }
 
   /** What tells a client why its stream ends. */

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
+import { pullStream } from '../../../test/lib/pulled-stream.ts'
 import { Bus } from '../../bus/bus.ts'
 import { resultId } from '../../bus/ids.ts'
 import { CallText, noText } from '../../tasks/call-text.ts'
@@ -39,7 +40,7 @@ function writing() {
   }
   /** Pulls a stream whenever the test asks. */
   const open = async (query: object = { correlation }) => {
-    const messages = streams.messages(query, anyone, AbortSignal.timeout(patienceMs))
+    const messages = pullStream(streams, query, anyone, AbortSignal.timeout(patienceMs))
     await messages.next()
     const next = async () => {
       const { signal, event } = (await messages.next()).value!

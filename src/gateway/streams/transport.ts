@@ -1,5 +1,5 @@
 import type { ErrorData } from '../../errors.ts'
-import type { FrameFormat } from './frames.ts'
+import type { FrameFormat } from './encoding.ts'
 
 /** Why the gateway ends a stream, for the client. */
 export interface Ending {
@@ -7,14 +7,6 @@ export interface Ending {
   readonly code: number
   readonly reason: string
   readonly error?: ErrorData
-}
-
-/** A whole frame, or a part of a large one. */
-export interface FramePart {
-  readonly bytes: Buffer
-  readonly isFirst: boolean
-  readonly isLast: boolean
-  readonly isCompressed: boolean
 }
 
 /** A connection to one client: server-sent events or a WebSocket. What is written arrives in order. */
@@ -27,7 +19,7 @@ export interface Transport {
   /** Begins the stream. `cursor`: where it starts, as a text for the client. */
   open(cursor: string): void
   /** False if the client should read first: then `onDrain` follows. `onTaken`: the kernel has the bytes. */
-  write(parts: readonly FramePart[], onTaken?: () => void): boolean
+  write(bytes: Buffer, onTaken?: () => void): boolean
   /** Sets what is called when more may be written. */
   onDrain(callback: () => void): void
   /** `cursor`: how far the stream is, if that is not known from an event already. */

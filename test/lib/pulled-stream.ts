@@ -1,27 +1,43 @@
-import type { CloudEvent } from '../../event.ts'
-import { type ErrorCode, TidingsError } from '../../errors.ts'
-import { type Ending, type FramePart, type Transport } from './transport.ts'
+import { type ErrorCode, type ErrorData, TidingsError } from '../../src/errors.ts'
+import type { CloudEvent } from '../../src/event.ts'
+import type { Principal } from '../../src/gateway/identity/principal.ts'
+import { type StreamQuery, streamRequest } from '../../src/gateway/streams/stream-request.ts'
+import type { Streams } from '../../src/gateway/streams/streams.ts'
+import type { Ending, Transport } from '../../src/gateway/streams/transport.ts'
 
 /** What a client of a stream gets: its place, an event and the place after it, or an event that is not stored. */
 export type StreamMessage =
   | { readonly cursor: string; readonly event?: CloudEvent; readonly signal?: undefined }
   | { readonly signal: CloudEvent; readonly cursor?: undefined; readonly event?: undefined }
 
+/**
+ * A stream without HTTP, whose client reads when the test asks. The first message has only the cursor at which it starts.
+ * @throws as `Streams.open`, and E_CURSOR_EXPIRED also later
+ */
+export async function* pullStream(
+  streams: Streams,
+  query: StreamQuery,
+  principal: Principal,
+  signal: AbortSignal,
+): AsyncGenerator<StreamMessage> {
+  const transport = new PullTransport(signal)
+  await streams.open(streamRequest(query), principal, transport)
+  yield* transport.messages()
+}
+
 /** Messages that may wait to be pulled. */
 const maxWaiting = 64
 
-/** A stream that is read in this process, for routes with a format of their own. */
-export class PullTransport implements Transport {
-  readonly format = 'socket'
+class PullTransport implements Transport {
+  readonly format = 'message'
   readonly closed: AbortSignal
   readonly #closing = new AbortController()
-  #waiting: StreamMessage[] = []
-  #parts: Buffer[] = []
+  readonly #waiting: StreamMessage[] = []
+  #text = ''
   #ending: Ending | undefined
   #onMessage: (() => void) | undefined
   #onRoom: () => void = () => {}
 
-  /** `signal`: the reader has left. */
   constructor(signal: AbortSignal) {
     this.closed = AbortSignal.any([signal, this.#closing.signal])
     this.closed.addEventListener('abort', () => this.#onMessage?.(), { once: true })
@@ -35,11 +51,10 @@ export class PullTransport implements Transport {
     this.#push({ cursor })
   }
 
-  write(parts: readonly FramePart[], onTaken?: () => void): boolean {
-    for (const { bytes, isLast } of parts) {
-      this.#parts.push(bytes)
-      if (isLast) this.#push(JSON.parse(Buffer.concat(this.#parts.splice(0)).toString()) as StreamMessage)
-    }
+  write(bytes: Buffer, onTaken?: () => void): boolean {
+    const blocks = (this.#text + bytes.toString('latin1')).split('\n\n')
+    this.#text = blocks.pop()!
+    for (const block of blocks) this.#push(messageIn(Buffer.from(block, 'latin1').toString()))
     onTaken?.()
     return this.#waiting.length < maxWaiting
   }
@@ -61,7 +76,6 @@ export class PullTransport implements Transport {
     this.#closing.abort()
   }
 
-  /** @throws TidingsError if the stream ended with an error */
   async *messages(): AsyncGenerator<StreamMessage> {
     try {
       for (;;) {
@@ -71,8 +85,7 @@ export class PullTransport implements Transport {
           if (this.#waiting.length === 0) this.#onRoom()
           continue
         }
-        const { error } = this.#ending ?? {}
-        if (error) throw new TidingsError(error.code as ErrorCode, error.message, error)
+        if (this.#ending?.error) throw toError(this.#ending.error)
         if (this.#ending || this.closed.aborted) return
         await new Promise<void>(resolve => (this.#onMessage = resolve))
       }
@@ -86,3 +99,11 @@ export class PullTransport implements Transport {
     this.#onMessage?.()
   }
 }
+
+function messageIn(block: string): StreamMessage {
+  const [head, data] = block.split('\ndata: ') as [string, string]
+  const event = JSON.parse(data) as CloudEvent
+  return head === 'event: signal' ? { signal: event } : { cursor: head.slice('id: '.length), event }
+}
+
+const toError = (error: ErrorData) => new TidingsError(error.code as ErrorCode, error.message, error)
