@@ -1,6 +1,6 @@
 /*
  * Runs before `npm start` and `npm test`, on any Node from 20: plain JavaScript without dependencies. It runs `npm ci` if
- * node_modules is missing or older than package-lock.json, and nothing else.
+ * node_modules is missing or older than package-lock.json, builds the console if its sources have changed, and nothing else.
  *
  * It never installs through a link: `npm ci` would empty the target folder, which other checkouts use.
  *
@@ -35,3 +35,6 @@ if (found !== wanted) {
   console.error('run. Allow it with: npm rebuild node --ignore-scripts=false')
   process.exit(1)
 }
+
+const { status } = spawnSync('node', ['scripts/console.ts'], { stdio: 'inherit' })
+if (status !== 0) console.error('the console could not be built; everything else works')

@@ -5,6 +5,7 @@ import { prometheusText, prometheusType } from '../bus/telemetry/prometheus.ts'
 import { errorResponse, httpError } from '../http/response.ts'
 import { agUiRoutes } from './ag-ui/routes.ts'
 import { apiRoutes } from './api/routes.ts'
+import { consoleRoutes } from './console/routes.ts'
 import { chatRoutes } from './chat/routes.ts'
 import { blobRoutes } from './commands/blobs.ts'
 import { operationRoutes } from './commands/operations.ts'
@@ -25,6 +26,8 @@ export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   const health = new HealthCheck(bus)
   const app = new Hono<GatewayEnv>()
 
+  // Before the guard: these files contain no data, and a person who must sign in does it there.
+  app.route('/', consoleRoutes())
   app.use(guard(deps))
   // Hono answers HEAD by the route of GET, and these would never end.
   app.use(async (c, next) => (c.env.incoming.method === 'HEAD' && isStreamPath(c.req.path) ? c.notFound() : next()))

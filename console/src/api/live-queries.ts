@@ -1,0 +1,32 @@
+import { useQueryClient } from '@tanstack/react-query'
+import { useEffect } from 'react'
+import { follow } from './connection.ts'
+
+const pauseMs = 400
+
+/**
+ * Repeats a query whenever events of these types happen, at most every 400 ms: lists stay current without polling.
+ * @param key of the query
+ */
+export function useRefetchOn(key: readonly unknown[], types: readonly string[]): void {
+  const client = useQueryClient()
+  const [keyText, typesText] = [JSON.stringify(key), types.join(' ')]
+  useEffect(() => {
+    const stop = new AbortController()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const refetch = () => {
+      timer = undefined
+      void client.invalidateQueries({ queryKey: JSON.parse(keyText) as unknown[] })
+    }
+    void (async () => {
+      for await (const _ of follow({ type: typesText.split(' '), rows: '1', signal: stop.signal }))
+        timer ??= setTimeout(refetch, pauseMs)
+    })().catch(() => {
+      // The query itself shows what is wrong.
+    })
+    return () => {
+      stop.abort()
+      clearTimeout(timer)
+    }
+  }, [client, keyText, typesText])
+}

@@ -1,0 +1,54 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router'
+import { consolePath } from './api/connection.ts'
+import { Shell } from './shell/shell.tsx'
+import type { SearchParams } from './shell/url-state.ts'
+import { Empty, Failure, Loading } from './ui/states.tsx'
+
+const root = createRootRoute({
+  component: Shell,
+  notFoundComponent: () => <Empty title="This page does not exist">Choose a view, or press ⌘K.</Empty>,
+  validateSearch: (search): SearchParams => search as SearchParams,
+})
+
+const view = (path: string, load: () => Promise<Record<string, unknown>>, name: string) =>
+  createRoute({
+    getParentRoute: () => root,
+    path,
+    component: lazyRouteComponent(load as () => Promise<Record<string, () => React.JSX.Element>>, name),
+  })
+
+const routeTree = root.addChildren([
+  createRoute({
+    getParentRoute: () => root,
+    path: '/',
+    beforeLoad: () => {
+      throw redirect({ to: '/live' })
+    },
+  }),
+  view('/live', () => import('./views/live/live.tsx'), 'Live'),
+])
+
+/** All values of the URL's query are texts. */
+const parseSearch = (text: string): Record<string, string> => Object.fromEntries(new URLSearchParams(text))
+const stringifySearch = (search: Record<string, unknown>): string => {
+  const params = new URLSearchParams()
+  for (const [name, value] of Object.entries(search)) if (typeof value === 'string') params.set(name, value)
+  const text = params.toString()
+  return text === '' ? '' : `?${text}`
+}
+
+export const router = createRouter({
+  routeTree,
+  basepath: consolePath,
+  parseSearch,
+  stringifySearch,
+  defaultPreload: 'intent',
+  defaultPendingComponent: () => <Loading what="the view" />,
+  defaultErrorComponent: ({ error, reset }) => <Failure error={error} retry={reset} />,
+})
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router
+  }
+}

@@ -1,0 +1,33 @@
+import { useEffect } from 'react'
+
+/** Keys and what they do: `j`, `Escape`, `mod+k` (⌘ or Ctrl), `g l` for one after the other. */
+export type Hotkeys = Readonly<Record<string, (event: KeyboardEvent) => void>>
+
+const sequenceMs = 900
+let lastKey = { key: '', at: 0 }
+
+/** Calls functions on keys, unless a person types text or a dialog is open. */
+export function useHotkeys(keys: Hotkeys): void {
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      const isCommand = event.metaKey || event.ctrlKey
+      if (event.altKey || event.defaultPrevented || (!isCommand && isBusy(event.target))) return
+      const pair = event.timeStamp - lastKey.at < sequenceMs ? `${lastKey.key} ${event.key}` : undefined
+      const run = isCommand ? keys[`mod+${event.key}`] : ((pair && keys[pair]) ?? keys[event.key])
+      if (run) {
+        event.preventDefault()
+        run(event)
+      }
+    }
+    addEventListener('keydown', onKeyDown)
+    return () => removeEventListener('keydown', onKeyDown)
+  })
+}
+
+// One listener remembers the key before, after all others have seen it.
+addEventListener('keydown', ({ key, timeStamp }) => setTimeout(() => (lastKey = { key, at: timeStamp })))
+
+function isBusy(target: EventTarget | null): boolean {
+  if (document.querySelector('[role=dialog]') !== null) return true
+  return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
+}

@@ -1,0 +1,109 @@
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { type KeyboardEvent, type ReactNode, type RefObject, useRef } from 'react'
+import styles from './virtual-rows.module.css'
+
+interface VirtualRowsProps {
+  readonly label: string
+  readonly count: number
+  /** In px: all rows have the same height unless they are measured. */
+  readonly rowHeight?: number
+  readonly measured?: boolean
+  readonly keyOf: (index: number) => string
+  readonly children: (index: number) => ReactNode
+  /** The row that the keyboard is at. */
+  readonly active?: number
+  readonly onActive?: (index: number) => void
+  /** Enter on the active row, or a click. */
+  readonly onOpen?: (index: number) => void
+  readonly isSelected?: (index: number) => boolean
+  readonly scroller?: RefObject<HTMLDivElement | null>
+  readonly onScroll?: () => void
+  readonly footer?: ReactNode
+}
+
+/** A long list of which only the rows in view exist. Arrows, j and k move, Enter opens. */
+export function VirtualRows(props: VirtualRowsProps) {
+  const {
+    label,
+    count,
+    rowHeight = 32,
+    measured = false,
+    keyOf,
+    children,
+    active,
+    onActive,
+    onOpen,
+    isSelected,
+  } = props
+  const own = useRef<HTMLDivElement>(null)
+  const scroller = props.scroller ?? own
+  const rows = useVirtualizer({
+    count,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => rowHeight,
+    getItemKey: keyOf,
+    overscan: 12,
+  })
+  const move = (to: number) => {
+    if (count === 0) return
+    const index = Math.max(0, Math.min(count - 1, to))
+    onActive?.(index)
+    rows.scrollToIndex(index)
+  }
+  const page = () => Math.max(1, Math.floor((scroller.current?.clientHeight ?? 0) / rowHeight) - 1)
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.target !== event.currentTarget || event.metaKey || event.ctrlKey || event.altKey) return
+    const at = active ?? -1
+    const steps: Record<string, () => void> = {
+      ArrowDown: () => move(at + 1),
+      j: () => move(at + 1),
+      ArrowUp: () => move(at - 1),
+      k: () => move(at - 1),
+      PageDown: () => move(at + page()),
+      PageUp: () => move(at - page()),
+      Home: () => move(0),
+      End: () => move(count - 1),
+      Enter: () => active !== undefined && onOpen?.(active),
+    }
+    const step = steps[event.key]
+    if (!step) return
+    event.preventDefault()
+    step()
+  }
+  return (
+    <div
+      ref={scroller}
+      className={styles.scroller}
+      // The list takes the focus, and says which row is active.
+      tabIndex={0}
+      role="listbox"
+      aria-label={label}
+      aria-activedescendant={active === undefined ? undefined : `row-${keyOf(active)}`}
+      onKeyDown={onKeyDown}
+      onScroll={props.onScroll}
+    >
+      <div style={{ height: rows.getTotalSize(), position: 'relative' }} role="presentation">
+        {rows.getVirtualItems().map(item => (
+          <div
+            key={item.key}
+            id={`row-${item.key}`}
+            data-index={item.index}
+            ref={measured ? rows.measureElement : undefined}
+            className={styles.row}
+            role="option"
+            aria-selected={isSelected?.(item.index) ?? item.index === active}
+            data-active={item.index === active || undefined}
+            style={{ transform: `translateY(${item.start}px)`, ...(!measured && { height: rowHeight }) }}
+            onClick={() => {
+              onActive?.(item.index)
+              onOpen?.(item.index)
+            }}
+          >
+            {children(item.index)}
+          </div>
+        ))}
+      </div>
+      {props.footer}
+    </div>
+  )
+}

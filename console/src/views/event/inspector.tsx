@@ -1,0 +1,127 @@
+import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
+import { useState } from 'react'
+import { get } from '../../api/connection.ts'
+import type { EventDetails, EventPage, StoredRow } from '../../api/shapes.ts'
+import { Button } from '../../ui/button.tsx'
+import { Icon } from '../../ui/icon.tsx'
+import { Id } from '../../ui/id.tsx'
+import { Failure, Loading } from '../../ui/states.tsx'
+import { Tabs } from '../../ui/tabs.tsx'
+import { Time } from '../../ui/time.tsx'
+import { CopyMenu } from './copy-menu.tsx'
+import { EventLine } from './event-line.tsx'
+import { toneOfType } from './family.ts'
+import { useOpenEvents } from './open-events.ts'
+import { Payload } from './payload.tsx'
+import { Why } from './why.tsx'
+import styles from './inspector.module.css'
+
+/** Events in full, beside a list: payload, cause and effects of each. */
+export function Inspector({ ids, onClose }: { ids: readonly string[]; onClose: (id: string) => void }) {
+  return (
+    <aside className={styles.inspector} aria-label="Open events">
+      {ids.toReversed().map(id => (
+        <OpenEvent key={id} id={id} onClose={() => onClose(id)} />
+      ))}
+    </aside>
+  )
+}
+
+export const eventQuery = (id: string) => ({
+  queryKey: ['event', id],
+  queryFn: ({ signal }: { signal: AbortSignal }) =>
+    get<EventDetails>(`events/${encodeURIComponent(id)}`, undefined, signal),
+  // What is on the log does not change.
+  staleTime: Infinity,
+})
+
+function OpenEvent({ id, onClose }: { id: string; onClose: () => void }) {
+  const { data, error, isPending, refetch } = useQuery(eventQuery(id))
+  const [tab, setTab] = useState('payload')
+  return (
+    <section className={styles.card} aria-label={`Event ${id}`}>
+      <header className={styles.head}>
+        <h2 style={{ color: data && `var(--${toneOfType(data.event.type)})` }}>{data?.event.type ?? 'Event'}</h2>
+        <Id id={id} />
+        <span className={styles.tools}>
+          {data && <CopyMenu event={data.event} />}
+          <Button look="quiet" icon aria-label="Close the event" onClick={onClose}>
+            <Icon name="close" />
+          </Button>
+        </span>
+      </header>
+      {isPending && <Loading what="the event" />}
+      {error && <Failure error={error} retry={() => void refetch()} />}
+      {data && (
+        <Tabs
+          value={tab}
+          onChange={setTab}
+          tabs={[
+            { id: 'payload', label: 'Payload', content: <Payload details={data} /> },
+            { id: 'attributes', label: 'Attributes', content: <Attributes details={data} /> },
+            { id: 'cause', label: 'Why', content: <Why id={id} /> },
+            { id: 'effects', label: 'Effects', content: <Effects details={data} /> },
+          ]}
+        />
+      )}
+    </section>
+  )
+}
+
+function Attributes({ details: { event, bytes } }: { details: EventDetails }) {
+  const { toggle } = useOpenEvents()
+  const { data: _, ...attributes } = event
+  return (
+    <dl className={styles.attributes}>
+      {Object.entries(attributes).map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>
+            {name === 'time' ? (
+              <Time at={String(value)} />
+            ) : name === 'correlationid' ? (
+              <Link to="/traces/$correlation" params={{ correlation: String(value) }}>
+                {String(value)}
+              </Link>
+            ) : name === 'causationid' || name === 'call' ? (
+              <button type="button" className={styles.link} onClick={() => toggle(String(value))}>
+                {String(value)}
+              </button>
+            ) : (
+              String(value)
+            )}
+          </dd>
+        </div>
+      ))}
+      <div>
+        <dt>bytes</dt>
+        <dd>{bytes.toLocaleString('en')}</dd>
+      </div>
+    </dl>
+  )
+}
+
+/** The events that this one caused. */
+function Effects({ details: { event } }: { details: EventDetails }) {
+  const { toggle } = useOpenEvents()
+  const { data, error, isPending } = useQuery({
+    queryKey: ['effects', event.id],
+    queryFn: ({ signal }) => get<EventPage>(`correlations/${event.correlationid}/events`, { limit: 50_000 }, signal),
+  })
+  if (isPending) return <Loading what="effects" />
+  if (error) return <Failure error={error} />
+  const effects = data.events.filter(row => row.causationid === event.id || row.call === event.id)
+  if (effects.length === 0) return <p className={styles.nothing}>Nothing was caused by this event.</p>
+  return (
+    <ul>
+      {effects.map((row: StoredRow) => (
+        <li key={row.id}>
+          <button type="button" className={styles.effect} onClick={() => toggle(row.id)}>
+            <EventLine row={row} />
+          </button>
+        </li>
+      ))}
+    </ul>
+  )
+}

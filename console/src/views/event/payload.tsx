@@ -1,0 +1,41 @@
+import { useState } from 'react'
+import { gatewayUrl } from '../../api/connection.ts'
+import { download } from '../../api/download.ts'
+import type { EventDetails } from '../../api/shapes.ts'
+import { Button } from '../../ui/button.tsx'
+import { bytesText } from '../../ui/format.ts'
+import { Icon } from '../../ui/icon.tsx'
+import { JsonView } from '../../ui/json-view.tsx'
+import { notifyFailure } from '../../ui/toasts.tsx'
+import styles from './payload.module.css'
+
+/** The data of an event; of large data its beginning, and the whole as a download. */
+export function Payload({ details: { event, bytes, preview, truncated } }: { details: EventDetails }) {
+  const [loading, setLoading] = useState(false)
+  const save = async () => {
+    setLoading(true)
+    const url = new URL(`events/${encodeURIComponent(event.id)}/data`, gatewayUrl)
+    await download(url, `${event.id}.json`).catch(notifyFailure)
+    setLoading(false)
+  }
+  if (truncated !== true)
+    return (
+      <div className={styles.payload}>
+        <JsonView value={event.data} label="Payload" />
+      </div>
+    )
+  return (
+    <div className={styles.payload}>
+      <div className={styles.large}>
+        {bytesText(bytes)}: this is the beginning.
+        <Button onClick={() => void save()} disabled={loading}>
+          <Icon name="download" />
+          Download all
+        </Button>
+      </div>
+      <pre className={styles.preview} dir="auto">
+        {preview}
+      </pre>
+    </div>
+  )
+}

@@ -1,0 +1,16 @@
+import { join } from 'node:path'
+import react from '@vitejs/plugin-react'
+import { defineConfig } from 'vite'
+
+/** `npm run dev -w tidings-console` serves the sources, and passes requests on to the gateway of a running app. */
+const gateway = process.env.TIDINGS_GATEWAY ?? 'http://localhost:4110'
+const lib = (file: string) => join(import.meta.dirname, 'src/lib', file)
+
+export default defineConfig({
+  // Relative, so that the console works below any prefix.
+  base: './',
+  plugins: [react()],
+  resolve: { alias: { 'node:crypto': lib('node-crypto.ts'), 'node:util': lib('node-util.ts') } },
+  build: { target: 'esnext', assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  server: { proxy: { '^/(?!console|src|node_modules|@)': gateway } },
+})
