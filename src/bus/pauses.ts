@@ -46,6 +46,11 @@ export class Pauses {
     return [...this.#paused]
   }
 
+  /** What is paused on a log now. */
+  static async read(bus: Bus): Promise<{ kind: PausableKind; name: string }[]> {
+    return [...(await new Pauses(bus).#read())].flatMap(key => pausedBy(key) ?? [])
+  }
+
   async start(): Promise<void> {
     await this.#refresh()
     const unsubscribe = this.#bus.onSignal([{ types: ['pauses.changed'] }], () => void this.#refresh())

@@ -4,7 +4,7 @@ import { correlationOf } from '../bus/ids.ts'
 import { TidingsError } from '../errors.ts'
 import { cancelTask } from '../runtime/operations/cancel-task.ts'
 import { dismissFailed, failedSince, listFailed } from '../trace/attention/failed-tasks.ts'
-import { listAttention, nextCommands, type AttentionItem } from '../trace/attention/list.ts'
+import { listAttention, nextCommands, similarityKey, type AttentionItem } from '../trace/attention/list.ts'
 import { environment } from '../runtime/environment.ts'
 import { shortId, shortIdOf } from '../trace/short-id.ts'
 import { countText, dim, elapsed, paint, printable, shorten } from '../trace/text.ts'
@@ -51,14 +51,6 @@ export async function attentionCommand({ json }: GlobalOptions): Promise<void> {
       await print(dim(`and ${countText(earlier, 'task')} more that failed earlier: tidings tasks --state failed`))
     if (groups.size === 0) await print('Nothing needs attention.')
   })
-}
-
-/** Items with the same key are printed as one entry. */
-function similarityKey(item: AttentionItem): string | undefined {
-  if (item.kind === 'failed') return `failed ${item.program} ${item.code}`
-  if (item.kind === 'delayed' || (item.kind === 'parked' && item.key !== undefined))
-    return `${item.key ?? item.group} ${item.reason.code} ${item.reason.message}`
-  return undefined
 }
 
 async function* concat<T>(...all: (AsyncIterable<T> | Iterable<T>)[]): AsyncGenerator<T> {

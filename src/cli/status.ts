@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
 import type { Durability } from '../bus/driver.ts'
-import { pausedBy, Pauses } from '../bus/pauses.ts'
+import { Pauses } from '../bus/pauses.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { countText, dim, padOrShorten, displayWidth } from '../trace/text.ts'
 import { failedSince } from '../trace/attention/failed-tasks.ts'
@@ -19,7 +19,7 @@ export async function statusCommand({ json }: GlobalOptions): Promise<void> {
 
 async function readStatus(bus: Bus) {
   const [head, durability, groups] = [await bus.head(), await bus.durability(), await bus.listGroups()]
-  const paused = await listPaused(bus)
+  const paused = (await Pauses.read(bus)).map(({ kind, name }) => `${kind} ${name}`)
   // Models whose provider keeps failing.
   const resting = await findUnavailable(bus, groups)
   const query = queryIndexOf(bus)
@@ -28,13 +28,6 @@ async function readStatus(bus: Bus) {
   // Of agents, tools or models, as far as the broker knows.
   const hasWorker = (await Promise.all(groups.map(({ group }) => bus.hasMembers(group)))).includes(true)
   return { home: environment().home, bus: bus.name, head, durability, groups, paused, resting, attention, hasWorker }
-}
-
-async function listPaused(bus: Bus): Promise<string[]> {
-  const pauses = new Pauses(bus)
-  await pauses.start()
-  pauses.stop()
-  return pauses.list.map(key => Object.values(pausedBy(key) ?? { key }).join(' '))
 }
 
 function text({ bus, head, durability, groups, paused, resting, attention, hasWorker }: Status): string[] {

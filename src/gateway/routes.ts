@@ -19,6 +19,9 @@ import { assertMay } from './identity/principal.ts'
 import { ticketRoutes } from './identity/routes.ts'
 import { isStreamPath } from './stream-paths.ts'
 import { streamRoutes } from './streams/routes.ts'
+import { attentionRoutes } from './views/attention.ts'
+import { healthRoutes } from './views/health.ts'
+import { infoRoutes } from './views/info.ts'
 
 export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   const { bus } = deps
@@ -50,6 +53,9 @@ export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   app.route('/', ticketRoutes(deps))
   app.route('/', chatRoutes(deps))
   app.route('/', agUiRoutes(deps))
+  app.route('/', infoRoutes(deps))
+  app.route('/', healthRoutes(deps))
+  app.route('/', attentionRoutes(deps))
   app.route('/', apiRoutes(deps))
 
   const known = knownRoutes(app)

@@ -15,7 +15,7 @@ import type { Workflow } from '../workflows/workflow.ts'
 import { assertNoSecrets } from '../workflows/secrets.ts'
 
 /** A workflow of any state type. */
-export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'data' | 'definition' | 'events'>
+export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'description' | 'input' | 'data' | 'definition' | 'events'>
 
 /** What an app consists of. */
 export type AppMember = Agent<never, unknown> | AnyTool | Model | Trigger | AnyWorkflow | AnyEventType

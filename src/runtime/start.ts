@@ -8,6 +8,7 @@ import { assertKey } from '../models/provider.ts'
 import { ModelStation } from '../models/station.ts'
 import { ReplayStation } from '../replay/station.ts'
 import { milliseconds } from '../tasks/duration.ts'
+import { declareApp } from '../tasks/declared-apps.ts'
 import { withOlderTypes, publishWorkflows } from '../tasks/definitions.ts'
 import { Engine } from '../tasks/engine.ts'
 import { claimNames, appGroup } from '../tasks/hosts.ts'
@@ -16,6 +17,7 @@ import { assertGuarded, openIdentity } from '../gateway/identity/guard.ts'
 import { assertNotPartial } from '../replay/slice-import.ts'
 import { ToolStation } from '../tools/station.ts'
 import type { App } from './app.ts'
+import { declarationOf } from './declaration.ts'
 import { indexOf } from '../trace/index/open.ts'
 import { indexFile } from './log-index.ts'
 import { startLogging } from './logging.ts'
@@ -134,6 +136,7 @@ async function startNow(
     if (hosts.has('agents'))
       void claimNames(bus, app.name, names)
         .then(() => publishDefinitions(bus, app))
+        .then(() => declareApp(bus, declarationOf(app)))
         .catch(() => {})
     else if (isIngress) void engine?.provision().catch(() => {})
   })
@@ -163,6 +166,7 @@ async function startNow(
       await run(new OperationStation({ bus, app, ...views }, await openIdentity(bus, settings.policy)))
       await claimNames(bus, app.name, names)
     } else if (isIngress) await engine?.provision()
+    if (hosts.has('agents')) await declareApp(bus, declarationOf(app))
     if (hosts.has('tools')) await run(new ToolStation({ bus, tools: app.tools, pauses, ...(module && { module }) }))
     if (hosts.has('models')) await run(new ModelStation({ bus, models: app.models, pauses }))
     if (hosts.has('agents')) started.push(startJanitor(bus, milliseconds(app.retention)))

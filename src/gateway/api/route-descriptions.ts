@@ -4,6 +4,7 @@ import { askBody, cancelBody, messageBody } from '../commands/tasks.ts'
 import { operationRequest } from '../../tasks/operation-request.ts'
 import { renameBody } from '../threads/routes.ts'
 import * as shapes from './shapes.ts'
+import { viewDescriptions } from './view-descriptions.ts'
 
 /** A route of the gateway, as its OpenAPI document describes it. */
 export interface RouteDescription {
@@ -318,6 +319,7 @@ export const routeDescriptions: readonly RouteDescription[] = [
     summary: 'Metrics for Prometheus',
     answers: { 200: { description: 'In the text format of Prometheus.', body: 'text/plain' } },
   },
+  ...viewDescriptions,
   {
     route: 'GET /openapi.json',
     id: 'getOpenApi',

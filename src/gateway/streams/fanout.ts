@@ -1,7 +1,9 @@
+import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../../bus/bus.ts'
 import { coversAll, isCovered, unionOf } from '../../bus/cursor.ts'
 import type { Cursor, LogEntry } from '../../bus/driver.ts'
 import { keepFollowing } from '../../bus/keep-following.ts'
+import type { CloudEvent } from '../../event.ts'
 import { openTexts, type OpenTexts } from '../../tasks/open-texts.ts'
 import { textDeltaType, textRequestType } from '../../tasks/text-delta.ts'
 import { Broadcast } from './broadcast.ts'
@@ -19,6 +21,7 @@ const internalSignals = new Set([
 
 /** A client that lacks at most this many of the newest events need not read the log. */
 const maxRecent = 1_024
+const headRetryMs = 1_000
 
 interface Reader {
   /** Where it is. */
@@ -31,6 +34,9 @@ interface Reader {
   readonly abort: AbortController
 }
 
+/** Gets every event that is read, in the order of each correlation. */
+export type OnLogEvent = (event: CloudEvent) => void
+
 /** Tells a client that a purge has removed events before they were sent. */
 export type OnLack = (client: StreamClient, horizon: Cursor) => void
 
@@ -42,7 +48,7 @@ interface FanoutOptions {
   readonly onLack: OnLack
 }
 
-/** The shared reader of the log. It sends each new event to all clients that have caught up, and pauses while there is none. */
+/** The shared reader of the log. It sends each new event to all clients that have caught up, and pauses while nobody reads or watches. */
 export class Fanout {
   readonly #bus: Bus
   readonly #frames: FrameCache
@@ -50,6 +56,7 @@ export class Fanout {
   readonly #onLack: OnLack
   readonly #texts: OpenTexts
   readonly #unsubscribe: () => void
+  readonly #watchers = new Set<OnLogEvent>()
   #reader: Reader | undefined
 
   constructor({ bus, frames, isPatient, onLack }: FanoutOptions) {
@@ -92,13 +99,40 @@ export class Fanout {
     return true
   }
 
+  /** Calls back for each event from now on, until the function that it returns is called. */
+  watch(onEvent: OnLogEvent): () => void {
+    this.#watchers.add(onEvent)
+    void this.#startForWatchers()
+    return () => {
+      this.#watchers.delete(onEvent)
+      this.#pauseIfIdle()
+    }
+  }
+
+  async #startForWatchers(): Promise<void> {
+    while (this.#watchers.size > 0 && !this.#reader)
+      try {
+        const head = await this.#bus.head()
+        if (this.#watchers.size > 0) this.#reader ??= this.#start(head)
+      } catch {
+        await setTimeout(headRetryMs, undefined, { ref: false })
+      }
+  }
+
+  /** The log is a new one. */
+  restart() {
+    this.#stop()
+    void this.#startForWatchers()
+  }
+
   close() {
+    this.#watchers.clear()
     this.#stop()
     this.#unsubscribe()
   }
 
   #pauseIfIdle() {
-    if (this.#broadcast.clients.size === 0) this.#stop()
+    if (this.#broadcast.clients.size === 0 && this.#watchers.size === 0) this.#stop()
   }
 
   #stop() {
@@ -141,6 +175,7 @@ export class Fanout {
     this.#remember(reader, entry)
     // The answer has the text that a slow client still lacks.
     if (entry.event.call !== undefined) this.#texts.end(entry.event.call)
+    for (const onEvent of this.#watchers) onEvent(entry.event)
     await this.#broadcast.deliver(entry)
     reader.sent = reader.cursor
   }

@@ -6,7 +6,7 @@ import { log } from '../../bus/telemetry/log.ts'
 import { errorResponse, httpError } from '../../http/response.ts'
 import { assertMay, type Principal } from '../identity/principal.ts'
 import { StreamCatchUp } from './catch-up.ts'
-import { Fanout } from './fanout.ts'
+import { Fanout, type OnLogEvent } from './fanout.ts'
 import { FrameCache } from './frames.ts'
 import { SocketUpgrades } from './sockets.ts'
 import { StreamClient, type StreamLimits } from './stream-client.ts'
@@ -82,6 +82,7 @@ export class Streams {
     this.#unsubscribe = bus.onEmptied(() => {
       this.#frames.clear()
       this.#end(endings.emptied)
+      for (const { fanout } of [this.#narrow, this.#wide]) fanout.restart()
     })
   }
 
@@ -119,6 +120,11 @@ export class Streams {
     client.closed.addEventListener('abort', () => this.#clients.delete(client))
     client.open()
     void this.#serve(client).catch(() => client.end(endings.failed))
+  }
+
+  /** Calls back for each event of the log from now on, of every tenant, from the reader that the streams share. Returns what ends it. */
+  watch(onEvent: OnLogEvent): () => void {
+    return this.#wide.fanout.watch(onEvent)
   }
 
   /** What tells a client why its stream ends. */

@@ -27,6 +27,15 @@ export async function* listAttention(bus: Bus, query: QueryIndex): AsyncGenerato
   yield* await findUnhosted(bus, query)
 }
 
+/** Items with the same key are shown as one entry: thousands may be parked under one key, or wait for one provider. */
+export function similarityKey(item: AttentionItem): string | undefined {
+  if (item.kind === 'failed') return `failed ${item.program} ${item.code}`
+  if (item.kind === 'delayed' || (item.kind === 'parked' && item.key !== undefined))
+    return `${item.key ?? item.group} ${item.reason.code} ${item.reason.message}`
+  return undefined
+}
+
+/** What a person can do about an item, as commands. */
 export function nextCommands(item: AttentionItem): string[] {
   if (item.kind === 'unhosted')
     return [`tidings run (an app that hosts the ${item.what})`, `tidings attention cancel ${item.task}`]

@@ -1,0 +1,46 @@
+import { z } from 'zod'
+import type { Parameter, RouteDescription } from './route-descriptions.ts'
+import * as shapes from './view-shapes.ts'
+
+const limit = (max: number): Parameter => ({
+  description: `At most this many entries, up to ${max}.`,
+  schema: z.number().int().min(1).max(max),
+})
+
+/** The views of operators. */
+export const viewDescriptions: readonly RouteDescription[] = [
+  {
+    route: 'GET /info',
+    id: 'getInfo',
+    tag: 'operating',
+    summary: 'What this log is, who asks, and what its apps declare',
+    answers: { 200: { description: 'With JSON Schemas, from which forms can be made.', body: shapes.infoShape } },
+  },
+  {
+    route: 'GET /groups',
+    id: 'listGroups',
+    tag: 'operating',
+    summary: 'Consumer groups, with samples of the last 15 minutes',
+    query: { since: { description: 'Only samples from this time on, ms since the epoch.', schema: z.number() } },
+    answers: { 200: { description: 'Sampled while somebody looks.', body: shapes.groupsShape } },
+  },
+  {
+    route: 'GET /activity',
+    id: 'getActivity',
+    tag: 'operating',
+    summary: 'Rates of events, tasks, tools and models',
+    description: 'As `tidings top` shows them, within the tenant, counted from the first request on.',
+    answers: { 200: { description: 'The last minute.', body: shapes.activityShape } },
+  },
+  {
+    route: 'GET /attention',
+    id: 'listAttention',
+    tag: 'operating',
+    summary: 'What needs a person',
+    query: {
+      kind: { description: 'Only entries of this kind.' },
+      limit: limit(1_000),
+    },
+    answers: { 200: { description: 'As `tidings attention` lists it.', body: shapes.attentionShape } },
+  },
+]

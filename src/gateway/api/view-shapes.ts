@@ -1,0 +1,95 @@
+import { z } from 'zod'
+
+/* What the views of the gateway answer, for its API documents. */
+
+const jsonSchemaShape = z.record(z.string(), z.unknown()).describe('A JSON Schema.')
+const program = z.looseObject({
+  name: z.string(),
+  app: z.string(),
+  version: z.number().int().optional(),
+  hash: z.string().optional(),
+  description: z.string().optional(),
+  input: jsonSchemaShape.optional(),
+  on: z.array(z.string()).optional(),
+})
+
+export const infoShape = z.object({
+  version: z.string(),
+  log: z.object({
+    bus: z.string(),
+    durability: z.object({ survives: z.enum(['nothing', 'process', 'power']), detail: z.string() }),
+    partitions: z.number().int(),
+    head: z.string().describe('A cursor: the end of the log.'),
+    horizon: z.string().describe('A cursor: up to here, events were removed.'),
+    retention: z.number().optional().describe('How long events stay, in ms.'),
+  }),
+  identity: z.boolean().describe('Whether requests need a credential.'),
+  principal: z.object({
+    tenant: z.string(),
+    user: z.string().optional(),
+    rights: z.object({ publish: z.boolean(), read: z.boolean(), approve: z.boolean(), operate: z.boolean() }),
+  }),
+  agents: z.array(program),
+  workflows: z.array(program),
+  tools: z.array(z.looseObject({ name: z.string() })),
+  models: z.array(z.looseObject({ name: z.string() })),
+  types: z.array(z.object({ type: z.string(), schema: jsonSchemaShape.optional() })),
+})
+
+const numbers = z.array(z.number().nullable())
+
+export const groupsShape = z.object({
+  at: z.iso.datetime(),
+  groups: z.array(
+    z.object({
+      group: z.string(),
+      kind: z.enum(['app', 'tool', 'model', 'other']),
+      name: z.string(),
+      mode: z.enum(['shared', 'sharded']),
+      lag: z.number().int(),
+      inFlight: z.number().int(),
+      paused: z.boolean(),
+    }),
+  ),
+  paused: z.array(z.object({ kind: z.enum(['agent', 'tool', 'model']), name: z.string() })),
+  history: z
+    .object({
+      everyMs: z.number().int(),
+      from: z.number().int().describe('Time of the first sample, ms since the epoch.'),
+      series: z.record(z.string(), z.record(z.string(), numbers)),
+    })
+    .describe('`lag` and `inFlight` by group; `perSecond`, `failed` and `retries` under `total`. Null: nobody looked.'),
+})
+
+const services = z.array(
+  z.object({
+    name: z.string(),
+    calls: z.number().int(),
+    failed: z.number().int(),
+    retries: z.number().int(),
+    p50: z.number(),
+    p95: z.number(),
+  }),
+)
+
+export const activityShape = z.object({
+  perSecond: z.number(),
+  types: z.array(z.object({ type: z.string(), perSecond: z.number() })),
+  started: z.number(),
+  ended: z.number(),
+  tools: services,
+  models: services,
+  tokens: z.number(),
+  cost: z.number(),
+})
+
+export const attentionShape = z.object({
+  items: z.array(
+    z.looseObject({
+      kind: z.enum(['dead', 'parked', 'delayed', 'overdue', 'unarmed', 'unhosted', 'failed']),
+      next: z.array(z.string()).describe('What a person can do, as commands.'),
+      more: z.number().int().optional().describe('How many entries like it there are besides.'),
+    }),
+  ),
+  count: z.number().int(),
+})

@@ -1,0 +1,46 @@
+import { Hono } from 'hono'
+import { z } from 'zod'
+import type { GroupState } from '../../bus/driver.ts'
+import { Pauses } from '../../bus/pauses.ts'
+import type { GatewayDeps, GatewayEnv } from '../context.ts'
+import { assertMay } from '../identity/principal.ts'
+import { GroupHistory } from './group-history.ts'
+import { LogActivity } from './log-activity.ts'
+import { readQuery } from './query.ts'
+
+const groupsQuery = z.strictObject({ since: z.coerce.number().min(0).default(0) })
+const noQuery = z.strictObject({})
+
+/** What works, waits and fails now. */
+export function healthRoutes({ bus, streams }: GatewayDeps): Hono<GatewayEnv> {
+  const activity = new LogActivity(bus, streams)
+  const history = new GroupHistory(bus, activity)
+  return new Hono<GatewayEnv>()
+    .get('/groups', async c => {
+      assertMay(c.var.principal, 'operate')
+      const { since } = readQuery(c, groupsQuery)
+      const [looked, paused] = await Promise.all([history.look(c.var.principal.tenant, since), Pauses.read(bus)])
+      const isPaused = ({ kind, name }: NamedGroup) => paused.some(each => each.kind === kind && each.name === name)
+      const groups = looked.groups.map(state => {
+        const named = nameOf(state)
+        return { ...state, ...named, paused: isPaused(named) }
+      })
+      return c.json({ at: new Date().toISOString(), groups, paused, history: looked.history })
+    })
+    .get('/activity', c => {
+      assertMay(c.var.principal, 'operate')
+      readQuery(c, noQuery)
+      return c.json(activity.of(c.var.principal.tenant))
+    })
+}
+
+interface NamedGroup {
+  /** `app` for the agents and workflows of an app; `other` for a group of the runtime itself. */
+  readonly kind: 'app' | 'tool' | 'model' | 'other'
+  readonly name: string
+}
+
+function nameOf({ group }: GroupState): NamedGroup {
+  const [, kind, name] = /^(app|tool|model)\/(.+)$/s.exec(group) ?? []
+  return name === undefined ? { kind: 'other', name: group } : { kind: kind as NamedGroup['kind'], name }
+}

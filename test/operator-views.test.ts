@@ -1,0 +1,133 @@
+import { expect, it, onTestFinished } from 'vitest'
+import { z } from 'zod'
+import { agent, app, event, tool, workflow, type Principal } from '../src/index.ts'
+import { start, type StartOptions } from '../src/runtime/start.ts'
+import type { AppOptions } from '../src/runtime/app.ts'
+import { MemoryDriver } from '../src/testing/memory/driver.ts'
+import { MemoryLog } from '../src/testing/memory/log.ts'
+import { until } from '../src/testing/wait.ts'
+
+/* What the gateway shows to operators, within their tenant. */
+
+const paid = event('order.paid', z.object({ order: z.string(), amount: z.number() }))
+const check = tool('check', {
+  description: 'Checks an order.',
+  input: z.object({ order: z.string() }),
+  output: z.boolean(),
+  readOnly: true,
+  run: ({ order }) => {
+    if (order === 'bad') throw new Error('no such order')
+    return true
+  },
+})
+const clerk = agent('clerk', { on: paid, run: (ctx, { order }) => ctx.call(check, { order }) })
+const ship = workflow('ship', { input: z.object({ to: z.string() }), within: '1h' }).complete(s => s.event.to)
+
+/** An app on a log in memory. The result asks its gateway. */
+async function running(options: AppOptions, more: StartOptions = {}, log = new MemoryLog()) {
+  const worker = await start(app(options), { driver: new MemoryDriver(log), only: ['agents', 'tools'], ...more })
+  onTestFinished(() => worker.stop())
+  const get = async (path: string, principal: Principal = ann, init: RequestInit = {}) => {
+    const response = await worker.fetchAs(principal, new Request(`http://shop.example${path}`, init))
+    return { status: response.status, headers: response.headers, body: (await response.json()) as any }
+  }
+  return { ...worker, get, log }
+}
+
+const ann: Principal = { tenant: 'default', user: 'ann', may: () => true }
+const eve: Principal = { tenant: 'rival', user: 'eve', may: () => true }
+const guest: Principal = { ...ann, may: action => action === 'read' }
+
+it('/info says what the log is, who asks, and what the apps declare, with schemas', async () => {
+  const { get, log } = await running({ name: 'shop', use: [paid, check, clerk, ship], retention: '2d' })
+  const form = { type: 'object', properties: { order: { type: 'string' } }, required: ['order'] }
+  const known = {
+    agents: [{ app: 'shop', name: 'clerk', version: 1, hash: expect.any(String), on: ['order.paid'], input: { type: 'object' } }],
+    workflows: [{ app: 'shop', name: 'ship', callable: true, input: { properties: { to: { type: 'string' } } } }],
+    tools: [{ name: 'check', description: 'Checks an order.', readOnly: true, atMostOnce: false, approval: false, input: form, output: { type: 'boolean' } }],
+    models: [],
+    types: [{ type: 'order.paid', schema: { type: 'object', required: ['order', 'amount'] } }],
+  } // biome-ignore format: one object
+  expect(await get('/info', guest)).toMatchObject({
+    status: 200,
+    body: {
+      log: { bus: 'memory', durability: { survives: 'nothing' }, partitions: 1, head: '~', retention: 2 * 86_400_000 },
+      identity: false,
+      principal: { tenant: 'default', user: 'ann', rights: { read: true, operate: false, publish: false } },
+      ...known,
+    },
+  })
+  // A gateway in another process knows it from the log, and of a worker of an older version the names.
+  const other = await running({ name: 'front', use: [] }, { only: ['tools'] }, log)
+  expect((await other.get('/info')).body).toMatchObject(known)
+})
+
+it('/groups and /activity show what operators look at, and count only their tenant', async () => {
+  const { get, bus } = await running({ name: 'shop', use: [paid, check, clerk] })
+  expect((await get('/groups', guest)).status).toBe(403)
+  expect((await get('/activity', guest)).status).toBe(403)
+  // Both look from now on.
+  const begun = await get('/activity')
+  expect(begun).toMatchObject({ status: 200, body: { perSecond: 0, tools: [] } })
+  await get('/activity', eve)
+  await get('/groups')
+  await bus.publish({ type: 'order.paid', data: { order: 'a', amount: 1 } })
+  await bus.publish({ type: 'order.paid', data: { order: 'bad', amount: 1 } })
+  const activity = await until(async () => {
+    const { body } = await get('/activity')
+    return body.tools[0]?.calls === 2 && body.ended > 0 && body
+  })
+  expect(activity).toMatchObject({ tools: [{ name: 'check', calls: 2, failed: 1 }] })
+  expect((await get('/activity', eve)).body).toMatchObject({ perSecond: 0, types: [], tools: [] })
+
+  const found = await get('/groups')
+  expect(found.body.groups).toContainEqual({
+    group: 'tool/check', kind: 'tool', name: 'check', mode: 'shared', lag: 0, inFlight: 0, paused: false,
+  }) // biome-ignore format: one line
+  expect(found.body.groups).toContainEqual(expect.objectContaining({ group: 'app/shop', kind: 'app', name: 'shop' }))
+  const { everyMs, from, series } = found.body.history
+  expect(Date.now() - from).toBeLessThan(60_000)
+  expect(series['tool/check'].lag.at(-1)).toBe(0)
+  expect(series.total.failed.at(-1)).toBe(1)
+  expect((await get('/groups', eve)).body.history.series.total.failed.at(-1)).toBe(0)
+  expect((await get(`/groups?since=${from + 100 * everyMs}`)).body.history.series.total.failed).toEqual([])
+  expect(await get('/groups?limit=1')).toMatchObject({ status: 400, body: { error: { code: 'E_REQUEST_INVALID' } } })
+})
+
+it('a pause shows on its group and in the list of all', async () => {
+  const { get, pauses } = await running({ name: 'shop', use: [paid, check, clerk] })
+  await pauses.set('tool', 'check', true)
+  await pauses.set('agent', 'clerk', true)
+  const { body } = await get('/groups')
+  expect(body.groups).toContainEqual(expect.objectContaining({ group: 'tool/check', paused: true }))
+  expect(body.paused).toEqual([{ kind: 'tool', name: 'check' }, { kind: 'agent', name: 'clerk' }]) // biome-ignore format: one line
+})
+
+it('/attention lists what needs a person of this tenant, similar ones as one', async () => {
+  const { get, bus, pauses } = await running({ name: 'shop', use: [paid, check, clerk] })
+  expect(await get('/attention')).toMatchObject({ status: 200, body: { items: [], count: 0 } })
+  expect((await get('/attention', guest)).status).toBe(403)
+  const order = (name: string, tenant = 'default') =>
+    bus.publish({ type: 'order.paid', tenant, data: { order: name, amount: 1 } })
+  await Promise.all(['bad', 'bad', 'bad'].map(name => order(name)))
+  await order('bad', 'rival')
+  const failed = await until(async () => {
+    const { body } = await get('/attention?kind=failed')
+    return body.count === 3 && body
+  })
+  expect(failed.items).toEqual([
+    expect.objectContaining({
+      kind: 'failed', program: 'clerk', code: 'E_TOOL_THREW', more: 2, next: [expect.stringMatching(/^tidings retry /), expect.any(String), expect.any(String)],
+    }),
+  ]) // biome-ignore format: one line
+  await until(async () => (await get('/attention', eve)).body.count === 1)
+  await pauses.set('tool', 'check', true)
+  await order('parked')
+  const { items } = await until(async () => {
+    const { body } = await get('/attention?kind=parked')
+    return body.count === 1 && body
+  })
+  expect(items[0]).toMatchObject({ event: { type: 'tool.invoke', data: null }, next: ['tidings resume tool check'] })
+  expect((await get('/attention', eve)).body.items).toMatchObject([{ kind: 'failed' }])
+  expect((await get('/attention?limit=1')).body).toMatchObject({ items: [{ kind: 'parked' }], count: 4 })
+})
