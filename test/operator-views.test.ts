@@ -1,10 +1,11 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
-import { agent, app, event, tool, workflow, type Principal } from '../src/index.ts'
+import { agent, app, event, on, tool, workflow, type Principal } from '../src/index.ts'
 import { start, type StartOptions } from '../src/runtime/start.ts'
 import type { AppOptions } from '../src/runtime/app.ts'
 import { MemoryDriver } from '../src/testing/memory/driver.ts'
 import { MemoryLog } from '../src/testing/memory/log.ts'
+import { instanceId } from '../src/tasks/instances.ts'
 import { until } from '../src/testing/wait.ts'
 
 /* What the gateway shows to operators, within their tenant. */
@@ -130,4 +131,38 @@ it('/attention lists what needs a person of this tenant, similar ones as one', a
   expect(items[0]).toMatchObject({ event: { type: 'tool.invoke', data: null }, next: ['tidings resume tool check'] })
   expect((await get('/attention', eve)).body.items).toMatchObject([{ kind: 'failed' }])
   expect((await get('/attention?limit=1')).body).toMatchObject({ items: [{ kind: 'parked' }], count: 4 })
+})
+
+it('/workflows shows definitions, and /tasks/ID/graph how far an instance is, without the app', async () => {
+  const large = 'x'.repeat(2_000)
+  const order = workflow('order', { on: paid, within: '1h' })
+    .call('checked', check, s => ({ order: s.event.order }))
+    .when('shipped', on('order.shipped'), { within: '1h' })
+    .complete(s => s.event.order)
+  const { bus, log, get: _ } = await running({ name: 'shop', use: [paid, check, order, ship] })
+  const { get } = await running({ name: 'front', use: [] }, { only: ['tools'] }, log)
+  const { body } = await get('/workflows')
+  expect(body.workflows.map(({ name }: { name: string }) => name).toSorted()).toEqual(['order', 'ship'])
+  expect((await get('/workflows/order')).body).toMatchObject({
+    name: 'order', version: 1, keyed: false, callable: false, events: ['order.paid', 'order.shipped'],
+    graph: { nodes: expect.arrayContaining([expect.objectContaining({ id: 'shipped', kind: 'when' })]) },
+  }) // biome-ignore format: one object
+  expect((await get('/workflows/orders')).status).toBe(404)
+  expect((await get('/workflows', { ...ann, may: () => false })).status).toBe(403)
+
+  for (const data of [
+    { order: 'a', amount: 1 },
+    { order: large, amount: 1 },
+  ]) {
+    const { correlationid } = await bus.publish({ type: 'order.paid', data })
+    const task = instanceId(correlationid, 'order')
+    const graph = await until(async () => {
+      const answer = await get(`/tasks/${task}/graph`)
+      return answer.status === 200 && answer.body.active[0] === 'shipped' && answer.body
+    })
+    expect(graph).toMatchObject({ task, name: 'order', done: expect.arrayContaining(['checked']) })
+    expect((await get(`/tasks/${task}/graph`, eve)).status).toBe(404)
+    await bus.publish({ type: 'order.shipped', correlationid, data: {} })
+    await until(async () => (await get(`/tasks/${task}/graph`)).body.done.includes('completed'))
+  }
 })

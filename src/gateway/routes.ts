@@ -22,6 +22,7 @@ import { streamRoutes } from './streams/routes.ts'
 import { attentionRoutes } from './views/attention.ts'
 import { healthRoutes } from './views/health.ts'
 import { infoRoutes } from './views/info.ts'
+import { workflowRoutes } from './views/workflows.ts'
 
 export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   const { bus } = deps
@@ -56,6 +57,7 @@ export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   app.route('/', infoRoutes(deps))
   app.route('/', healthRoutes(deps))
   app.route('/', attentionRoutes(deps))
+  app.route('/', workflowRoutes(deps))
   app.route('/', apiRoutes(deps))
 
   const known = knownRoutes(app)

@@ -1,10 +1,11 @@
 import type { Bus } from '../bus/bus.ts'
-import { TidingsError } from '../errors.ts'
+import { correlationOf, parseId } from '../bus/ids.ts'
+import { notOnLog, TidingsError } from '../errors.ts'
 import type { AnyEventType } from '../event.ts'
 import type { Schema } from '../schema.ts'
 import { definitionDocument } from '../tasks/instances.ts'
 import { TaskLoader } from '../tasks/load.ts'
-import type { ProgramDefinition } from '../tasks/program.ts'
+import type { ProgramDefinition, Turn } from '../tasks/program.ts'
 import { Programs } from '../tasks/programs.ts'
 import { CompiledWorkflow } from './compile.ts'
 import { checkReceived } from './declared.ts'
@@ -98,4 +99,22 @@ export async function readInstance(
 export async function instanceGraph(bus: Bus, programs: readonly ProgramDefinition[], task: string): Promise<Graph> {
   const { definition, state } = await readInstance(bus, programs, task)
   return toGraph(definition, state)
+}
+
+/** The graph of an instance with the state of each step, and its definition, from the log alone. @throws E_NOT_FOUND */
+export async function recordedGraph(
+  bus: Bus,
+  task: string,
+  tenant: string,
+): Promise<{ definition: Definition; hash: string; graph: Graph }> {
+  const newest = (await bus.newestTurns(correlationOf(task))).find(({ id }) => parseId(id)!.task === task)
+  const unknown = notOnLog(`the log has no workflow instance ${task}`)
+  if (newest?.tenant !== tenant) throw unknown
+  const { program, programHash: hash, state } = (await bus.resolve(newest)).data as Turn
+  const text = await bus.documents.readText(definitionDocument(program, hash))
+  if (text === undefined) throw unknown
+  const definition = JSON.parse(text) as Definition
+  // A turn records a small state; a larger one follows from the journal.
+  const read = async () => (await readInstance(bus, [workflowProgram(definition, { hash })], task)).state
+  return { definition, hash, graph: toGraph(definition, (state as InstanceState | undefined) ?? (await read())) }
 }

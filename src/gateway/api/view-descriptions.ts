@@ -43,4 +43,27 @@ export const viewDescriptions: readonly RouteDescription[] = [
     },
     answers: { 200: { description: 'As `tidings attention` lists it.', body: shapes.attentionShape } },
   },
+  {
+    route: 'GET /workflows',
+    id: 'listWorkflows',
+    tag: 'operating',
+    summary: 'The workflows that the apps of the log declare',
+    answers: {
+      200: { description: 'With their graphs.', body: z.object({ workflows: z.array(shapes.workflowShape) }) },
+    },
+  },
+  {
+    route: 'GET /workflows/:name',
+    id: 'getWorkflow',
+    tag: 'operating',
+    summary: 'Show a workflow',
+    answers: { 200: { description: 'Its newest version.', body: shapes.workflowShape } },
+  },
+  {
+    route: 'GET /tasks/:id/graph',
+    id: 'getInstanceGraph',
+    tag: 'operating',
+    summary: 'Show how far a workflow instance is',
+    answers: { 200: { description: 'With the state of each step.', body: shapes.instanceGraphShape } },
+  },
 ]

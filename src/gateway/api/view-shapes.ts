@@ -83,6 +83,36 @@ export const activityShape = z.object({
   cost: z.number(),
 })
 
+const graph = z.object({
+  nodes: z.array(
+    z.object({
+      id: z.string(),
+      kind: z.string(),
+      label: z.string(),
+      state: z.enum(['open', 'passed', 'active', 'reached', 'skipped']).optional(),
+      progress: z.string().optional(),
+    }),
+  ),
+  edges: z.array(z.object({ from: z.string(), to: z.string(), label: z.string().optional() })),
+})
+
+export const workflowShape = z.object({
+  name: z.string(),
+  version: z.number().int(),
+  hash: z.string(),
+  description: z.string().optional(),
+  keyed: z.boolean(),
+  callable: z.boolean(),
+  events: z.array(z.string()).describe('The types that its steps wait for.'),
+  graph,
+})
+
+export const instanceGraphShape = workflowShape.extend({
+  task: z.string(),
+  active: z.array(z.string()).describe('Ids of the steps that run or wait.'),
+  done: z.array(z.string()),
+})
+
 export const attentionShape = z.object({
   items: z.array(
     z.looseObject({
