@@ -1,12 +1,17 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { agent, app, event, on, tool, workflow, type Principal } from '../src/index.ts'
+import { taskId } from '../src/bus/ids.ts'
 import { start, type StartOptions } from '../src/runtime/start.ts'
 import type { AppOptions } from '../src/runtime/app.ts'
 import { MemoryDriver } from '../src/testing/memory/driver.ts'
 import { MemoryLog } from '../src/testing/memory/log.ts'
 import { instanceId } from '../src/tasks/instances.ts'
-import { until } from '../src/testing/wait.ts'
+import { collect, until } from '../src/testing/wait.ts'
 
 /* What the gateway shows to operators, within their tenant. */
 
@@ -165,4 +170,62 @@ it('/workflows shows definitions, and /tasks/ID/graph how far an instance is, wi
     await bus.publish({ type: 'order.shipped', correlationid, data: {} })
     await until(async () => (await get(`/tasks/${task}/graph`)).body.done.includes('completed'))
   }
+})
+
+it('POST /operations replays tasks against the file of the app, and reports within bounds', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tidings-replay-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'app.mjs')
+  const asks = (order: string) => `
+    import { agent, app, event, tool } from ${JSON.stringify(import.meta.resolve('../src/index.ts'))}
+    import { z } from ${JSON.stringify(import.meta.resolve('zod'))}
+    const check = tool('check', { description: '', input: z.any(), run: () => true })
+    export default app({ name: 'shop', use: [check, agent('clerk', { on: 'order.paid', run: (ctx, { order }) => ctx.call(check, { order: ${order} }) })] })`
+  await writeFile(file, asks('order'))
+  const module = pathToFileURL(file).href
+  const { get, bus } = await running({ name: 'shop', use: [paid, check, clerk] }, { module })
+  const post = (body: object, principal = ann) =>
+    get('/operations', principal, {
+      method: 'POST',
+      body: JSON.stringify({ action: 'replay', ...body }),
+      headers: { 'content-type': 'application/json', prefer: 'wait=50' },
+    })
+  const ids: string[] = []
+  for (const order of ['a', 'b', 'x'.repeat(3_000)]) {
+    const { correlationid, id } = await bus.publish({ type: 'order.paid', data: { order, amount: 1 } })
+    ids.push(taskId(correlationid, 'clerk', id))
+  }
+  await until(async () => (await get('/activity')).status === 200 && (await Promise.all(ids.map(id => get(`/tasks/${id}`)))).every(({ body }) => body.status === 'completed')) // biome-ignore format: one line
+  expect(await post({ task: ids[1] })).toMatchObject({
+    status: 200,
+    body: { status: 'completed', user: 'ann', result: { found: 1, done: 1, checked: 1, same: 1, diverged: 0, failed: 0, divergences: [] } },
+  }) // biome-ignore format: one object
+  expect((await post({ tasks: { agent: 'clerk' }, dryRun: true })).body.result).toMatchObject({ found: 3, done: 0 })
+
+  await writeFile(file, asks('`${order}!`'))
+  const { result } = (await post({ tasks: { agent: 'clerk', state: 'completed' } })).body
+  expect(result).toMatchObject({ found: 3, checked: 3, same: 0, diverged: 3, failed: 0 })
+  const of = (task: string | undefined) => result.divergences.find((each: { task: string }) => each.task === task)
+  expect(of(ids[0])).toMatchObject({
+    turn: 1,
+    kind: 'changed',
+    diff: [{ path: 'data.input.order', before: 'a', after: 'a!' }],
+  })
+  expect(of(ids[2])).toMatchObject({ diff: [{ before: { truncated: true, chars: 3_002 } }] })
+  // Nothing of it had an effect, and nobody replays the tasks of another tenant.
+  expect(await collect(bus.read({ filter: [{ types: ['tool.invoke'] }] }))).toHaveLength(3)
+  expect((await post({ task: ids[1] }, eve)).body).toMatchObject({ status: 'failed', error: { code: 'E_NOT_FOUND' } })
+  expect((await post({ tasks: { agent: 'clerk' } }, eve)).body.result).toMatchObject({ found: 0 })
+  expect(await post({ task: ids[1], tasks: { agent: 'clerk' } })).toMatchObject({ status: 400 })
+})
+
+it('a worker that does not know the file of its app says so', async () => {
+  const { get, bus } = await running({ name: 'shop', use: [paid, check, clerk] })
+  const { correlationid, id } = await bus.publish({ type: 'order.paid', data: { order: 'a', amount: 1 } })
+  const task = taskId(correlationid, 'clerk', id)
+  await until(async () => (await get(`/tasks/${task}`)).body.status === 'completed')
+  const init = { method: 'POST', headers: { 'content-type': 'application/json', prefer: 'wait=50' }, body: JSON.stringify({ action: 'replay', task }) } // biome-ignore format: one line
+  expect((await get('/operations', ann, init)).body).toMatchObject({
+    status: 'failed', error: { code: 'E_SETTING_INVALID', next: expect.stringContaining('import.meta.url') },
+  }) // biome-ignore format: one line
 })

@@ -163,7 +163,7 @@ async function startNow(
       const conversations = new Conversations(bus)
       await run(new ReplayStation(bus, request => conversations.question(request)))
       await run(engine)
-      await run(new OperationStation({ bus, app, ...views }, await openIdentity(bus, settings.policy)))
+      await run(new OperationStation({ bus, app, module, ...views }, await openIdentity(bus, settings.policy)))
       await claimNames(bus, app.name, names)
     } else if (isIngress) await engine?.provision()
     if (hosts.has('agents')) await declareApp(bus, declarationOf(app))

@@ -32,6 +32,9 @@ const deliveries = z.strictObject({
   ...period,
 })
 
+/** Tasks of any state. `since`, `until`: when they started. */
+const recordedTasks = liveTasks.extend({ state: z.enum(['live', 'completed', 'failed', 'cancelled']).optional() })
+
 const someOf = <T extends z.ZodObject>(filter: T) =>
   filter.refine(given => Object.keys(given).length > 0, 'must have at least one field').optional()
 
@@ -100,6 +103,16 @@ export const operationRequest = z.discriminatedUnion('action', [
       ...effectRules,
     })
     .refine(...oneOf('task', 'correlation', 'since')),
+  z
+    .strictObject({
+      action: z.literal('replay'),
+      task,
+      tasks: someOf(recordedTasks),
+      /** Whose code decides. Default: that of the agent or the task, or the only one of the log. */
+      app: id.optional(),
+      ...bulk,
+    })
+    .refine(...oneOf('task', 'tasks')),
 ])
 
 /** What `operation.requested` has as its data. */
@@ -113,6 +126,7 @@ export type OperationRequest = z.output<typeof operationRequest>
 export type OperationOf<A extends OperationRequest['action']> = Extract<OperationRequest, { action: A }>
 export type DeliveryFilter = z.output<typeof deliveries>
 export type TaskFilterRequest = z.output<typeof failedTasks>
+export type RecordedTaskFilter = z.output<typeof recordedTasks>
 
 /** A time in a request, as ms since the epoch. `at`: when the request was made. */
 export const momentOf = (text: string, at: number): number =>

@@ -40,7 +40,7 @@ export interface OperationSelection {
   readonly ids: readonly string[]
 }
 
-/** Data of `operation.completed`. */
+/** Data of `operation.completed`. That of a replay has a `ReplaySummary` too. */
 export interface OperationResult {
   /** How many tasks, deliveries or events the request selects, also beyond its limit. */
   readonly found: number

@@ -281,7 +281,7 @@ export const routeDescriptions: readonly RouteDescription[] = [
     tag: 'operating',
     summary: 'Give a command of an operator',
     description:
-      'Pause, resume, retry, cancel, release, discard, fork or redrive, one or many. A worker that hosts agents checks the policy and executes.',
+      'Pause, resume, retry, cancel, release, discard, fork, redrive or replay, one or many. A worker that hosts agents checks the policy and executes.',
     headers: { 'Idempotency-Key': key, Prefer: prefer },
     body: operationRequest,
     answers: {

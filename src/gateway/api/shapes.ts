@@ -126,6 +126,15 @@ export const operationShape = z.object({
       ids: z.array(z.string()).describe('The first 100.'),
       started: z.array(z.object({ correlation: z.string(), task: z.string().optional() })).optional(),
       refusals: z.array(z.object({ id: z.string(), error: errorShape.shape.error })).optional(),
+      checked: z.number().int().optional().describe('Of a replay: tasks that were decided again.'),
+      same: z.number().int().optional(),
+      diverged: z.number().int().optional(),
+      failed: z.number().int().optional().describe('Tasks that could not be replayed.'),
+      divergences: z
+        .array(z.looseObject({ task: z.string(), turn: z.number().int(), what: z.string() }))
+        .optional()
+        .describe('The first 20.'),
+      skipped: z.array(z.object({ task: z.string(), why: z.string() })).optional(),
     })
     .optional(),
   error: errorShape.shape.error.optional(),

@@ -6,6 +6,7 @@ import type { Bus } from '../../bus/bus.ts'
 import { correlationOf, isCorrelation, isTaskId, resultId } from '../../bus/ids.ts'
 import { publishFromOutside } from '../../bus/ingress.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
+import type { ReplaySummary } from '../../replay/summary.ts'
 import { type ErrorData, notOnLog, TidingsError } from '../../errors.ts'
 import { httpError } from '../../http/response.ts'
 import { hostsOn } from '../../tasks/hosts.ts'
@@ -33,7 +34,7 @@ export interface OperationView {
   readonly requestedAt: string
   readonly endedAt?: string
   /** Of a completed operation. */
-  readonly result?: OperationResult
+  readonly result?: OperationResult & Partial<ReplaySummary>
   /** Of a failed one. */
   readonly error?: ErrorData
 }
@@ -101,18 +102,19 @@ async function idFor(bus: Bus, { tenant, user }: Principal, request: OperationRe
 
 /** The app whose workers must execute it; undefined for any. @throws E_REQUEST_INVALID, E_NOT_FOUND */
 async function appFor(bus: Bus, request: OperationRequest): Promise<string | undefined> {
-  if (request.action !== 'fork' && request.action !== 'redrive') return undefined
+  if (request.action !== 'fork' && request.action !== 'redrive' && request.action !== 'replay') return undefined
   const hosts = await hostsOn(bus)
   const apps = [...new Set(Object.values(hosts))]
   const named = 'app' in request ? request.app : undefined
   if (named !== undefined && !apps.includes(named))
     throw new TidingsError('E_NOT_FOUND', `no worker on this log has ever run the app "${named}"`)
-  const program = request.task === undefined ? undefined : await programOf(bus, request.task)
+  const agent = 'tasks' in request ? request.tasks?.agent : undefined
+  const program = request.task === undefined ? agent : await programOf(bus, request.task)
   const app = named ?? (program === undefined ? undefined : hosts[program]) ?? (apps.length === 1 ? apps[0] : undefined)
   if (app !== undefined) return app
   throw new TidingsError(
     'E_REQUEST_INVALID',
-    `app: must say whose tools and models may do what; the apps of this log: ${apps.join(', ') || 'none'}`,
+    `app: must say whose code, tools and models; the apps of this log: ${apps.join(', ') || 'none'}`,
   )
 }
 

@@ -4,6 +4,7 @@ import { TidingsError, toTidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import { checkEffectPattern, resolveEffects, type ResolvedEffects } from '../../replay/effects.ts'
 import { planFork, publishFork } from '../../replay/fork.ts'
+import type { ReplaySummary } from '../../replay/summary.ts'
 import type { Duration } from '../../tasks/duration.ts'
 import { momentOf, type OperationOf, type OperationRequest } from '../../tasks/operation-request.ts'
 import {
@@ -31,9 +32,14 @@ export interface OperationHost {
   readonly query: QueryIndex
   /** How long failed tasks are on the attention list. */
   readonly failedFor: Duration
+  /** URL of the module of the app, for replays. */
+  readonly module?: string | undefined
   /** The worker stops: another one continues. */
   readonly signal: AbortSignal
 }
+
+export const interrupted = () =>
+  new TidingsError('E_WORKER_STOPPED', 'the worker stops; another one continues the operation', { retryable: true })
 
 const maxIds = 100
 const maxRefusals = 20
@@ -51,6 +57,7 @@ export async function execute(
   if (request.action === 'pause' || request.action === 'resume') return pauseOrResume(host, event, request)
   if (request.action === 'fork') return fork(host, event, request)
   if (request.action === 'redrive') return redrive(host, event, request)
+  if (request.action === 'replay') return replay(host, event, request)
   return actOnMany(host, event, request)
 }
 
@@ -65,13 +72,28 @@ async function pauseOrResume(
   return { found: 1, done: isChanged ? 1 : 0, unchanged: isChanged ? 0 : 1, refused: 0, ids: [name] }
 }
 
+async function replay(
+  host: OperationHost,
+  event: CloudEvent,
+  request: OperationOf<'replay'>,
+): Promise<OperationResult & Partial<ReplaySummary>> {
+  const { found, ids } = await selectionFor(host, event, request)
+  const counts = { found, done: 0, unchanged: 0, refused: 0, ids: ids.slice(0, maxIds) }
+  if (request.dryRun || ids.length === 0) return counts
+  const summary = await (await import('./replay-tasks.ts')).replayTasks(host, ids)
+  return { ...counts, done: summary.checked, ...summary }
+}
+
+/** An operation that does something to each of what it selects. */
+type ActingRequest = Exclude<SelectiveRequest, { action: 'replay' }>
+
 /** What became of one task or delivery. */
 interface Acted {
   readonly state: 'done' | 'unchanged'
   readonly started?: string
 }
 
-async function actOnMany(host: OperationHost, event: CloudEvent, request: SelectiveRequest): Promise<OperationResult> {
+async function actOnMany(host: OperationHost, event: CloudEvent, request: ActingRequest): Promise<OperationResult> {
   const { found, ids } = await selectionFor(host, event, request)
   const counts = { done: 0, unchanged: 0, refused: 0 }
   const shown = ids.slice(0, maxIds)
@@ -79,10 +101,7 @@ async function actOnMany(host: OperationHost, event: CloudEvent, request: Select
   const refusals: { id: string; error: ReturnType<TidingsError['toJSON']> }[] = []
   const started: { correlation: string; task: string }[] = []
   await forEachOf(ids, async id => {
-    if (host.signal.aborted)
-      throw new TidingsError('E_WORKER_STOPPED', 'the worker stops; another one continues the operation', {
-        retryable: true,
-      })
+    if (host.signal.aborted) throw interrupted()
     const acted = await act(host.bus, event, request, id).catch(error => toTidingsError(error, 'E_INTERNAL'))
     if (acted instanceof TidingsError) {
       if (isSingle(request) || (acted.retryable && acted.code !== 'E_RETRY_REFUSED')) throw acted
@@ -127,7 +146,7 @@ async function storedSelection(bus: Bus, { id, correlationid }: CloudEvent): Pro
 }
 
 /** Acts on one task or delivery, and has no effect if it did so before. */
-async function act(bus: Bus, event: CloudEvent, request: SelectiveRequest, id: string): Promise<Acted> {
+async function act(bus: Bus, event: CloudEvent, request: ActingRequest, id: string): Promise<Acted> {
   const source = operatorSource(event)
   const state = (isDone: boolean): Acted => ({ state: isDone ? 'done' : 'unchanged' })
   if (request.action === 'release') return state((await bus.redeliver({ id })) > 0)

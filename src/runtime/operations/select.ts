@@ -7,6 +7,7 @@ import {
   momentOf,
   type DeliveryFilter,
   type OperationOf,
+  type RecordedTaskFilter,
   type TaskFilterRequest,
 } from '../../tasks/operation-request.ts'
 import type { OperationSelection } from '../../tasks/operation.ts'
@@ -16,7 +17,7 @@ import { assertEverHosted } from './hosted.ts'
 import { assertTaskOf, startsLike } from '../../tasks/task-start.ts'
 
 /** An operation on tasks or deliveries, one or many. */
-export type SelectiveRequest = OperationOf<'retry' | 'cancel' | 'release' | 'discard'>
+export type SelectiveRequest = OperationOf<'retry' | 'cancel' | 'release' | 'discard' | 'replay'>
 
 /** Where, for whom and when to select. */
 interface Selecting {
@@ -48,7 +49,12 @@ async function idsFor(request: SelectiveRequest, selecting: Selecting): Promise<
   }
   const filter = 'tasks' in request ? request.tasks! : {}
   const { agent } = filter
-  const tasks = request.action === 'cancel' ? await liveTasks(filter, selecting) : await failedTasks(filter, selecting)
+  const tasks =
+    request.action === 'cancel'
+      ? await recordedTasks({ ...filter, state: 'live' }, selecting)
+      : request.action === 'replay'
+        ? await recordedTasks(request.tasks!, selecting)
+        : await failedTasks(filter, selecting)
   if (tasks.length === 0 && agent !== undefined) await assertEverHosted(bus, 'agent', agent)
   return tasks
 }
@@ -68,13 +74,21 @@ async function failedTasks(filter: TaskFilterRequest, selecting: Selecting): Pro
 }
 
 /** Oldest first. A task that another one called is cancelled with it, or on its own. */
-async function liveTasks({ agent, type, since, until }: TaskFilterRequest, selecting: Selecting): Promise<string[]> {
+async function recordedTasks(
+  { agent, type, since, until, state }: RecordedTaskFilter,
+  selecting: Selecting,
+): Promise<string[]> {
   const { bus, query, tenant, at } = selecting
   const [from, to] = [since === undefined ? 0 : momentOf(since, at), until === undefined ? at : momentOf(until, at)]
-  const states = ['waiting', 'running'] as const
+  const states = state === 'live' ? (['waiting', 'running'] as const) : [state]
   const rows = await query(index =>
     states.flatMap(state =>
-      index.tasks({ state, limit: maxRows, since: from, ...(agent !== undefined && { program: agent }) }),
+      index.tasks({
+        ...(state && { state }),
+        limit: maxRows,
+        since: from,
+        ...(agent !== undefined && { program: agent }),
+      }),
     ),
   )
   const inPeriod = rows.filter(({ started }) => started >= from && started <= to)

@@ -34,7 +34,7 @@ export class OperationStation {
 
   async start(): Promise<void> {
     const { bus, app } = this.#host
-    // A redrive or fork needs the tools and models of its app; everything else any worker can do.
+    // A redrive or fork needs the tools and models of its app, a replay its code; everything else any worker can do.
     for (const [group, target] of [
       ['operations', operationTarget()],
       [`operations/${app.name}`, operationTarget(app.name)],
