@@ -74,7 +74,10 @@ describe('dev prints, as it happens,', () => {
     await write(app)
     const { heard } = start(['dev'])
     await seen(heard, '● app runs')
-    await seen(heard, /try in a second terminal:\n  npx tidings publish read\.wanted .*\n  npx tidings trace last/)
+    await seen(
+      heard,
+      /try in a second terminal, with the same TIDINGS_HOME.*:\n  tidings publish read\.wanted .*\n  tidings trace last/,
+    )
 
     await publish('fetch.wanted', {})
     await seen(heard, 'fetcher failed E_SCRIPT_FOREIGN_AWAIT')

@@ -127,6 +127,8 @@ function shell(script: string, folder: string) {
     PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
     TIDINGS_HOME: join(folder, '.tidings'),
     NO_COLOR: '1',
+    // As npx sets it.
+    npm_lifecycle_script: 'tidings',
     FORCE_COLOR: undefined,
     TZ: 'UTC',
   }

@@ -6,7 +6,7 @@ import { approvalTypes } from '../tasks/approval.ts'
 import { PendingApprovals, type OpenApproval } from '../tasks/approval-list.ts'
 import { eventsAt } from '../trace/index/events.ts'
 import { shortId } from '../trace/short-id.ts'
-import { dim, preview, printable, shorten } from '../trace/text.ts'
+import { dim, preview, printable, shorten, tidings } from '../trace/text.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
 import { arrow, printAll, type GlobalOptions } from './output.ts'
@@ -47,7 +47,7 @@ function describeApproval(approval: OpenApproval): string {
   const turn = version === undefined ? '' : `, turn ${version}`
   const deadline = until === undefined ? 'no deadline' : `until ${formatTime(Date.parse(until))}`
   const short = shortId(id, from)
-  const nextStep = `  ${arrow()} tidings approve ${short}${dim('  or  ')}tidings deny ${short}`
+  const nextStep = `  ${arrow()} ${tidings} approve ${short}${dim('  or  ')}${tidings} deny ${short}`
   return [
     printable(`${name}  ${id}`),
     shorten(`  ${preview(what)}`, terminalWidth()),

@@ -6,7 +6,7 @@ import type { TaskHandle } from '../ask/handle.ts'
 import type { ApprovalDecision } from '../tasks/approval.ts'
 import type { Duration } from '../tasks/duration.ts'
 import { hasWorker } from '../tasks/hosts.ts'
-import { dim, preview, printable } from '../trace/text.ts'
+import { dim, preview, printable, tidings } from '../trace/text.ts'
 import { withLog } from './log.ts'
 import { arrow, print, shutdownSignal, type GlobalOptions } from './output.ts'
 
@@ -36,7 +36,7 @@ export async function askCommand(agent: string, input: string, options: AskComma
       else await new PartPrinter().print(handle)
     } catch (error) {
       if (!shutdown.aborted) throw error
-      if (!json) await print(dim(`\nthe task goes on: tidings trace ${handle.correlation}`))
+      if (!json) await print(dim(`\nthe task goes on: ${tidings} trace ${handle.correlation}`))
     } finally {
       clearTimeout(hint)
       client.close()
@@ -48,7 +48,7 @@ export async function askCommand(agent: string, input: string, options: AskComma
 async function warnIfUnhosted(bus: Bus, agent: string): Promise<void> {
   if (await hasWorker(bus, 'agent', agent)) return
   process.stderr.write(
-    `${styleText('yellow', '●', { stream: process.stderr })} no worker that hosts "${printable(agent)}" is running; the request waits on the log\n  Start one: \`tidings run\`. Ctrl-C leaves the request there.\n`,
+    `${styleText('yellow', '●', { stream: process.stderr })} no worker that hosts "${printable(agent)}" is running; the request waits on the log\n  Start one: \`${tidings} run\`. Ctrl-C leaves the request there.\n`,
   )
 }
 
@@ -122,7 +122,7 @@ function lineOf(part: Exclude<StreamPart, SilentPart | { type: 'text' | 'restart
   if (part.type === 'call') return dim(`→ ${name} ${preview(part.input)}`)
   if (part.type === 'progress') return dim(`… ${name} ${preview(part.data)}`)
   if (part.type === 'approval')
-    return `${arrow()} "${name}" must decide: ${preview(part.what)}\n  tidings approve ${part.call}   or   tidings deny ${part.call}`
+    return `${arrow()} "${name}" must decide: ${preview(part.what)}\n  ${tidings} approve ${part.call}   or   ${tidings} deny ${part.call}`
   if (part.isApproval && part.output) return decisionLine(name, part.output as ApprovalDecision)
   if (part.error) return `${styleText('red', '✖')} ${dim(`${name} ${part.error.code}: ${preview(part.error.message)}`)}`
   return dim(`← ${name} ${preview(part.output)}`)

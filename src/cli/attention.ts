@@ -7,7 +7,7 @@ import { dismissFailed, failedSince, listFailed } from '../trace/attention/faile
 import { listAttention, nextCommands, similarityKey, type AttentionItem } from '../trace/attention/list.ts'
 import { environment } from '../runtime/environment.ts'
 import { shortId, shortIdOf } from '../trace/short-id.ts'
-import { countText, dim, elapsed, paint, printable, shorten } from '../trace/text.ts'
+import { countText, dim, elapsed, paint, printable, shorten, tidings, asTyped } from '../trace/text.ts'
 import { queryIndex, queryIndexOf, resolveTask, withExistingLog } from './log.ts'
 import { arrow, printResult, print, usageError, type GlobalOptions } from './output.ts'
 import { summarizeCorrelations, type CorrelationSummary } from './trace.ts'
@@ -46,9 +46,9 @@ export async function attentionCommand({ json }: GlobalOptions): Promise<void> {
     for (const { first, more } of groups.values())
       await print(describeItem(first, more, summaries.get(correlationOfItem(first))).join('\n'))
     if (hidden > 0)
-      await print(dim(`and ${countText(hidden, 'entry', 'entries')} more: tidings attention --json lists all`))
+      await print(dim(`and ${countText(hidden, 'entry', 'entries')} more: ${tidings} attention --json lists all`))
     if (earlier > 0)
-      await print(dim(`and ${countText(earlier, 'task')} more that failed earlier: tidings tasks --state failed`))
+      await print(dim(`and ${countText(earlier, 'task')} more that failed earlier: ${tidings} tasks --state failed`))
     if (groups.size === 0) await print('Nothing needs attention.')
   })
 }
@@ -74,11 +74,11 @@ export function describeItem(item: AttentionItem, more = 0, began?: CorrelationS
   const [head, ...details] = linesOf(item, more > 0 ? [`and ${more} more like it`] : [])
   if (began?.type) {
     const beginning = [began.type, shorten(began.title ?? '', 60)].join(' ').trim()
-    details.push(dim(`part of ${beginning}: tidings trace ${began.correlation.slice(-6)}`))
+    details.push(dim(`part of ${beginning}: ${tidings} trace ${began.correlation.slice(-6)}`))
   }
-  details.push(`${arrow()} ${nextCommands(item).join(dim('  or  '))}`)
+  details.push(`${arrow()} ${nextCommands(item).map(asTyped).join(dim('  or  '))}`)
   if (item.kind === 'failed' && more > 0)
-    details.push(`${arrow()} tidings retry --agent ${printable(item.program)} --code ${printable(item.code)}`)
+    details.push(`${arrow()} ${tidings} retry --agent ${printable(item.program)} --code ${printable(item.code)}`)
   const kind = styleText(colours[item.kind], item.kind.padEnd(8))
   return [`${kind} ${head}`, ...details.map(line => indent + line)]
 }
@@ -121,7 +121,7 @@ export async function redeliverCommand(
   { key, ...options }: GlobalOptions & { key?: string },
 ): Promise<void> {
   if ((id === undefined) === (key === undefined))
-    throw usageError('expected one entry or one key: tidings attention retry ID, or --key KEY')
+    throw usageError(`expected one entry or one key: ${tidings} attention retry ID, or --key KEY`)
   const which = key === undefined ? { id: parseEntryId(id!) } : { key }
   const redelivered = await withExistingLog(bus => bus.redeliver(which))
   if (redelivered === 0) throw notOnList(`entry with the ${key === undefined ? `id "${id}"` : `key "${key}"`}`)
@@ -154,7 +154,7 @@ export async function cancelCommand(text: string, options: GlobalOptions & { rea
   })
   await printResult(options, { task, program, asked: 'agent.cancel' }, [
     `asked ${program} to cancel the task, with its open calls and children`,
-    dim(`  to see what follows: tidings trace ${correlationOf(task)}`),
+    dim(`  to see what follows: ${tidings} trace ${correlationOf(task)}`),
   ])
 }
 
@@ -167,6 +167,6 @@ const isEntryId = (id: string) => /^#?\d{1,15}$/.test(id)
 
 function parseEntryId(id: string): string {
   if (!isEntryId(id))
-    throw usageError(`"${id}" is not the number of a delivery. For a failed task: tidings retry ${id}`)
+    throw usageError(`"${id}" is not the number of a delivery. For a failed task: ${tidings} retry ${id}`)
   return id.replace('#', '')
 }

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import type { GroupState } from '../bus/driver.ts'
 import type { Activity, ServiceActivity } from '../trace/rates.ts'
-import { countText, dim, elapsed, padOrShorten, paint, printable, shorten } from '../trace/text.ts'
+import { countText, dim, elapsed, padOrShorten, paint, printable, shorten, tidings } from '../trace/text.ts'
 import { formatTime } from './event-line.ts'
 import { paintUnavailable, unavailableText, type UnavailableModel } from './unavailable-models.ts'
 
@@ -41,7 +41,7 @@ export function drawDashboard(
   const attended =
     attention === 0
       ? 'nothing needs attention'
-      : `${countText(attention, 'entry', 'entries')} need attention: tidings attention`
+      : `${countText(attention, 'entry', 'entries')} need attention: ${tidings} attention`
   const name = Math.max(12, Math.min(40, width - 30))
   const cells = (...columns: string[]) => columns.map(column => column.padStart(10)).join('')
   const draw = (text: string, paintIt: (text: string) => string = each => each) => paintIt(shorten(text, width))

@@ -6,7 +6,7 @@ import type { ErrorData } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { listAttention, nextCommands, type AttentionItem } from '../trace/attention/list.ts'
 import { shortId } from '../trace/short-id.ts'
-import { dim, printable } from '../trace/text.ts'
+import { dim, printable, tidings, asTyped } from '../trace/text.ts'
 import { describeItem, itemKey } from './attention.ts'
 import { queryIndexOf } from './log.ts'
 import { arrow, printResult, type GlobalOptions } from './output.ts'
@@ -39,16 +39,16 @@ export class FailurePrinter {
     const reason = [
       ...message.split('\n').map(line => `    ${printable(line)}`),
       ...(stack === undefined ? [] : stack.split('\n').map(line => dim(`      ${printable(line)}`))),
-      ...(next === undefined ? [] : [`    ${arrow()} ${printable(next)}`]),
+      ...(next === undefined ? [] : [`    ${arrow()} ${asTyped(printable(next))}`]),
     ]
     const details = isRepeated ? [] : reason
     if (task === undefined) return details
     const short = shortId(task, String(program))
-    const look = `tidings trace ${event.correlationid.slice(-6)}${dim('  or  ')}tidings show ${short}`
+    const look = `${tidings} trace ${event.correlationid.slice(-6)}${dim('  or  ')}${tidings} show ${short}`
     return [
       `  ${styleText('red', '✖')} ${styleText('bold', `${String(program)} failed`)} ${dim(code)}`,
       ...details,
-      `    ${arrow()} ${look}${dim('  or, after a fix,  ')}tidings retry ${short}`,
+      `    ${arrow()} ${look}${dim('  or, after a fix,  ')}${tidings} retry ${short}`,
     ]
   }
 

@@ -1,6 +1,7 @@
 import type { App } from '../runtime/app.ts'
 import { isRuntimeType } from '../bus/admit.ts'
-import { dim } from '../trace/text.ts'
+import { dim, tidings } from '../trace/text.ts'
+import { envWithoutFile } from './env-file.ts'
 
 /** What a person may try on a running app, in a second terminal. */
 export function firstCommands({ agents, programs, triggers }: App): string[] {
@@ -9,14 +10,18 @@ export function firstCommands({ agents, programs, triggers }: App): string[] {
   const type = programs.flatMap(({ on }) => on).find(each => !isRuntimeType(each) && !/[*>]/.test(each))
   const received = new Set(triggers.flatMap(({ types }) => types))
   return [
-    ...(model ? [`npx tidings ask ${model.name} 'Hello'`] : []),
-    ...(type !== undefined && !received.has(type) ? [`npx tidings publish ${type} '{ … }'`] : []),
-    ...triggers.slice(0, 1).map(({ name }) => `npx tidings trigger test ${name}`),
-    'npx tidings trace last',
+    ...(model ? [`${tidings} ask ${model.name} 'Hello'`] : []),
+    ...(type !== undefined && !received.has(type) ? [`${tidings} publish ${type} '{ … }'`] : []),
+    ...triggers.slice(0, 1).map(({ name }) => `${tidings} trigger test ${name}`),
+    `${tidings} trace last`,
   ]
 }
 
-export const firstLines = (commands: readonly string[]): string[] => [
-  dim('try in a second terminal:'),
-  ...commands.map(command => `  ${command}`),
-]
+/** Without them, the commands would use another log, or other ports. */
+const shared = ['TIDINGS_HOME', 'TIDINGS_BUS', 'TIDINGS_SMTP_PORT', 'TIDINGS_WEBHOOK_PORT']
+
+export function firstLines(commands: readonly string[]): string[] {
+  const settings = shared.filter(name => envWithoutFile()[name] !== undefined)
+  const same = settings.length > 0 ? `, with the same ${settings.join(', ')}` : ''
+  return [dim(`try in a second terminal${same}:`), ...commands.map(command => `  ${command}`)]
+}

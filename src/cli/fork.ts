@@ -5,7 +5,7 @@ import { provisionApp } from '../runtime/start.ts'
 import { planFork, publishFork, type ForkFrom } from '../replay/fork.ts'
 import { resolveId } from '../trace/index/resolve-id.ts'
 import { isNamedBy } from '../trace/short-id.ts'
-import { countText, dim } from '../trace/text.ts'
+import { countText, dim, tidings } from '../trace/text.ts'
 import { effectLines, readJsonFile, withEffects, type EffectOptions } from './effects.ts'
 import { resolveTask } from './log.ts'
 import { describeRequest } from '../runtime/operations/retry-task.ts'
@@ -41,7 +41,7 @@ export async function forkCommand(options: ForkOptions): Promise<void> {
       dim(`  correlation  ${correlation}`),
       dim(`  adopted      ${countText(adopted.length, 'answer')} that arrived later`),
       dim(`  repeated     ${fork.reissue.map(describeRequest).join(', ') || 'nothing'}`),
-      dim(`  to see what follows: tidings trace ${correlation}`),
+      dim(`  to see what follows: ${tidings} trace ${correlation}`),
       ...effectLines(ruled),
     ])
   })

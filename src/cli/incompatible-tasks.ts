@@ -6,7 +6,7 @@ import type { App } from '../runtime/app.ts'
 import { hostsOn } from '../tasks/hosts.ts'
 import { TaskLoader } from '../tasks/load.ts'
 import { Programs } from '../tasks/programs.ts'
-import { countText, dim, printable } from '../trace/text.ts'
+import { countText, dim, printable, tidings } from '../trace/text.ts'
 import { queryIndexFile } from './log.ts'
 import { arrow, printResult, print, type GlobalOptions } from './output.ts'
 
@@ -44,7 +44,7 @@ export async function printIncompatible(
       for (const choice of nextSteps(task)) await print(`    ${arrow()} ${choice}`)
     }
     if (tasks.length > maxShown)
-      await print(dim(`  and ${tasks.length - maxShown} more: tidings replay --waiting lists all`))
+      await print(dim(`  and ${tasks.length - maxShown} more: ${tidings} replay --waiting lists all`))
   }
 }
 
@@ -69,10 +69,13 @@ async function findIncompatible(bus: Bus, app: App, signal: AbortSignal): Promis
 }
 
 function nextSteps({ task, code, data }: IncompatibleTask): string[] {
-  if (code === 'E_PROGRAM_VERSION') return ['run the newer version, which wrote it', `tidings attention cancel ${task}`]
+  if (code === 'E_PROGRAM_VERSION')
+    return ['run the newer version, which wrote it', `${tidings} attention cancel ${task}`]
   return [
     'run the version that wrote it, until it has ended',
-    ...(data?.fork === undefined ? [] : [`tidings fork --from ${data.fork} continues with this code, as a new task`]),
-    `tidings attention cancel ${task}`,
+    ...(data?.fork === undefined
+      ? []
+      : [`${tidings} fork --from ${data.fork} continues with this code, as a new task`]),
+    `${tidings} attention cancel ${task}`,
   ]
 }

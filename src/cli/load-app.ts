@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { TidingsError } from '../errors.ts'
 import { sourceLocation } from '../stack.ts'
 import type { App } from '../runtime/app.ts'
+import { tidings } from '../trace/text.ts'
 
 const defaultFiles = ['app.ts', 'app.js', 'src/app.ts']
 
@@ -19,7 +20,7 @@ export function findApp(named: string | undefined): string {
   if (file) return file
   throw new TidingsError(
     'E_APP_INVALID',
-    `"${displayPath(path)}" has no ${candidates.join(', ')}. Name the app file, or create a project: tidings init FOLDER`,
+    `"${displayPath(path)}" has no ${candidates.join(', ')}. Name the app file, or create a project: ${tidings} init FOLDER`,
   )
 }
 

@@ -3,6 +3,7 @@ import { styleText } from 'node:util'
 import { plainRedactor } from '../bus/redact.ts'
 import { textOf, TidingsError, type ErrorData } from '../errors.ts'
 import { CallError } from '../tasks/script.ts'
+import { asTyped } from '../trace/text.ts'
 
 /** Options of every command. */
 export interface GlobalOptions {
@@ -50,7 +51,8 @@ export function parseCount(option: string, text: string): number {
 export function reportError(error: unknown, { json }: GlobalOptions, help?: string): number {
   const data = dataOf(error)
   const { code } = data
-  const next = code === 'E_USAGE' && help !== undefined ? `\`${help}\` lists arguments and options.` : data.next
+  const hint = code === 'E_USAGE' && help !== undefined ? `\`${help}\` lists arguments and options.` : data.next
+  const next = hint === undefined ? undefined : asTyped(hint)
   const message = plainRedactor.text(data.message)
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     styleText(style, text, { stream: process.stderr })

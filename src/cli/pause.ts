@@ -1,6 +1,6 @@
 import type { PausableKind } from '../bus/pauses.ts'
 import { pausableKinds, setPaused } from '../runtime/operations/hosted.ts'
-import { dim } from '../trace/text.ts'
+import { dim, tidings } from '../trace/text.ts'
 import { withExistingLog } from './log.ts'
 import { printResult, usageError, type GlobalOptions } from './output.ts'
 
@@ -13,7 +13,7 @@ async function change(kind: string, name: string, paused: boolean, options: Glob
   const changed = await withExistingLog(bus => setPaused(bus, { kind, name }, paused))
   const state = paused ? 'paused' : 'running'
   const next = paused
-    ? `  its deliveries are kept; to continue: tidings resume ${kind} ${name}`
+    ? `  its deliveries are kept; to continue: ${tidings} resume ${kind} ${name}`
     : '  the deliveries that were kept are delivered now'
   await printResult(options, { kind, name, state, changed }, [
     `${kind} ${name} ${changed ? 'is now' : 'was already'} ${state}`,

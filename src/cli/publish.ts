@@ -3,7 +3,7 @@ import type { Bus, PublishedEvent } from '../bus/bus.ts'
 import { parseJson } from '../bus/decode.ts'
 import { textOf, TidingsError } from '../errors.ts'
 import { assertHosted } from '../tasks/hosts.ts'
-import { dim } from '../trace/text.ts'
+import { dim, tidings } from '../trace/text.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import { findApp, findAppIfAny, loadApp } from './load-app.ts'
 import { resolveCorrelation, withLog } from './log.ts'
@@ -64,7 +64,7 @@ function printPublished(type: string, published: PublishedEvent, options: Global
     duplicate ? `${id} is already on the log; nothing was written` : `published ${type}`,
     dim(`  id           ${id}`),
     dim(`  correlation  ${correlationid}`),
-    dim(`  to see what follows: tidings trace ${correlationid}`),
+    dim(`  to see what follows: ${tidings} trace ${correlationid}`),
   ])
 }
 

@@ -2,7 +2,7 @@ import { TidingsError } from '../errors.ts'
 import type { ResolvedEffects } from '../replay/effects.ts'
 import { provisionApp } from '../runtime/start.ts'
 import { planRedrive, type PublishedRedrive, type RedrivePart } from '../runtime/operations/rerun.ts'
-import { countText, dim } from '../trace/text.ts'
+import { countText, dim, tidings } from '../trace/text.ts'
 import { effectLines, withEffects, type EffectOptions } from './effects.ts'
 import { printResult, print, usageError, type GlobalOptions } from './output.ts'
 import { isSelective, parseSelection, type SelectionOptions } from './selection.ts'
@@ -49,7 +49,7 @@ async function printPart(
     `redrove ${of}`,
     dim(`  ${what}`),
     dim(`  as       ${correlation}`),
-    dim(`  compare  tidings trace ${of}`),
-    dim(`  with     tidings trace ${correlation}`),
+    dim(`  compare  ${tidings} trace ${of}`),
+    dim(`  with     ${tidings} trace ${correlation}`),
   ])
 }

@@ -13,7 +13,7 @@ import {
 import { retryTask, type RetryResult } from '../runtime/operations/retry-task.ts'
 import { hostsOn } from '../tasks/hosts.ts'
 import { didYouMean } from '../suggest.ts'
-import { countText, dim, printable } from '../trace/text.ts'
+import { countText, dim, printable, tidings } from '../trace/text.ts'
 import { hasWorker } from '../tasks/hosts.ts'
 import { assertEverHosted } from '../runtime/operations/hosted.ts'
 import { queryIndexOf, resolveTask, withExistingLog } from './log.ts'
@@ -34,7 +34,7 @@ export async function retryCommand(which: string | undefined, options: RetryComm
   const filters = [agent, code, since, until].filter(each => each !== undefined)
   if ((which === undefined) === (filters.length === 0))
     throw usageError(
-      'expected either a task (tidings retry TASK) or a filter: --agent NAME, --code CODE, --since 1h, --until TIME',
+      `expected either a task (${tidings} retry TASK) or a filter: --agent NAME, --code CODE, --since 1h, --until TIME`,
     )
   await withExistingLog(async bus => {
     if (which === undefined) return retryMany(bus, options)
@@ -119,7 +119,7 @@ function describeResult(retried: RetryResult): string[] {
     return [
       `${retryOf} was retried before`,
       dim(`  as           ${task}, which is ${retried.end}`),
-      ...(['failed', 'cancelled'].includes(retried.end) ? [dim(`  retry that   tidings retry ${task}`)] : []),
+      ...(['failed', 'cancelled'].includes(retried.end) ? [dim(`  retry that   ${tidings} retry ${task}`)] : []),
     ]
   const { asked, adopted, children, callersAnswered, program, correlation } = retried
   return [
@@ -132,7 +132,7 @@ function describeResult(retried: RetryResult): string[] {
       : []),
     ...(children.length > 0 ? [dim(`  children     ${children.join(', ')}`)] : []),
     ...callerLines(callersAnswered),
-    dim(`  to see what follows: tidings trace ${correlation}`),
+    dim(`  to see what follows: ${tidings} trace ${correlation}`),
   ]
 }
 

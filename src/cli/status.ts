@@ -3,7 +3,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { Durability } from '../bus/driver.ts'
 import { Pauses } from '../bus/pauses.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
-import { countText, dim, padOrShorten, displayWidth } from '../trace/text.ts'
+import { countText, dim, padOrShorten, displayWidth, tidings } from '../trace/text.ts'
 import { failedSince } from '../trace/attention/failed-tasks.ts'
 import { listAttention } from '../trace/attention/list.ts'
 import { queryIndexOf, withExistingLog } from './log.ts'
@@ -35,13 +35,15 @@ function text({ bus, head, durability, groups, paused, resting, attention, hasWo
   return [
     `log        ${bus} in ${shownLog(environment())}, head ${head}`,
     `durability ${durabilityText(durability)}`,
-    ...(groups.length > 0 && !hasWorker ? [`workers    ${styleText('yellow', 'none; start one: tidings run')}`] : []),
+    ...(groups.length > 0 && !hasWorker
+      ? [`workers    ${styleText('yellow', `none; start one: ${tidings} run`)}`]
+      : []),
     `paused     ${paused.join(', ') || 'nothing'}`,
     ...resting.map(each => `model      ${paintUnavailable(unavailableText(each))}`),
-    `attention  ${attention === 0 ? 'nothing' : styleText('yellow', `${countText(attention, 'entry', 'entries')}: tidings attention`)}`,
+    `attention  ${attention === 0 ? 'nothing' : styleText('yellow', `${countText(attention, 'entry', 'entries')}: ${tidings} attention`)}`,
     '',
     ...(groups.length === 0
-      ? ['No worker has used this log yet. Start one: tidings dev']
+      ? [`No worker has used this log yet. Start one: ${tidings} dev`]
       : [dim(`${padOrShorten('group', width)}      lag  in flight`)]),
     ...groups.map(({ group, lag, inFlight }) =>
       [padOrShorten(group, width), String(lag).padStart(8), String(inFlight).padStart(10)].join(' '),

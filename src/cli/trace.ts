@@ -7,7 +7,7 @@ import type { ActionRow } from '../trace/index/rows.ts'
 import { traceRecords } from '../trace/records.ts'
 import { render } from '../trace/render.ts'
 import { shortIdOf } from '../trace/short-id.ts'
-import { countText, dim, padOrShorten, paint, printable, shorten, usageText } from '../trace/text.ts'
+import { countText, dim, padOrShorten, paint, printable, shorten, usageText, tidings } from '../trace/text.ts'
 import { traceOf } from '../trace/trace.ts'
 import { formatTime, terminalWidth } from './event-line.ts'
 import { queryIndex, withExistingLog } from './log.ts'
@@ -45,7 +45,7 @@ async function keptDeliveries(bus: Bus, correlation: string): Promise<DeferredIt
 
 function keptLine({ kind, event, reason }: DeferredItem): string {
   const what = `${event.type} ${shortIdOf(event)} is ${kind}: ${reason.message}`
-  return `${styleText('red', '✖')} ${printable(what)} ${dim(reason.code)}\n  ${arrow()} tidings attention`
+  return `${styleText('red', '✖')} ${printable(what)} ${dim(reason.code)}\n  ${arrow()} ${tidings} attention`
 }
 
 /** A correlation, and how it began. */

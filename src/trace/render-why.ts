@@ -3,7 +3,18 @@ import type { CloudEvent } from '../event.ts'
 import { summarizeEvent } from './summarize.ts'
 import { between, retriesText, usageOf, stackIn } from './outcome.ts'
 import { shortId, shortIdOf } from './short-id.ts'
-import { dim, elapsed, padOrShorten, paint, preview, printable, shorten, usageText, displayWidth } from './text.ts'
+import {
+  dim,
+  elapsed,
+  padOrShorten,
+  paint,
+  preview,
+  printable,
+  shorten,
+  tidings,
+  usageText,
+  displayWidth,
+} from './text.ts'
 import type { ModelQuestion, Author, CauseLink, Why } from './why.ts'
 
 const typeWidth = 22
@@ -64,7 +75,7 @@ function linesOf(
       ? []
       : [
           dim(
-            `${below}and ${more.toLocaleString('en')} causes more: tidings show ${shortIdOf({ ...event, id: turnOf(event) })}`,
+            `${below}and ${more.toLocaleString('en')} causes more: ${tidings} show ${shortIdOf({ ...event, id: turnOf(event) })}`,
           ),
         ]),
   ]

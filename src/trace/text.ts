@@ -8,6 +8,12 @@ const wide =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u
 const zero = /\p{M}/u
 
+/** How the user starts Tidings: what npm started, as `npx tidings` or as a script, need not be on the PATH. */
+export const tidings = /^'?tidings\b/.test(process.env.npm_lifecycle_script ?? '') ? 'npx tidings' : 'tidings'
+
+/** A hint with its commands as the user types them. */
+export const asTyped = (hint: string) => hint.replaceAll(/(?<![\w./-]|npx )tidings (?=[a-z])/g, `${tidings} `)
+
 export const printable = (text: string) => text.replace(unprintable, ' ')
 
 const columns = (char: string) => (wide.test(char) ? 2 : zero.test(char) ? 0 : 1)
