@@ -144,6 +144,7 @@ export class GatewayClient {
 
   async #answer(id: string, decision: 'grant' | 'deny', { hash, comment }: ClientDecision): Promise<void> {
     const body = { decision, hash, ...(comment !== undefined && { comment }) }
-    await this.#connection.send(`approvals/${encodeURIComponent(id)}`, { method: 'POST', body })
+    const headers = { 'idempotency-key': crypto.randomUUID() }
+    await this.#connection.send(`approvals/${encodeURIComponent(id)}`, { method: 'POST', body, headers })
   }
 }

@@ -26,17 +26,17 @@ const maxDelayMs = 10_000
 /** What a gateway that is too busy, or a proxy without a gateway, answers. */
 const temporary: ReadonlySet<number> = new Set([429, 502, 503, 504])
 
+/** Only browsers say when they are online again. */
+const page = globalThis as Partial<EventTarget>
+
 /** Sends requests to a gateway, and repeats those that no gateway answered. Every request must therefore be safe to repeat. */
 export class GatewayConnection {
   readonly #options: ConnectionOptions
   readonly #base: string
-  readonly #waiting = new Set<() => void>()
 
   constructor(options: ConnectionOptions) {
     this.#options = options
     this.#base = String(options.url).replace(/\/*$/, '/')
-    const { addEventListener } = globalThis as { addEventListener?: (type: string, listener: () => void) => void }
-    addEventListener?.('online', () => this.#waiting.forEach(wake => wake()))
   }
 
   /** Resolves with a successful response. @throws ClientError, and the reason of the signal */
@@ -46,10 +46,12 @@ export class GatewayConnection {
       const { response, error } = await this.#try(path, request)
       if (response?.ok) return response
       if (response && !temporary.has(response.status)) return refuse(response)
-      const delay = Math.max(backoffMs(attempt), Number(response?.headers.get('retry-after') ?? 0) * 1_000)
-      if (Date.now() + delay <= until) await this.pause(delay, request.signal)
-      else if (response) return refuse(response)
-      else throw unreachable(this.#base, error)
+      // A date counts as nothing.
+      const asked = Number(response?.headers.get('retry-after')) || 0
+      const delay = Math.max(backoffMs(attempt), asked * 1_000)
+      if (Date.now() + delay > until) return response ? refuse(response) : unreachable(this.#base, error)
+      await response?.body?.cancel()
+      await this.pause(delay, request.signal)
     }
   }
 
@@ -57,12 +59,14 @@ export class GatewayConnection {
   async pause(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()
     const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, ms)
-    this.#waiting.add(resolve)
-    signal?.addEventListener('abort', () => resolve(), { once: true })
+    const wake = () => resolve()
+    const timer = setTimeout(wake, ms)
+    page.addEventListener?.('online', wake)
+    signal?.addEventListener('abort', wake)
     await promise
     clearTimeout(timer)
-    this.#waiting.delete(resolve)
+    page.removeEventListener?.('online', wake)
+    signal?.removeEventListener('abort', wake)
     signal?.throwIfAborted()
   }
 
@@ -95,8 +99,8 @@ export class GatewayConnection {
 export const backoffMs = (attempt: number): number =>
   Math.min(250 * 2 ** attempt, maxDelayMs) * (0.5 + Math.random() / 2)
 
-const unreachable = (url: string, cause: unknown) =>
-  Object.assign(
+function unreachable(url: string, cause: unknown): never {
+  throw Object.assign(
     new ClientError({
       code: 'E_GATEWAY_UNREACHABLE',
       message: `no gateway answered at ${url}: ${cause instanceof Error ? cause.message : String(cause)}`,
@@ -105,3 +109,4 @@ const unreachable = (url: string, cause: unknown) =>
     }),
     { cause },
   )
+}

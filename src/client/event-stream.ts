@@ -57,15 +57,17 @@ export async function* connections(
   signal?: AbortSignal,
 ): AsyncGenerator<Response> {
   for (let attempt = 0; !signal?.aborted; attempt++) {
-    const opened = Date.now()
+    let opened = Infinity
     const done = new AbortController()
     try {
       const id = lastId()
-      yield await connection.send(path, {
+      const response = await connection.send(path, {
         headers: { accept: 'text/event-stream', ...(id !== undefined && { 'last-event-id': id }) },
         signal: AbortSignal.any([done.signal, ...(signal ? [signal] : [])]),
         retryForMs: Infinity,
       })
+      opened = Date.now()
+      yield response
     } catch (error) {
       if (signal?.aborted) return
       throw error

@@ -44,6 +44,8 @@ interface Waiting extends Partial<PromiseWithResolvers<ClientPublished>> {
 
 const maxWaiting = 10_000
 const maxBatch = 100
+/** What follows the name of the queue in a key. The page may use the storage for other things under that name. */
+const keyOfEvent = /^\d{15}-\d{6}-/
 
 /**
  * Publishes events in their order, in batches, and keeps them until a gateway has them. Several pages may share a storage: an event has an
@@ -101,7 +103,7 @@ export class PublishQueue {
     const { storage } = this.#options
     const keys = Array.from({ length: storage?.length ?? 0 }, (_, i) => storage!.key(i)!)
     return keys
-      .filter(key => key.startsWith(this.#prefix))
+      .filter(key => key.startsWith(this.#prefix) && keyOfEvent.test(key.slice(this.#prefix.length)))
       .toSorted()
       .map(key => ({ key, event: JSON.parse(storage!.getItem(key)!) as ClientEvent }))
   }
@@ -126,7 +128,10 @@ export class PublishQueue {
         if (!(error instanceof ClientError) || error.retryable) {
           await this.#connection.pause(backoffMs(attempt), this.#closed.signal).catch(() => {})
         } else if (size > 1) size = 1
-        else this.#refuse(batch[0]!, error)
+        else {
+          this.#refuse(batch[0]!, error)
+          size = maxBatch
+        }
       }
     }
     this.#isSending = false

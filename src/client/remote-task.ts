@@ -1,7 +1,7 @@
 import type { StreamPart } from '../ask/parts.ts'
 import type { RemoteTaskState } from '../ask/remote-task-state.ts'
 import type { ErrorData } from '../errors.ts'
-import type { GatewayConnection } from './connection.ts'
+import { backoffMs, type GatewayConnection } from './connection.ts'
 import { ClientError } from './errors.ts'
 import { assertResumable, connections } from './event-stream.ts'
 import { ResumedParts } from './resumed-parts.ts'
@@ -30,6 +30,8 @@ export class RemoteTask<Output = unknown> {
       const { status, output, error } = (await response.json()) as RemoteTaskState
       if (status === 'completed') return output as Output
       if (error) throw new ClientError(error)
+      // A gateway that stops may answer at once.
+      await this.#connection.pause(backoffMs(0), signal)
     }
   }
 

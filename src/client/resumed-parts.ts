@@ -17,15 +17,19 @@ interface PartText {
 export class ResumedParts {
   readonly #texts = new Map<string, PartText>()
   readonly #seen = new Set<string>()
+  /** How many states the reader has, and this connection has sent. */
+  readonly #states = { given: 0, sent: 0 }
 
   /** A new connection has begun. */
   reconnect(): void {
     for (const text of this.#texts.values()) text.sent = ''
+    this.#states.sent = 0
   }
 
   add(part: StreamPart): StreamPart[] {
     if (part.type === 'progress') return [part]
     if (part.type === 'event') return this.#once(`event ${part.event.id}`, part)
+    if (part.type === 'state') return this.#states.given < ++this.#states.sent ? [(this.#states.given++, part)] : []
     if (part.type === 'restart') {
       const text = this.#texts.get(`${part.call} ${part.part}`)
       if (!text) return []
@@ -71,7 +75,8 @@ export class ResumedParts {
 }
 
 /**
- * The parts that a user interface shows, after one more part: pieces of a text are joined, and what is void is removed.
+ * The parts that a user interface shows, after one more part: pieces of a text are joined, and what is void is removed, also
+ * an earlier state.
  * @example
  * let shown: readonly import('tidings/client').StreamPart[] = []
  * for await (const part of (await browser.ask('helper', 'Hello')).stream()) show((shown = addPart(shown, part)))
@@ -80,6 +85,7 @@ export function addPart(parts: readonly StreamPart[], part: StreamPart): readonl
   const isOfText = (other: StreamPart) =>
     'part' in part && 'text' in other && other.call === part.call && other.part === part.part
   if (part.type === 'restart') return parts.filter(other => !isOfText(other))
+  if (part.type === 'state') return [...parts.filter(({ type }) => type !== 'state'), part]
   if (!('text' in part)) return [...parts, part]
   const at = parts.findIndex(isOfText)
   return at < 0 ? [...parts, part] : parts.with(at, { ...part, text: (parts[at] as Piece).text + part.text })

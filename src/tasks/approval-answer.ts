@@ -101,4 +101,6 @@ function answerOf(request: CloudEvent, { source, data: { decision, ...data } }: 
 }
 
 const alreadyAnswered = ({ approved, by, at }: ApprovalDecision) =>
-  new TidingsError('E_APPROVAL_ANSWERED', `${by} ${approved ? 'granted' : 'denied'} the request at ${at}`)
+  new TidingsError('E_APPROVAL_ANSWERED', `${by} ${approved ? 'granted' : 'denied'} the request at ${at}`, {
+    data: { by, decision: approved ? 'grant' : 'deny', at },
+  })

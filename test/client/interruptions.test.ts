@@ -67,7 +67,7 @@ test('a stream continues after its last event, however the connection ends', asy
 test('a request is repeated with a token of its own while nobody answers, and a refusal is not', async () => {
   const tokens = ['one', 'two', 'three']
   const token = () => tokens.shift()!
-  const busy = refused(429, { code: 'E_RATE_LIMITED', message: 'later' }, { 'retry-after': '0' })
+  const busy = refused(429, { code: 'E_RATE_LIMITED', message: 'later' }, { 'retry-after': new Date().toUTCString() })
   const no = refused(403, { code: 'E_FORBIDDEN', message: 'no', next: 'Ask.' })
   const { client, sent } = answered([new TypeError('network'), busy, no], { token })
   await expect(client.ask('helper', 1)).rejects.toMatchObject({ code: 'E_FORBIDDEN', status: 403, next: 'Ask.' })
@@ -100,4 +100,35 @@ test('waiting ends with its signal', async () => {
   await expect(client.task('t').result({ signal })).rejects.toMatchObject({ name: 'TimeoutError' })
   expect(await collect(client.task('t').stream({ signal }))).toEqual([])
   await expect(client.ask('helper', 1, { signal })).rejects.toMatchObject({ name: 'TimeoutError' })
+})
+
+test('a task that a gateway does not wait for is asked for again, in pauses', async () => {
+  const running = () => Response.json({ status: 'running' }, { status: 202 })
+  const { client } = answered([running(), running(), Response.json({ status: 'completed', output: 42 })])
+  const begin = performance.now()
+  expect(await client.task('t').result()).toBe(42)
+  expect(performance.now() - begin).toBeGreaterThan(240)
+})
+
+test('one event that is refused holds up no batch after it, and other things in the storage stay', async () => {
+  const no = () => refused(400, { code: 'E_EVENT_INVALID', message: 'no' })
+  const taken = (...ids: string[]) => Response.json({ correlationid: 'c', ids }, { status: 202 })
+  const entries = new Map([['tidings:theme', 'dark']])
+  const storage = {
+    get length() {
+      return entries.size
+    },
+    key: (index: number) => [...entries.keys()][index] ?? null,
+    getItem: (key: string) => entries.get(key) ?? null,
+    setItem: (key: string, value: string) => void entries.set(key, value),
+    removeItem: (key: string) => void entries.delete(key),
+  }
+  const { client, sent } = answered([no(), no(), taken('2', '3')], { storage })
+  const published = ['1', '2', '3'].map(id => client.publish('count.made', null, { id }).catch(error => error.code))
+  expect(await Promise.all(published)).toEqual([
+    'E_EVENT_INVALID',
+    ...['2', '3'].map(id => ({ id, correlationid: 'c' })),
+  ])
+  expect(sent).toHaveLength(3)
+  expect([...entries]).toEqual([['tidings:theme', 'dark']])
 })

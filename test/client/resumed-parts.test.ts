@@ -73,3 +73,14 @@ test('an interruption alone restarts nothing', () => {
     'finish',
   ])
 })
+
+test('each state comes once, and a user interface shows the newest', () => {
+  const state = (phase: string): StreamPart => ({ type: 'state', ...of, call: 'task', state: { phase } })
+  const resumed = new ResumedParts()
+  const given = ['new', 'paid'].flatMap(phase => resumed.add(state(phase)))
+  resumed.reconnect()
+  given.push(...['new', 'paid', 'new', 'sent'].flatMap(phase => resumed.add(state(phase))))
+  expect(given).toEqual(['new', 'paid', 'new', 'sent'].map(state))
+  const shown = [...given, piece(0, 'Sent.')].reduce<readonly StreamPart[]>(addPart, [])
+  expect(shown).toEqual([state('sent'), piece(0, 'Sent.')])
+})

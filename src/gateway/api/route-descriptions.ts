@@ -174,6 +174,7 @@ export const routeDescriptions: readonly RouteDescription[] = [
     id: 'answerApproval',
     tag: 'people',
     summary: 'Grant or deny a request for approval',
+    headers: { 'Idempotency-Key': { ...key, description: 'The same decision of the same person is a repetition.' } },
     body: shapes.answerShape,
     answers: { 200: { description: 'The answer counts.', body: shapes.decisionShape } },
   },

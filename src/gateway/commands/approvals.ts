@@ -3,6 +3,7 @@ import { TidingsError } from '../../errors.ts'
 import { httpError } from '../../http/response.ts'
 import { answerApproval } from '../../tasks/approval-answer.ts'
 import { findApproval, notAnApproval } from '../../tasks/approval-find.ts'
+import type { AcceptedDecision } from '../../tasks/approval-service.ts'
 import type { OpenApproval } from '../../tasks/approval-list.ts'
 import { assertMay, type Principal } from '../identity/principal.ts'
 
@@ -56,6 +57,12 @@ export async function answerOnce(
   await answerApproval(bus, about).catch(error => {
     if (!(error instanceof TidingsError) || !settled.has(error.code)) throw error
   })
+}
+
+/** The answer that came before the one that this error refuses. */
+export function earlierDecision(error: unknown, id: string): AcceptedDecision | undefined {
+  if (!(error instanceof TidingsError) || error.code !== 'E_APPROVAL_ANSWERED') return undefined
+  return { id, ...error.data } as AcceptedDecision
 }
 
 /** The body of a person's answer to a request for approval. */

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import type { GatewayDeps, GatewayEnv } from '../context.ts'
 import { ApprovalService } from '../../tasks/approval-service.ts'
-import { assertMayAnswer, mayAnswer, parseAnswer, personOf } from './approvals.ts'
+import { assertMayAnswer, earlierDecision, mayAnswer, parseAnswer, personOf } from './approvals.ts'
 import { readEvents, readJsonBody } from './body.ts'
 import { admitEvents, eventPlan, publishEvents } from './publish.ts'
 import { requestKeyOf } from './request.ts'
@@ -33,6 +33,13 @@ export function commandRoutes({ bus, maxBodyBytes }: GatewayDeps): Hono<GatewayE
       const by = personOf(principal)
       const body = parseAnswer(await readJsonBody(c.env.incoming, maxAnswerBodyBytes))
       await assertMayAnswer(bus, principal, id)
-      return c.json(await approvals.answer({ id, by, source: '/gateway', ...body }))
+      const key = requestKeyOf(c)
+      const answered = await approvals.answer({ id, by, source: '/gateway', ...body }).catch((error: unknown) => {
+        const first = key === undefined ? undefined : earlierDecision(error, id)
+        if (first?.by !== by || first.decision !== body.decision) throw error
+        c.header('idempotency-replayed', 'true')
+        return first
+      })
+      return c.json(answered)
     })
 }
