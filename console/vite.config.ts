@@ -10,7 +10,9 @@ export default defineConfig({
   // Relative, so that the console works below any prefix.
   base: './',
   plugins: [react()],
-  resolve: { alias: { 'node:crypto': lib('node-crypto.ts'), 'node:util': lib('node-util.ts') } },
+  resolve: {
+    alias: Object.fromEntries(['crypto', 'path', 'url', 'util'].map(name => [`node:${name}`, lib(`node-${name}.ts`)])),
+  },
   build: { target: 'esnext', assetsInlineLimit: 0, modulePreload: { polyfill: false } },
   server: { proxy: { '^/(?!console|src|node_modules|@)': gateway } },
 })

@@ -5,12 +5,11 @@ import { pathToFileURL } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { agent, app, event, on, tool, workflow, type Principal } from '../src/index.ts'
-import { taskId } from '../src/bus/ids.ts'
+import { instanceId, taskId } from '../src/bus/ids.ts'
 import { start, type StartOptions } from '../src/runtime/start.ts'
 import type { AppOptions } from '../src/runtime/app.ts'
 import { MemoryDriver } from '../src/testing/memory/driver.ts'
 import { MemoryLog } from '../src/testing/memory/log.ts'
-import { instanceId } from '../src/tasks/instances.ts'
 import { collect, until } from '../src/testing/wait.ts'
 
 /* What the gateway shows to operators, within their tenant. */

@@ -31,6 +31,9 @@ export function taskId(correlation: string, program: string, startEvent: string)
   return `${correlation}.${digest.toString(36).padStart(10, '0').slice(-10)}`
 }
 
+/** The id of the task that runs a workflow: one for each correlation. */
+export const instanceId = (correlation: string, workflow: string) => taskId(correlation, workflow, 'instance')
+
 /** Id of a turn: `TASK:0000003`. */
 export const turnId = (task: string, version: number) => `${task}:${String(version).padStart(7, '0')}`
 export const emitId = (task: string, version: number, ordinal: number) => `${turnId(task, version)}:${ordinal}`

@@ -7,7 +7,7 @@ import { approvalType, type ApprovalRequest } from '../tasks/approval.ts'
 import { canonicalJson } from '../tasks/canonical.ts'
 import type { ModelRequest } from '../tasks/conversation.ts'
 import { asRequested, effectKey, originalCorrelation, cacheEntry, type EffectPolicy } from '../tasks/effects.ts'
-import { stepType } from '../tasks/steps.ts'
+import { stepType } from '../tasks/step-request.ts'
 import { digest } from '../tasks/turn.ts'
 
 /** Reads the conversation of a `model.invoke` without event ids, so that equal questions are equal values. */

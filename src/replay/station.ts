@@ -8,7 +8,7 @@ import type { Delivery } from '../bus/driver.ts'
 import { approvalType, deniedType, grantedType, type ApprovalAnswer, type ApprovalRequest } from '../tasks/approval.ts'
 import type { ModelResult } from '../tasks/conversation.ts'
 import { asRequested, effectKey, effectOf, EffectPolicies, replayTarget, type EffectPolicy } from '../tasks/effects.ts'
-import { stepType } from '../tasks/steps.ts'
+import { stepType } from '../tasks/step-request.ts'
 import { RecordedAnswers, type ReadQuestion } from './recorded-answers.ts'
 
 const source = '/replay'

@@ -2,7 +2,7 @@ import type { Bus } from '../bus/bus.ts'
 import { correlationOf, counterpart, isTextDerived } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
 import { approvalType } from './approval.ts'
-import { stepType } from './steps.ts'
+import { stepType } from './step-request.ts'
 
 /*
  * What tools, models and approvers may do in a redrive or a fork. All events that descend from one have its name in `replay`: `redrive/ID`

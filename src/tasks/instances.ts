@@ -1,4 +1,4 @@
-import { correlationFrom, counterpart, taskId } from '../bus/ids.ts'
+import { correlationFrom, counterpart, instanceId } from '../bus/ids.ts'
 import { isRedacted } from '../bus/redact.ts'
 import { routedType, type RoutedData } from '../bus/routed.ts'
 import { inheritedAttributes, type CloudEvent, type Draft } from '../event.ts'
@@ -17,8 +17,6 @@ import { sourceOf, type InstanceSubscription, type ProgramDefinition } from './p
 export const migrateType = 'workflow.migrate'
 
 export const definitionDocument = (name: string, hash: string) => `workflow/${name}/${hash}`
-
-export const instanceId = (correlation: string, program: string) => taskId(correlation, program, 'instance')
 
 /** The correlation for a key. Redrives and forks have separate instances. */
 function keyCorrelation({ tenant, replay }: CloudEvent, program: string, key: unknown): string {

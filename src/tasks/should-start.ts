@@ -1,11 +1,10 @@
 import type { Bus } from '../bus/bus.ts'
 import { isStillAwaited } from '../bus/delivery.ts'
-import { taskId, turnId } from '../bus/ids.ts'
+import { instanceId, taskId, turnId } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
 import { isInvocation } from './fork.ts'
 import type { TaskInput } from './inbox.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
-import { instanceId } from './instances.ts'
 import type { Turn } from './program.ts'
 import { lateDraft, mayAppearLater, retryLater } from './rules.ts'
 

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { failureData, textOf, TidingsError, toTidingsError } from '../errors.ts'
+import { failureData, TidingsError, toTidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { jsonOf } from '../json.ts'
 import { aDuration, aFlag, aTimeout, checkOptions, type Check } from '../options.ts'
@@ -30,12 +30,6 @@ import type { Task } from './task.ts'
  *                                        ▲                         │
  *                                        └── the owner died, or a retry is due ──┘
  */
-
-export const stepType = 'step.invoke'
-
-export function stepName({ data }: CloudEvent): string {
-  return textOf((data as { step?: unknown } | null)?.step ?? '')
-}
 
 /** What the function of a step gets. */
 export interface StepContext {

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import type { EarlierConversation, ModelRequest } from '../tasks/conversation.ts'
 import { asRequested } from '../tasks/effects.ts'
-import { stepName, stepType } from '../tasks/steps.ts'
+import { stepName, stepType } from '../tasks/step-request.ts'
 import { publisherOf } from './publisher.ts'
 import { summarizeEvent } from './summarize.ts'
 import {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { instanceId } from '../tasks/instances.ts'
+import { instanceId } from '../bus/ids.ts'
 import { isNamedBy, longForm, shortId, shortIdOf } from './short-id.ts'
 
 const correlation = '01900000-0000-7000-8000-0000000000a1'

@@ -1,6 +1,5 @@
-import { correlationOf, isCorrelation } from '../bus/ids.ts'
+import { correlationOf, instanceId, isCorrelation } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
-import { instanceId } from '../tasks/instances.ts'
 import { printable } from './text.ts'
 
 /*
