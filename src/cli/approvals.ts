@@ -1,9 +1,9 @@
-import { userInfo } from 'node:os'
 import type { Bus } from '../bus/bus.ts'
 import { parseId } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
 import { approvalTypes } from '../tasks/approval.ts'
 import { PendingApprovals, type OpenApproval } from '../tasks/approval-list.ts'
+import { osUser } from '../gateway/identity/local-key.ts'
 import { eventsAt } from '../trace/index/events.ts'
 import { shortId } from '../trace/short-id.ts'
 import { dim, preview, printable, shorten, tidings } from '../trace/text.ts'
@@ -32,14 +32,8 @@ export function openApprovalsIn(bus: Bus, events: readonly CloudEvent[]): Promis
   return pending.open(bus)
 }
 
-/** The user of the operating system; in a container it may have no name. */
-export function cliIdentity(): string {
-  try {
-    return `cli/${userInfo().username}`
-  } catch {
-    return `cli/${String(process.getuid?.())}`
-  }
-}
+/** In whose name this command answers. */
+export const cliIdentity = (): string => `cli/${osUser()}`
 
 function describeApproval(approval: OpenApproval): string {
   const { id, name, from, what, approvers, since, until, hash, replay } = approval

@@ -35,8 +35,8 @@ export async function runCommand(path: string | undefined, options: RunOptions):
   })
   await Promise.all(waiting)
   if (!running) return printResult(options, { event: 'stopped' }, ['stopped'])
-  const { addresses, durability, warnings } = running
-  const details = { roles: hosted, addresses, durability, warnings }
+  const { addresses, console, durability, warnings } = running
+  const details = { roles: hosted, addresses, console, durability, warnings }
   const record = { event: 'ready', app: app.name, pid: process.pid, home: environment().home, ...details }
   await printResult(options, record, readyText(app, running, hosted))
   process.send?.({ next: firstCommands(app) } satisfies ReadyMessage)
@@ -88,7 +88,11 @@ function printWaiting(options: GlobalOptions, { error, address }: BrokerWait): P
   ])
 }
 
-function readyText(app: App, { addresses, durability, warnings }: RunningApp, hosted: readonly Role[]): string[] {
+function readyText(
+  app: App,
+  { addresses, console, durability, warnings }: RunningApp,
+  hosted: readonly Role[],
+): string[] {
   const others = roles.filter(role => !hosted.includes(role))
   const role = others.length === 0 ? 'runs' : `runs as ${hosted.join(', ')}`
   const parts = hosted.flatMap(each => componentsOf(app)[each])
@@ -96,6 +100,7 @@ function readyText(app: App, { addresses, durability, warnings }: RunningApp, ho
   return [
     `${styleText('green', '●')} ${styleText('bold', app.name)} ${role}: ${parts.join(', ')}`,
     ...(others.length === 0 ? [] : [dim(`  other workers must run: ${away.join(', ')}`)]),
+    ...(console === undefined ? [] : [`  console: ${styleText('bold', console)}`]),
     ...addresses.map(address => `  ${address}`),
     `  ${shownLog(environment())}: ${durabilityText(durability)}`,
     ...warnings.flatMap(({ code, message }) =>

@@ -5,6 +5,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { Duration } from '../tasks/duration.ts'
 import type { QueryIndex } from '../trace/index/open.ts'
 import type { Identity } from './identity/identity.ts'
+import type { LocalKey } from './identity/local-key.ts'
 import type { OriginPolicy } from './identity/origin-policy.ts'
 import type { Principal } from './identity/principal.ts'
 import type { Streams } from './streams/streams.ts'
@@ -17,6 +18,8 @@ export interface GatewayDeps {
   readonly originPolicy: OriginPolicy
   /** Undefined: everyone who reaches the gateway may use it. */
   readonly identity: Identity | undefined
+  /** Of the person who started a gateway without identity. */
+  readonly localKey: LocalKey | undefined
   readonly maxBodyBytes: number
   readonly query: QueryIndex
   readonly failedFor: Duration

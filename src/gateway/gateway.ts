@@ -7,6 +7,7 @@ import { errorResponse, httpError, securityHeaders } from '../http/response.ts'
 import { indexOf } from '../trace/index/open.ts'
 import type { ViewOptions } from './context.ts'
 import { assertGuarded, openIdentity } from './identity/guard.ts'
+import { LocalKey } from './identity/local-key.ts'
 import { routes } from './routes.ts'
 import { defaultMaxStreams, Streams, type StreamsOptions } from './streams/streams.ts'
 
@@ -17,6 +18,8 @@ export interface GatewayOptions extends StreamsOptions, ViewOptions {
   host?: string
   /** Path of the policy file. Default: every process of this machine may use the gateway, and no one can answer approvals over HTTP. */
   policy?: string
+  /** Folder of the worker, which keeps the key of the console over restarts. */
+  home?: string | undefined
   /** Largest request body, in bytes. Default 4 MiB. */
   maxBodyBytes?: number
 }
@@ -32,10 +35,11 @@ const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCh
  * HTTP to and from the log: `POST /events`, `GET /events/stream`, `GET /events/socket`, `/approvals`, `GET /health`. `docs/wire-format.md` is
  * normative. Resolves when it listens. @throws E_IDENTITY_MISSING, E_PORT_IN_USE, E_SETTING_INVALID
  */
-export async function startGateway(options: GatewayOptions): Promise<HttpListener> {
-  const { bus, port, host = '127.0.0.1', policy, maxBodyBytes = 4 * 1024 * 1024 } = options
+export async function startGateway(options: GatewayOptions): Promise<HttpListener & { readonly console: string }> {
+  const { bus, port, host = '127.0.0.1', policy, home, maxBodyBytes = 4 * 1024 * 1024 } = options
   assertGuarded(host, policy)
   const identity = await openIdentity(bus, policy)
+  const localKey = identity ? undefined : new LocalKey(home)
   const { maxStreams = defaultMaxStreams, query = indexOf(bus), failedFor = '1d' } = options
   const streams = new Streams(options)
   const client = new Client(bus)
@@ -46,7 +50,7 @@ export async function startGateway(options: GatewayOptions): Promise<HttpListene
   }
   const originPolicy = { ...(!identity && { hosts: new Set([host]) }), origins: () => identity?.origins ?? [] }
   const handle = getRequestListener(
-    routes({ bus, client, streams, originPolicy, identity, maxBodyBytes, query, failedFor }).fetch,
+    routes({ bus, client, streams, originPolicy, identity, localKey, maxBodyBytes, query, failedFor }).fetch,
     {
       overrideGlobalObjects: false,
       hostname: host,
@@ -73,6 +77,7 @@ export async function startGateway(options: GatewayOptions): Promise<HttpListene
     const { stop, ...listener } = await listen(server, { ...portSetting, port, host })
     return {
       ...listener,
+      console: `${listener.url}/console/${localKey ? `#key=${localKey.text}` : ''}`,
       async stop(abort) {
         const stopped = stop(abort)
         close()

@@ -31,7 +31,8 @@ export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   const app = new Hono<GatewayEnv>()
 
   // Before the guard: these files contain no data, and a person who must sign in does it there.
-  app.route('/', consoleRoutes())
+  const pages = consoleRoutes()
+  app.route('/', pages)
   app.use(guard(deps))
   // Hono answers HEAD by the route of GET, and these would never end.
   app.use(async (c, next) => (c.env.incoming.method === 'HEAD' && isStreamPath(c.req.path) ? c.notFound() : next()))
@@ -60,7 +61,7 @@ export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   app.route('/', workflowRoutes(deps))
   app.route('/', apiRoutes(deps))
 
-  const known = knownRoutes(app)
+  const known = knownRoutes(app).filter(({ path }) => !pages.routes.some(page => page.path === path))
   app.notFound(c => notFound(redactor, c, known))
   app.onError((error, c) => respond(redactor, c, error))
   return app

@@ -35,7 +35,7 @@ export class WebHandler {
     const maxBodyBytes = 4 * 1024 * 1024
     const shared = { bus, client: this.#client, streams: this.#streams, originPolicy, maxBodyBytes }
     const { query = indexOf(bus), failedFor = '1d' } = views
-    this.#app = routes({ ...shared, identity, query, failedFor })
+    this.#app = routes({ ...shared, identity, localKey: undefined, query, failedFor })
   }
 
   /**

@@ -63,6 +63,11 @@ export interface RunningApp extends LogClient {
   readonly durability: Durability
   /** Where it listens, for display. */
   readonly addresses: readonly string[]
+  /**
+   * Of the console, if it hosts the gateway. Without a policy it contains a key, which makes the browser that opens it that of the person who
+   * started the app: print it for nobody else.
+   */
+  readonly console?: string
   readonly warnings: readonly Warning[]
   /**
    * Waits up to `stopWithin` for running work, returns the rest to other workers and closes the log.
@@ -146,6 +151,7 @@ async function startNow(
     log.info?.({ app: app.name }, 'worker stopped')
   }
   const addresses: string[] = []
+  let console: string | undefined
   const warnings: Warning[] = []
   const run = async (station: Stoppable & { start(): Promise<unknown> }) => {
     await station.start()
@@ -173,9 +179,10 @@ async function startNow(
     if (hosts.has('gateway')) {
       const { startGateway } = await import('../gateway/gateway.ts')
       await releasePort?.()
-      const { port, host, policy } = settings
-      const gateway = await startGateway({ bus, port, host, ...views, ...(policy !== undefined && { policy }) })
+      const { port, host, policy, home } = settings
+      const gateway = await startGateway({ bus, port, host, home, ...views, ...(policy !== undefined && { policy }) })
       addresses.push(gateway.url)
+      console = gateway.console
       started.push(gateway)
     }
     if (hosts.has('triggers')) {
@@ -199,6 +206,7 @@ async function startNow(
       pauses,
       durability,
       addresses,
+      ...(console !== undefined && { console }),
       warnings,
       stop,
       [Symbol.asyncDispose]: stop,

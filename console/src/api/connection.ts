@@ -12,9 +12,17 @@ export const gatewayUrl = new URL('..', document.baseURI)
 /** Path of the console on its server. */
 export const consolePath = new URL('.', document.baseURI).pathname
 
-/** The API key or token of a person who signed in: of this tab only. */
+// A worker without a policy prints the address of the console with the key of the person who started it. It leaves the address at once.
+const keyInAddress = /^#key=([\w-]+)$/.exec(location.hash)?.[1]
+if (keyInAddress !== undefined) {
+  localStorage.setItem(credentialKey, keyInAddress)
+  history.replaceState(history.state, '', location.pathname + location.search)
+}
+
+/** The API key or token of a person who signed in, of this tab only, else the key that was in the address. */
 export const credential = {
-  get: (): string | undefined => sessionStorage.getItem(credentialKey) ?? undefined,
+  get: (): string | undefined =>
+    sessionStorage.getItem(credentialKey) ?? localStorage.getItem(credentialKey) ?? undefined,
   set(value: string | undefined) {
     if (value === undefined) sessionStorage.removeItem(credentialKey)
     else sessionStorage.setItem(credentialKey, value)

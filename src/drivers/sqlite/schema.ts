@@ -79,6 +79,7 @@ export const logFile = (home: string) => join(home, 'log.db')
 export const newestPosition = `SELECT max(ifnull((SELECT max(pos) FROM log), 0), (SELECT value FROM meta WHERE key = 'head')) AS head`
 
 const ownFiles = [
+  'console.key',
   'log.db',
   'log.db-wal',
   'log.db-shm',

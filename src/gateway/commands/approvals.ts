@@ -11,11 +11,10 @@ import { assertMay, type Principal } from '../identity/principal.ts'
 export function personOf(principal: Principal): string {
   const { user } = principal
   if (user === undefined)
-    throw httpError(
-      403,
-      'approvals cannot be answered over HTTP here, because nobody is identified; set TIDINGS_POLICY, or use tidings approve',
-      { code: 'E_CREDENTIAL_UNKNOWN' },
-    )
+    throw httpError(403, 'approvals cannot be answered over HTTP here, because nobody is identified', {
+      code: 'E_CREDENTIAL_UNKNOWN',
+      next: 'Open the console at the address that the worker printed, use tidings approve, or set TIDINGS_POLICY.',
+    })
   assertMay(principal, 'approve')
   return user
 }

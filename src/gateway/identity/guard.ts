@@ -39,9 +39,9 @@ export function guard(deps: GatewayDeps): MiddlewareHandler<GatewayEnv> {
   }
 }
 
-async function senderOf(c: GatewayContext, { identity, maxBodyBytes }: GatewayDeps): Promise<Principal> {
-  if (!identity) return anyone
+async function senderOf(c: GatewayContext, { identity, localKey, maxBodyBytes }: GatewayDeps): Promise<Principal> {
   const { req, env } = c
+  if (!identity) return localKey?.principalOf(req.header('authorization')) ?? anyone
   const { 'content-length': length, 'transfer-encoding': encoding } = env.incoming.headers
   const sender = await identity.identify({
     authorization: req.header('authorization'),
