@@ -26,6 +26,8 @@ const routeTree = root.addChildren([
     },
   }),
   view('/live', () => import('./views/live/live.tsx'), 'Live'),
+  view('/traces', () => import('./views/traces/traces.tsx'), 'Traces'),
+  view('/traces/$correlation', () => import('./views/trace/trace.tsx'), 'Trace'),
 ])
 
 /** All values of the URL's query are texts. */

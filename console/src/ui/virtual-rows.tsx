@@ -1,5 +1,5 @@
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { type KeyboardEvent, type ReactNode, type RefObject, useRef } from 'react'
+import { type KeyboardEvent, type ReactNode, type RefObject, useEffect, useRef } from 'react'
 import styles from './virtual-rows.module.css'
 
 interface VirtualRowsProps {
@@ -19,6 +19,8 @@ interface VirtualRowsProps {
   readonly scroller?: RefObject<HTMLDivElement | null>
   readonly onScroll?: () => void
   readonly footer?: ReactNode
+  /** Scrolls to a row, whenever this is another object. */
+  readonly reveal?: { readonly index: number } | undefined
 }
 
 /** A long list of which only the rows in view exist. Arrows, j and k move, Enter opens. */
@@ -44,6 +46,10 @@ export function VirtualRows(props: VirtualRowsProps) {
     getItemKey: keyOf,
     overscan: 12,
   })
+  const { reveal } = props
+  useEffect(() => {
+    if (reveal && reveal.index >= 0) rows.scrollToIndex(reveal.index, { align: 'auto' })
+  }, [reveal])
   const move = (to: number) => {
     if (count === 0) return
     const index = Math.max(0, Math.min(count - 1, to))

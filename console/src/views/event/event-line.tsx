@@ -1,5 +1,5 @@
-import { Link } from '@tanstack/react-router'
 import type { Row } from '../../api/shapes.ts'
+import { TraceLink } from '../../api/source.tsx'
 import { Dot } from '../../ui/badge.tsx'
 import { Time } from '../../ui/time.tsx'
 import { publisherName, toneOfType } from './family.ts'
@@ -24,16 +24,15 @@ export function EventLine({ row }: { row: Row }) {
       <span className={styles.summary} title={summary} dir="auto">
         {summary}
       </span>
-      <Link
+      <TraceLink
         className={styles.correlation}
-        to="/traces/$correlation"
-        params={{ correlation: correlationid }}
+        correlation={correlationid}
+        at={row.id}
         title={`Trace of ${correlationid}`}
         tabIndex={-1}
-        onClick={event => event.stopPropagation()}
       >
         {correlationid.slice(-6)}
-      </Link>
+      </TraceLink>
     </div>
   )
 }

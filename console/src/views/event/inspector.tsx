@@ -1,8 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
-import { Link } from '@tanstack/react-router'
-import { useState } from 'react'
-import { get } from '../../api/connection.ts'
-import type { EventDetails, EventPage, StoredRow } from '../../api/shapes.ts'
+import type { EventDetails } from '../../api/shapes.ts'
+import { TraceLink, useSource, type EventSource } from '../../api/source.tsx'
 import { Button } from '../../ui/button.tsx'
 import { Icon } from '../../ui/icon.tsx'
 import { Id } from '../../ui/id.tsx'
@@ -12,7 +10,7 @@ import { Time } from '../../ui/time.tsx'
 import { CopyMenu } from './copy-menu.tsx'
 import { EventLine } from './event-line.tsx'
 import { toneOfType } from './family.ts'
-import { useOpenEvents } from './open-events.ts'
+import { type EventTab, useOpenEvents } from './open-events.ts'
 import { Payload } from './payload.tsx'
 import { Why } from './why.tsx'
 import styles from './inspector.module.css'
@@ -28,17 +26,16 @@ export function Inspector({ ids, onClose }: { ids: readonly string[]; onClose: (
   )
 }
 
-export const eventQuery = (id: string) => ({
-  queryKey: ['event', id],
-  queryFn: ({ signal }: { signal: AbortSignal }) =>
-    get<EventDetails>(`events/${encodeURIComponent(id)}`, undefined, signal),
+export const eventQuery = (source: EventSource, id: string) => ({
+  queryKey: ['event', source.id, id],
+  queryFn: ({ signal }: { signal: AbortSignal }) => source.event(id, signal),
   // What is on the log does not change.
   staleTime: Infinity,
 })
 
 function OpenEvent({ id, onClose }: { id: string; onClose: () => void }) {
-  const { data, error, isPending, refetch } = useQuery(eventQuery(id))
-  const [tab, setTab] = useState('payload')
+  const { data, error, isPending, refetch } = useQuery(eventQuery(useSource(), id))
+  const { tabOf, show } = useOpenEvents()
   return (
     <section className={styles.card} aria-label={`Event ${id}`}>
       <header className={styles.head}>
@@ -55,12 +52,12 @@ function OpenEvent({ id, onClose }: { id: string; onClose: () => void }) {
       {error && <Failure error={error} retry={() => void refetch()} />}
       {data && (
         <Tabs
-          value={tab}
-          onChange={setTab}
+          value={tabOf(id)}
+          onChange={tab => show(id, tab as EventTab)}
           tabs={[
             { id: 'payload', label: 'Payload', content: <Payload details={data} /> },
             { id: 'attributes', label: 'Attributes', content: <Attributes details={data} /> },
-            { id: 'cause', label: 'Why', content: <Why id={id} /> },
+            { id: 'why', label: 'Why', content: <Why id={id} /> },
             { id: 'effects', label: 'Effects', content: <Effects details={data} /> },
           ]}
         />
@@ -81,9 +78,9 @@ function Attributes({ details: { event, bytes } }: { details: EventDetails }) {
             {name === 'time' ? (
               <Time at={String(value)} />
             ) : name === 'correlationid' ? (
-              <Link to="/traces/$correlation" params={{ correlation: String(value) }}>
+              <TraceLink correlation={String(value)} at={event.id}>
                 {String(value)}
-              </Link>
+              </TraceLink>
             ) : name === 'causationid' || name === 'call' ? (
               <button type="button" className={styles.link} onClick={() => toggle(String(value))}>
                 {String(value)}
@@ -105,17 +102,17 @@ function Attributes({ details: { event, bytes } }: { details: EventDetails }) {
 /** The events that this one caused. */
 function Effects({ details: { event } }: { details: EventDetails }) {
   const { toggle } = useOpenEvents()
+  const source = useSource()
   const { data, error, isPending } = useQuery({
-    queryKey: ['effects', event.id],
-    queryFn: ({ signal }) => get<EventPage>(`correlations/${event.correlationid}/events`, { limit: 50_000 }, signal),
+    queryKey: ['effects', source.id, event.id],
+    queryFn: () => source.effects(event),
   })
   if (isPending) return <Loading what="effects" />
   if (error) return <Failure error={error} />
-  const effects = data.events.filter(row => row.causationid === event.id || row.call === event.id)
-  if (effects.length === 0) return <p className={styles.nothing}>Nothing was caused by this event.</p>
+  if (data.length === 0) return <p className={styles.nothing}>Nothing was caused by this event.</p>
   return (
     <ul>
-      {effects.map((row: StoredRow) => (
+      {data.map(row => (
         <li key={row.id}>
           <button type="button" className={styles.effect} onClick={() => toggle(row.id)}>
             <EventLine row={row} />

@@ -2,15 +2,38 @@ import { useUrlState } from '../../shell/url-state.ts'
 
 const maxOpen = 6
 
-/** The events that are open beside a list: several at once, in the URL. */
+export type EventTab = 'payload' | 'attributes' | 'why' | 'effects'
+
+/** The events that are open beside a list: several at once, in the URL, each as its id and, after a semicolon, its tab. */
 export function useOpenEvents() {
   const [params, change] = useUrlState()
-  const open = params.open?.split(',') ?? []
-  const set = (ids: readonly string[]) => change({ open: ids.slice(-maxOpen).join(',') }, true)
+  const entries = (params.open?.split(',') ?? []).map(entry => entry.split(';') as [id: string, tab?: EventTab])
+  const opened = entries.map(([id, tab = 'payload']) => ({ id: decodeURIComponent(id), tab }))
+  const set = (changed: typeof opened) =>
+    change(
+      {
+        open: changed
+          .slice(-maxOpen)
+          .map(({ id, tab }) => entryText(id, tab))
+          .join(','),
+      },
+      true,
+    )
+  const others = (id: string) => opened.filter(each => each.id !== id)
   return {
-    open,
-    toggle: (id: string) => set(open.includes(id) ? open.filter(each => each !== id) : [...open, id]),
-    close: (id: string) => set(open.filter(each => each !== id)),
-    closeAll: () => open.length > 0 && set([]),
+    open: opened.map(({ id }) => id),
+    tabOf: (id: string): EventTab => opened.find(each => each.id === id)?.tab ?? 'payload',
+    toggle: (id: string) => set(opened.length > others(id).length ? others(id) : [...opened, { id, tab: 'payload' }]),
+    show: (id: string, tab: EventTab) =>
+      set(
+        opened.some(each => each.id === id)
+          ? opened.map(each => (each.id === id ? { id, tab } : each))
+          : [...opened, { id, tab }],
+      ),
+    close: (id: string) => set(others(id)),
+    closeAll: () => opened.length > 0 && set([]),
   }
 }
+
+const entryText = (id: string, tab: EventTab) =>
+  `${id.replace(/[%,;]/g, encodeURIComponent)}${tab === 'payload' ? '' : `;${tab}`}`

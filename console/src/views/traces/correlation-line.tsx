@@ -1,0 +1,77 @@
+import { useSource } from '../../api/source.tsx'
+import { Badge, Dot } from '../../ui/badge.tsx'
+import { costText, countFull, countShort, durationText } from '../../ui/format.ts'
+import { Id } from '../../ui/id.tsx'
+import { Age, Time } from '../../ui/time.tsx'
+import type { CorrelationRow } from '../../worker/protocol.ts'
+import { publisherName, toneOfType } from '../event/family.ts'
+import styles from './traces.module.css'
+
+/** The columns of a list of traces. */
+export function CorrelationHead() {
+  return (
+    <div className={styles.head} aria-hidden="true">
+      <span>began with</span>
+      <span>state</span>
+      <span className={styles.when}>newest activity</span>
+      <span className={styles.number}>took</span>
+      <span className={styles.more}>events</span>
+      <span className={styles.more}>tasks</span>
+      <span className={styles.more}>tokens</span>
+      <span className={styles.more}>cost</span>
+    </div>
+  )
+}
+
+/** A trace on one line. */
+export function CorrelationLine({ row }: { row: CorrelationRow }) {
+  const { correlation, first, events, tasks, tokens, cost, at } = row
+  const isOffline = useSource().origin === 'slice'
+  const tone = first ? toneOfType(first.type) : 'other'
+  return (
+    <div className={styles.line}>
+      <span className={styles.first}>
+        <span className={styles.what} style={{ color: `var(--${tone})` }}>
+          <Dot tone={tone} />
+          <b title={first?.type}>{first?.type ?? 'an event that you may not read'}</b>
+          <span className={styles.from}>{first && publisherName(first.source)}</span>
+          <Id id={correlation} />
+        </span>
+        <span className={styles.summary} title={first?.summary} dir="auto">
+          {first?.summary}
+        </span>
+      </span>
+      <State row={row} />
+      <span className={styles.when}>{isOffline ? <Time at={at} /> : <Age since={at} />}</span>
+      <span className={styles.number}>{first && durationText(Math.max(0, at - Date.parse(first.time)))}</span>
+      <span className={styles.more}>{countFull(events)}</span>
+      <span className={styles.more}>{countFull(tasks)}</span>
+      <span className={styles.more} title={`${countFull(tokens)} tokens`}>
+        {tokens > 0 && countShort(tokens)}
+      </span>
+      <span className={styles.more}>{cost > 0 && costText(cost)}</span>
+    </div>
+  )
+}
+
+function State({ row: { tasks, live, failed } }: { row: CorrelationRow }) {
+  return (
+    <span className={styles.state}>
+      {live > 0 && (
+        <Badge tone="running" dot>
+          {countFull(live)} live
+        </Badge>
+      )}
+      {failed > 0 && (
+        <Badge tone="failed" dot>
+          {countFull(failed)} failed
+        </Badge>
+      )}
+      {live + failed === 0 && tasks > 0 && (
+        <Badge tone="ok" dot>
+          ended
+        </Badge>
+      )}
+    </span>
+  )
+}

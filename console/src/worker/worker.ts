@@ -1,0 +1,73 @@
+import { GatewayConnection } from '../../../src/client/connection.ts'
+import { ClientError } from '../../../src/client/errors.ts'
+import type { ErrorData } from '../../../src/errors.ts'
+import type { CloudEvent } from '../../../src/event.ts'
+import type { Row } from '../api/shapes.ts'
+import { followTrace, OpenTrace, readTrace } from './open-trace.ts'
+import type { FromWorker, Origin, ToWorker, WorkerCalls } from './protocol.ts'
+
+/* Reads, parses and arranges what may be large, so that the page stays responsive. */
+
+const traces = new Map<number, { trace: OpenTrace; correlation: string; stop: AbortController }>()
+
+const send = (message: FromWorker) => postMessage(message)
+
+const calls: Partial<Calls> = {
+  async effects(origin, { id, correlationid }) {
+    const events = await eventsOf(origin, correlationid)
+    return events.filter(row => row.causationid === id || row.call === id) as Row[]
+  },
+  find: (trace, event) => traces.get(trace)?.trace.find(event),
+}
+
+type Calls = {
+  [Name in keyof WorkerCalls]: (
+    ...args: Parameters<WorkerCalls[Name]>
+  ) => ReturnType<WorkerCalls[Name]> | Promise<ReturnType<WorkerCalls[Name]>>
+}
+
+/** The events of a correlation, from an open trace if there is one. */
+async function eventsOf(origin: Origin, correlation: string): Promise<readonly CloudEvent[]> {
+  for (const each of traces.values()) if (each.correlation === correlation) return each.trace.events
+  if (origin === 'slice') return []
+  const events: CloudEvent[] = []
+  await readTrace(new GatewayConnection(origin), correlation, more => events.push(...more))
+  return events
+}
+
+function open(number: number, origin: Origin, correlation: string): void {
+  const stop = new AbortController()
+  const trace = new OpenTrace({
+    update: update => send({ trace: number, update }),
+    texts: texts => send({ trace: number, texts }),
+  })
+  traces.set(number, { trace, correlation, stop })
+  if (origin === 'slice') return
+  followTrace(origin, correlation, trace, stop.signal).catch((error: unknown) => {
+    if (!stop.signal.aborted) send({ trace: number, ...problemOf(error) })
+  })
+}
+
+function close(number: number): void {
+  const opened = traces.get(number)
+  opened?.stop.abort()
+  opened?.trace.close()
+  traces.delete(number)
+}
+
+addEventListener('message', ({ data }: MessageEvent<ToWorker>) => {
+  if ('open' in data) return open(data.open, data.origin, data.correlation)
+  if ('close' in data) return close(data.close)
+  const { call, name, args } = data
+  const run = calls[name] as (...given: readonly unknown[]) => unknown
+  void (async () => send({ call, result: await run(...args) }))().catch((error: unknown) =>
+    send({ call, ...problemOf(error) }),
+  )
+})
+
+function problemOf(error: unknown): { error: ErrorData; status?: number } {
+  if (!(error instanceof ClientError))
+    return { error: { code: 'E_CONSOLE', message: error instanceof Error ? error.message : String(error) } }
+  const { code, message, next, retryable, status } = error
+  return { error: { code, message, retryable, ...(next && { next }) }, ...(status && { status }) }
+}
