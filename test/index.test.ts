@@ -44,7 +44,7 @@ const someEvent = fc
       outside: { id: `outside-${nth}`, type: 'order.paid', data: { text, n } },
       request: { id: call, type: 'tool.invoke', target: 'web.search', data: { input: text } },
       answer: { id: resultId(call), type: 'tool.result', call, data: { output: text } },
-      model: { id: `model-${nth}`, type: 'model.result', call, data: { usage: { input: tokens, output: 1 }, cost: tokens / 7 } },
+      model: { id: resultId(call), type: tokens % 5 === 0 ? 'model.failed' : 'model.result', source: '/models/m', user: `u${tokens % 3}`, tenant: tokens % 2 ? 'acme' : 'default', call, data: { usage: { input: tokens, output: 1 }, cost: tokens / 7 } },
       turn: {
         id: turnId(task, version),
         type: 'task.turn',

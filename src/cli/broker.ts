@@ -7,7 +7,7 @@ import { TidingsError } from '../errors.ts'
 import { environment } from '../runtime/environment.ts'
 import { findNatsServer, type NatsServer } from '../testing/nats/find.ts'
 import { startNats, type Nats } from '../testing/nats/start.ts'
-import { dim } from '../trace/text.ts'
+import { dim } from '../trace/paint.ts'
 import { printResult, shutdownSignal, usageError, type GlobalOptions } from './output.ts'
 
 const monitorOffset = 4_000

@@ -1,7 +1,8 @@
 import { styleText } from 'node:util'
 import type { GroupState } from '../bus/driver.ts'
 import type { Activity, ServiceActivity } from '../trace/rates.ts'
-import { countText, dim, elapsed, padOrShorten, paint, printable, shorten, tidings } from '../trace/text.ts'
+import { dim, paint, tidings } from '../trace/paint.ts'
+import { countText, elapsed, padOrShorten, printable, shorten } from '../trace/text.ts'
 import { formatTime } from './event-line.ts'
 import { paintUnavailable, unavailableText, type UnavailableModel } from './unavailable-models.ts'
 

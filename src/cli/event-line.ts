@@ -1,7 +1,8 @@
 import type { CloudEvent } from '../event.ts'
 import { summarizeEvent } from '../trace/summarize.ts'
 import { shortIdOf } from '../trace/short-id.ts'
-import { dim, padOrShorten, paint, printable, shorten, displayWidth } from '../trace/text.ts'
+import { dim, paint } from '../trace/paint.ts'
+import { padOrShorten, printable, shorten, displayWidth } from '../trace/text.ts'
 
 const typeWidth = 22
 const maxRouteWidth = 44

@@ -1,6 +1,6 @@
 import type { App } from '../runtime/app.ts'
 import { isRuntimeType } from '../bus/admit.ts'
-import { dim, tidings } from '../trace/text.ts'
+import { dim, tidings } from '../trace/paint.ts'
 import { envWithoutFile } from './env-file.ts'
 
 /** What a person may try on a running app, in a second terminal. */

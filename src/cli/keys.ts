@@ -4,7 +4,7 @@ import { defaultTenant, isTenant } from '../event.ts'
 import { environment } from '../runtime/environment.ts'
 import { didYouMean } from '../suggest.ts'
 import { duration, milliseconds } from '../tasks/duration.ts'
-import { dim } from '../trace/text.ts'
+import { dim } from '../trace/paint.ts'
 import { withExistingLog, withLog } from './log.ts'
 import { printAll, printResult, usageError, type GlobalOptions } from './output.ts'
 

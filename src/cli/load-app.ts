@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { TidingsError } from '../errors.ts'
 import { sourceLocation } from '../stack.ts'
 import type { App } from '../runtime/app.ts'
-import { tidings } from '../trace/text.ts'
+import { tidings } from '../trace/paint.ts'
 
 const defaultFiles = ['app.ts', 'app.js', 'src/app.ts']
 

@@ -3,7 +3,7 @@ import { styleText } from 'node:util'
 import { plainRedactor } from '../bus/redact.ts'
 import { textOf, TidingsError, type ErrorData } from '../errors.ts'
 import { CallError } from '../tasks/script.ts'
-import { asTyped } from '../trace/text.ts'
+import { asTyped } from '../trace/paint.ts'
 
 /** Options of every command. */
 export interface GlobalOptions {

@@ -1,6 +1,6 @@
 import type { PausableKind } from '../bus/pauses.ts'
 import { pausableKinds, setPaused } from '../runtime/operations/hosted.ts'
-import { dim, tidings } from '../trace/text.ts'
+import { dim, tidings } from '../trace/paint.ts'
 import { withExistingLog } from './log.ts'
 import { printResult, usageError, type GlobalOptions } from './output.ts'
 

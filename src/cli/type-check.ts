@@ -6,7 +6,7 @@ import { setPriority } from 'node:os'
 import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { styleText } from 'node:util'
-import { dim } from '../trace/text.ts'
+import { dim } from '../trace/paint.ts'
 import { printResult, type GlobalOptions } from './output.ts'
 
 const maxShownErrors = 10

@@ -4,7 +4,8 @@ import { TidingsError } from '../errors.ts'
 import { findUnhosted } from '../trace/attention/unhosted.ts'
 import type { Index } from '../trace/index/lookup.ts'
 import { renderWhy } from '../trace/render-why.ts'
-import { whyOf, type Why } from '../trace/why.ts'
+import { whyOf } from '../trace/why.ts'
+import { whyRecords } from '../trace/why-records.ts'
 import { printable } from '../trace/text.ts'
 import { terminalWidth } from './event-line.ts'
 import { queryIndex, queryIndexOf, withExistingLog } from './log.ts'
@@ -22,7 +23,7 @@ export async function whyCommand(id: string, { json }: GlobalOptions): Promise<v
     const waits = unhosted.map(({ reason }) => `${styleText('yellow', '!')} ${printable(reason)}`)
     return print([...renderWhy(found, terminalWidth()), ...waits].join('\n'))
   }
-  for (const record of [...records(found), ...unhosted]) await print(JSON.stringify(record))
+  for (const record of [...whyRecords(found), ...unhosted]) await print(JSON.stringify(record))
 }
 
 /** The position of the event, or of the last event of a task, with the task. @throws E_USAGE, E_NOT_FOUND, E_AMBIGUOUS */
@@ -31,16 +32,4 @@ function find(index: Index, id: string): { position: Position; task?: string } {
   const position = 'task' in found ? index.newestOf(found.task) : found.event
   if (position === undefined) throw new TidingsError('E_NOT_FOUND', `task "${id}" is not on the log`)
   return 'task' in found ? { position, task: found.task } : { position }
-}
-
-/** The tree as flat objects, in drawing order. `causeOf` names the effect. */
-function* records({ reasons, rest }: Why, caused?: string): Generator<object> {
-  let causeOf = caused
-  for (const { also = [], more, ...reason } of reasons) {
-    yield { ...reason, ...(causeOf !== undefined && { causeOf }) }
-    causeOf = reason.event.id
-    for (const other of also) yield* records(other, causeOf)
-    if (more !== undefined) yield { more, causeOf }
-  }
-  if (rest) yield { [rest.is]: rest.id, causeOf }
 }

@@ -4,7 +4,7 @@ import { getRequestListener } from '@hono/node-server'
 import { Client } from '../ask/client.ts'
 import { type HttpListener, listen } from '../http/listen.ts'
 import { errorResponse, httpError, securityHeaders } from '../http/response.ts'
-import { indexOf } from '../trace/index/open.ts'
+import { LiveIndex } from '../trace/index/live.ts'
 import type { ViewOptions } from './context.ts'
 import { assertGuarded, openIdentity } from './identity/guard.ts'
 import { LocalKey } from './identity/local-key.ts'
@@ -40,7 +40,7 @@ export async function startGateway(options: GatewayOptions): Promise<HttpListene
   assertGuarded(host, policy)
   const identity = await openIdentity(bus, policy)
   const localKey = identity ? undefined : new LocalKey(home)
-  const { maxStreams = defaultMaxStreams, query = indexOf(bus), failedFor = '1d' } = options
+  const { maxStreams = defaultMaxStreams, query = new LiveIndex(bus).query, failedFor = '1d' } = options
   const streams = new Streams(options)
   const client = new Client(bus)
   const close = () => {

@@ -20,11 +20,17 @@ import { ticketRoutes } from './identity/routes.ts'
 import { isStreamPath } from './stream-paths.ts'
 import { streamRoutes } from './streams/routes.ts'
 import { attentionRoutes } from './views/attention.ts'
+import { correlationRoutes } from './views/correlations.ts'
+import { eventRoutes } from './views/events.ts'
 import { healthRoutes } from './views/health.ts'
 import { infoRoutes } from './views/info.ts'
+import { taskListRoutes } from './views/tasks.ts'
+import { usageRoutes } from './views/usage.ts'
+import { withinTime } from './views/within-time.ts'
 import { workflowRoutes } from './views/workflows.ts'
 
-export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
+export function routes(given: GatewayDeps): Hono<GatewayEnv> {
+  const deps = { ...given, query: withinTime(given.query) }
   const { bus } = deps
   const { redactor } = bus
   const health = new HealthCheck(bus)
@@ -55,6 +61,10 @@ export function routes(deps: GatewayDeps): Hono<GatewayEnv> {
   app.route('/', ticketRoutes(deps))
   app.route('/', chatRoutes(deps))
   app.route('/', agUiRoutes(deps))
+  app.route('/', eventRoutes(deps))
+  app.route('/', correlationRoutes(deps))
+  app.route('/', taskListRoutes(deps))
+  app.route('/', usageRoutes(deps))
   app.route('/', infoRoutes(deps))
   app.route('/', healthRoutes(deps))
   app.route('/', attentionRoutes(deps))

@@ -4,7 +4,7 @@ import type { Hono } from 'hono'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
-import { indexOf } from '../trace/index/open.ts'
+import { LiveIndex } from '../trace/index/live.ts'
 import type { GatewayEnv, ViewOptions } from './context.ts'
 import { openIdentity } from './identity/guard.ts'
 import type { Identity } from './identity/identity.ts'
@@ -34,7 +34,7 @@ export class WebHandler {
     const originPolicy = { origins: () => identity?.origins ?? [] }
     const maxBodyBytes = 4 * 1024 * 1024
     const shared = { bus, client: this.#client, streams: this.#streams, originPolicy, maxBodyBytes }
-    const { query = indexOf(bus), failedFor = '1d' } = views
+    const { query = new LiveIndex(bus).query, failedFor = '1d' } = views
     this.#app = routes({ ...shared, identity, localKey: undefined, query, failedFor })
   }
 

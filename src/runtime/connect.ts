@@ -1,6 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import { environment, openBus } from './environment.ts'
-import { indexOf } from '../trace/index/open.ts'
+import { LiveIndex } from '../trace/index/live.ts'
 import { indexFile } from './log-index.ts'
 import { openLogClient, type LogClient } from './log-client.ts'
 
@@ -25,9 +25,11 @@ export async function connect(address?: string, { home }: { home?: string } = {}
   const place = { bus: address ?? settings.bus, home: home ?? settings.home }
   const bus = await openBus(place)
   const { policy, failedFor } = settings
-  const client = openLogClient(bus, policy, { query: indexOf(bus, { file: indexFile(place) }), failedFor })
+  const index = new LiveIndex(bus, { file: indexFile(place) })
+  const client = openLogClient(bus, policy, { query: index.query, failedFor })
   const close = async () => {
     await client.stop()
+    await index.close()
     await bus.close()
   }
   return { bus, ...client.members, close, [Symbol.asyncDispose]: close }

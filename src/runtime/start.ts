@@ -18,7 +18,7 @@ import { assertNotPartial } from '../replay/slice-import.ts'
 import { ToolStation } from '../tools/station.ts'
 import type { App } from './app.ts'
 import { declarationOf } from './declaration.ts'
-import { indexOf } from '../trace/index/open.ts'
+import { LiveIndex } from '../trace/index/live.ts'
 import { indexFile } from './log-index.ts'
 import { startLogging } from './logging.ts'
 import { schemeOf } from './drivers.ts'
@@ -121,15 +121,13 @@ async function startNow(
   const bus = await openBus(settings, { timeoutMs, redactor: app.redactor, events: app.events, ...own })
   const pauses = new Pauses(bus)
   // The index of a log that was passed in is not kept: its address is unknown.
-  const views = {
-    query: indexOf(bus, { file: driver ? undefined : indexFile(settings) }),
-    failedFor: settings.failedFor,
-  }
+  const index = new LiveIndex(bus, { file: driver ? undefined : indexFile(settings) })
+  const views = { query: index.query, failedFor: settings.failedFor }
   const client = openLogClient(bus, settings.policy, views)
   const names = [...new Set(app.programs.map(program => program.name))]
   let engine: Engine | undefined
   const isIngress = hosts.has('gateway') || hosts.has('triggers')
-  const started: Stoppable[] = [{ stop: () => bus.close() }, client]
+  const started: Stoppable[] = [{ stop: () => bus.close() }, { stop: () => index.close() }, client]
   // One role is enough, and the credentials of the other roles may not permit it.
   if (hosts.has('gateway') || hosts.has('agents')) started.push({ stop: watchLog(bus) })
   if (telemetry) started.push(telemetry)

@@ -11,15 +11,19 @@ const maxLimit = 10_000
 const defaultLimit = 1_000
 
 const id = z.string().min(1).max(256)
-const pattern = z.string().refine(isTypePattern, 'must be a type or a pattern, such as order.paid, order.* or >')
-const time = z
+/** A type or a pattern of types. */
+export const typePattern = z
+  .string()
+  .refine(isTypePattern, 'must be a type or a pattern, such as order.paid, order.* or >')
+/** A duration before now or a date: {@link momentOf} reads it. */
+export const momentText = z
   .string()
   .refine(isTime, 'must be a duration before now, such as "1h", or a time such as 2026-11-30T09:00:00Z')
 const code = z.string().regex(/^E_[A-Z_]{1,60}$/, 'must be an error code, such as E_TOOL_THREW')
-const period = { since: time.optional(), until: time.optional() }
+const period = { since: momentText.optional(), until: momentText.optional() }
 
 /** Tasks that have not ended. `since`, `until`: when they started. `type`: of the event that started them. */
-const liveTasks = z.strictObject({ agent: id.optional(), type: pattern.optional(), ...period })
+const liveTasks = z.strictObject({ agent: id.optional(), type: typePattern.optional(), ...period })
 /** Failed tasks that were neither retried nor discarded. `since`, `until`: when they failed; default: as the attention list. */
 const failedTasks = liveTasks.extend({ code: code.optional() })
 /** Deliveries that were set aside. `since`, `until`: when their event was published. */
@@ -27,7 +31,7 @@ const deliveries = z.strictObject({
   state: z.enum(['dead', 'parked', 'delayed']).optional(),
   group: id.optional(),
   key: id.optional(),
-  type: pattern.optional(),
+  type: typePattern.optional(),
   code: code.optional(),
   ...period,
 })
@@ -96,7 +100,7 @@ export const operationRequest = z.discriminatedUnion('action', [
       task,
       correlation: z.uuid().optional(),
       ...period,
-      types: z.array(pattern).min(1).optional(),
+      types: z.array(typePattern).min(1).optional(),
       /** Whose tools and models the effects are about. Default: that of the task, or the only one of the log. */
       app: id.optional(),
       dryRun: bulk.dryRun,

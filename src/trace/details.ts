@@ -5,7 +5,8 @@ import { notOnLog } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { TaskEnd, Turn } from '../tasks/program.ts'
 import { turnType } from '../tasks/turn.ts'
-import { eventsAt } from './index/events.ts'
+import { eventsAt, withData } from './index/events.ts'
+import type { TurnPlaces } from './index/rows.ts'
 import { turnIn } from './tree.ts'
 
 /* Events and tasks with all their data, including data in blobs. */
@@ -92,6 +93,17 @@ export async function readTaskDetails(bus: Bus, task: string): Promise<TaskDetai
     more: Object.assign({}, ...turns.map(otherFields)) as Record<string, unknown>,
     turns,
   }
+}
+
+/** Turns with their data, oldest first. Those that are no longer on the log are left out. */
+export async function readTurns(bus: Bus, { turns, emitted }: TurnPlaces): Promise<TurnDetails[]> {
+  const events = new Map((await eventsAt(bus, emitted)).map(({ event }) => [event.id, event]))
+  const details: TurnDetails[] = []
+  for (const { position, event } of await withData(bus, await eventsAt(bus, turns))) {
+    const turn = turnIn(event)
+    if (turn) details.push(await readTurnDetails(bus, position, event.id, turn, events))
+  }
+  return details
 }
 
 async function readTurnDetails(

@@ -4,7 +4,7 @@ import { isRuntimeType } from '../bus/admit.ts'
 import { taskId } from '../bus/ids.ts'
 import type { DelayedData, RetriesData } from '../bus/retries.ts'
 import { deniedType, grantedType, type ApprovalAnswer } from '../tasks/approval.ts'
-import { endOf, type ModelResult } from '../tasks/conversation.ts'
+import { endOf, type ModelEnd, type ModelResult } from '../tasks/conversation.ts'
 import { isInvocation } from '../tasks/fork.ts'
 import { countText, elapsed } from './text.ts'
 import type { TraceAnswer, TraceUsage, TraceNode, TraceTask } from './tree.ts'
@@ -89,6 +89,9 @@ export function problemOf({ type, data }: CloudEvent): string | undefined {
   return typeof reason === 'string' ? reason : (decisionText({ type, data }) ?? type)
 }
 
+/** Whether an event of this type reports that something failed, expired or was denied. */
+export const isFailureType = (type: string): boolean => /(^|\.)(failed|expired|denied)$/.test(type)
+
 export function decisionText({ type, data }: Pick<CloudEvent, 'type' | 'data'>): string | undefined {
   const { by, comment } = (data ?? {}) as Partial<ApprovalAnswer>
   if ((type !== grantedType && type !== deniedType) || typeof by !== 'string') return undefined
@@ -96,12 +99,18 @@ export function decisionText({ type, data }: Pick<CloudEvent, 'type' | 'data'>):
   return `${type === grantedType ? 'granted' : 'denied'} by ${by}${why}`
 }
 
+/** How the answer of a model ended: as a row of it says, or as follows from the answer; undefined if that is not known. */
+export function modelEndIn({ type, data }: CloudEvent): ModelEnd | undefined {
+  const answer = type === 'model.result' ? (data as (Partial<ModelResult> & { end?: ModelEnd }) | null) : null
+  if (typeof answer?.finish !== 'string') return undefined
+  return answer.end ?? endOf(answer as ModelResult)
+}
+
 /** Why a model's answer is incomplete, such as `length` or `refused (refusal)`; undefined if it is complete. */
 export function endText(events: Iterable<CloudEvent>): string | undefined {
-  for (const { type, data } of events) {
-    if (type !== 'model.result' || typeof data !== 'object' || data === null) continue
-    const { finish, rawFinish } = data as Partial<ModelResult>
-    const end = typeof finish === 'string' ? endOf(data as ModelResult) : 'whole'
+  for (const event of events) {
+    const end = modelEndIn(event) ?? 'whole'
+    const { rawFinish } = (event.data ?? {}) as Partial<ModelResult>
     if (end !== 'whole') return rawFinish === undefined || rawFinish === end ? end : `${end} (${rawFinish})`
   }
   return undefined
@@ -159,4 +168,5 @@ const decisiveAnswer = (answers: readonly TraceAnswer[]) =>
 const isCall = ({ event, answers }: TraceNode) =>
   answers.length > 0 || event.type === 'timer.set' || (event.replyto !== undefined && event.call === undefined)
 
-const amount = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : 0)
+/** A number that a provider reported; 0 for anything else. */
+export const amount = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : 0)

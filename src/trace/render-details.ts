@@ -3,7 +3,8 @@ import type { CloudEvent } from '../event.ts'
 import { positionKey } from '../bus/cursor.ts'
 import { parseId } from '../bus/ids.ts'
 import { shortId, shortIdOf } from './short-id.ts'
-import { dim, paint, printable } from './text.ts'
+import { dim, paint } from './paint.ts'
+import { printable } from './text.ts'
 import type { EventDetails, TaskDetails, TurnDetails } from './details.ts'
 
 /* Details as lines for people. Nothing is truncated: lines may be longer than the terminal. */

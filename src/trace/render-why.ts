@@ -3,18 +3,8 @@ import type { CloudEvent } from '../event.ts'
 import { summarizeEvent } from './summarize.ts'
 import { between, retriesText, usageOf, stackIn } from './outcome.ts'
 import { shortId, shortIdOf } from './short-id.ts'
-import {
-  dim,
-  elapsed,
-  padOrShorten,
-  paint,
-  preview,
-  printable,
-  shorten,
-  tidings,
-  usageText,
-  displayWidth,
-} from './text.ts'
+import { dim, paint, tidings } from './paint.ts'
+import { elapsed, padOrShorten, preview, printable, shorten, usageText, displayWidth } from './text.ts'
 import type { ModelQuestion, Author, CauseLink, Why } from './why.ts'
 
 const typeWidth = 22

@@ -19,18 +19,8 @@ import {
   type OutcomeStatus,
 } from './outcome.ts'
 import { shortId, shortIdOf } from './short-id.ts'
-import {
-  countText,
-  dim,
-  elapsed,
-  padOrShorten,
-  paint,
-  preview,
-  printable,
-  shorten,
-  usageText,
-  displayWidth,
-} from './text.ts'
+import { dim, paint } from './paint.ts'
+import { countText, elapsed, padOrShorten, preview, printable, shorten, usageText, displayWidth } from './text.ts'
 import { linkOf, type TraceAnswer, type Trace, type TraceNode, type TraceTask } from './tree.ts'
 import { walkTrace, type TraceStep } from './walk.ts'
 

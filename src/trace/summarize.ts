@@ -9,8 +9,9 @@ import { decisionText, delayText, problemOf } from './outcome.ts'
 import { shortId } from './short-id.ts'
 import { countText, preview, printable } from './text.ts'
 
-/** The content of an event on one line, without the envelope of requests and answers. */
-export function summarizeEvent(event: CloudEvent): string {
+/** The content of an event on one line, without the envelope of requests and answers. A row has it already. */
+export function summarizeEvent(event: CloudEvent & { readonly summary?: string }): string {
+  if (event.summary !== undefined) return event.summary
   const { type, subject, data, dataref, retryof, target, user } = event
   if (type === retryType && retryof !== undefined) return `retry of ${shortId(retryof, target)}`
   if (type === 'email.received')

@@ -1,18 +1,10 @@
-import { styleText } from 'node:util'
-
-/* Text from outside for terminals. Characters that move the cursor or reorder the line are removed. */
+/* Text from outside, on one line. Characters that move the cursor or reorder the line are removed. */
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are removed
 const unprintable = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+/g
 const wide =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u
 const zero = /\p{M}/u
-
-/** How the user starts Tidings: what npm started, as `npx tidings` or as a script, need not be on the PATH. */
-export const tidings = /^'?tidings\b/.test(process.env.npm_lifecycle_script ?? '') ? 'npx tidings' : 'tidings'
-
-/** A hint with its commands as the user types them. */
-export const asTyped = (hint: string) => hint.replaceAll(/(?<![\w./-]|npx )tidings (?=[a-z])/g, `${tidings} `)
 
 export const printable = (text: string) => text.replace(unprintable, ' ')
 
@@ -68,23 +60,3 @@ export const usageText = ({ tokens, cost }: { tokens: number; cost: number }) =>
   ...(tokens > 0 ? [countText(tokens, 'token')] : []),
   ...(cost > 0 ? [`cost ${cost.toPrecision(3)}`] : []),
 ]
-
-const families = {
-  agent: 'magenta',
-  task: 'gray',
-  tool: 'cyan',
-  model: 'blue',
-  timer: 'gray',
-  call: 'gray',
-  approval: 'yellow',
-  control: 'yellow',
-} as const
-
-/** Colours a text by the family of an event type; failures are red. */
-export function paint(type: string, text = type): string {
-  if (/(^|\.)(failed|expired|denied)$/.test(type)) return styleText('red', text)
-  const family = type.slice(0, type.indexOf('.')) as keyof typeof families
-  return styleText(families[family] ?? 'green', text)
-}
-
-export const dim = (text: string) => styleText('dim', text)

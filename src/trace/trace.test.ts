@@ -9,6 +9,7 @@ import { buildTraceTree } from './build-tree.ts'
 import { requestOutcome, taskOutcome } from './outcome.ts'
 import { traceRecords } from './records.ts'
 import { render } from './render.ts'
+import { slim } from './slim.ts'
 import { displayWidth } from './text.ts'
 import type { Branch, Trace } from './tree.ts'
 
@@ -276,6 +277,30 @@ const anything = fc
   .map(({ id, type, call, causationid, target, data, at }) =>
     made({ id, type, data, ...(call && { call }), ...(causationid && { causationid }), ...(target && { target }) }, at),
   )
+
+describe('of rows', () => {
+  const linesOf = (events: readonly CloudEvent[]) => render(buildTraceTree(events), 120)
+
+  test('is the same as of the events, and smaller', () => {
+    const rows = story().map(slim)
+    expect(linesOf(rows)).toEqual(linesOf(story()))
+    expect(rows.map(slim)).toEqual(rows)
+    const long = made({ id: 'long', type: 'x.y', data: { text: 'x'.repeat(9_000), more: ['長'] } }, 1)
+    expect(slim(long)).toMatchObject({
+      data: null,
+      summary: expect.stringMatching(/^.{159}…$/),
+      bytes: Buffer.byteLength(JSON.stringify(long.data)),
+    })
+    expect(slim({ ...long, data: null, dataref: 'sha256-x' })).not.toHaveProperty('bytes')
+  })
+
+  test('is the same for any events at all', () => {
+    const same = (events: readonly CloudEvent[]) => {
+      expect(linesOf(events.map(slim))).toEqual(linesOf(events))
+    }
+    fc.assert(fc.property(fc.array(anything, { maxLength: 30 }), same), { numRuns: 500 })
+  })
+})
 
 describe('without loss and without loops', () => {
   test('any part of a log, in any order', () => {

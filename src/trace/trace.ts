@@ -24,7 +24,7 @@ export async function traceOf(bus: Bus, correlation: string, positionsOf: Positi
 }
 
 async function eventsOf(bus: Bus, positions: readonly Position[]): Promise<CloudEvent[]> {
-  return (await withData(bus, await eventsAt(bus, positions), isNeeded)).map(({ event }) => event)
+  return (await withData(bus, await eventsAt(bus, positions), needsData)).map(({ event }) => event)
 }
 
 /** Events of the instances that these events were routed to, transitively, without events routed from other correlations. */
@@ -61,8 +61,8 @@ async function linkedEvents(bus: Bus, events: readonly CloudEvent[], positionsOf
   return found
 }
 
-/** Whether the tree needs the data of an event. Other large data stays in its blob. */
-const isNeeded = ({ type }: CloudEvent) =>
+/** Whether a tree needs the data of an event. Other large data stays in its blob. */
+export const needsData = ({ type }: CloudEvent) =>
   type === turnType || type === routedType || type === 'model.result' || type.endsWith('.failed')
 
 async function replaysOf(bus: Bus, events: readonly CloudEvent[]): Promise<Map<string, string>> {

@@ -85,9 +85,17 @@ const maxTurns = 1_000
 /** Maximum number of reasons beside the event's own chain. */
 const maxReasons = 200
 
+/** Whether a reader may see an event. Others count as if they were not on the log. */
+export type IsVisible = (event: CloudEvent) => boolean
+
 /** @throws E_NOT_FOUND */
-export async function whyOf(bus: Bus, index: Index, position: Position): Promise<Why> {
-  const events = new EventReader(bus, index)
+export async function whyOf(
+  bus: Bus,
+  index: Index,
+  position: Position,
+  isVisible: IsVisible = () => true,
+): Promise<Why> {
+  const events = new EventReader(bus, index, isVisible)
   const event = await events.at(position)
   if (!event) throw notOnLog('the event is no longer on the log')
   return new ReasonTree(bus, events).grow(event)
@@ -154,14 +162,17 @@ class ReasonTree {
 class EventReader {
   readonly #bus: Bus
   readonly #index: Index
+  readonly #isVisible: IsVisible
 
-  constructor(bus: Bus, index: Index) {
+  constructor(bus: Bus, index: Index, isVisible: IsVisible) {
     this.#bus = bus
     this.#index = index
+    this.#isVisible = isVisible
   }
 
   async at(position: Position): Promise<CloudEvent | undefined> {
-    const [stored] = await withData(this.#bus, await eventsAt(this.#bus, [position]))
+    const found = (await eventsAt(this.#bus, [position])).filter(({ event }) => this.#isVisible(event))
+    const [stored] = await withData(this.#bus, found)
     return stored?.event
   }
 
@@ -179,7 +190,8 @@ class EventReader {
 
   async inputOrEvent(id: string, turn: CloudEvent<Turn> | undefined): Promise<CloudEvent | undefined> {
     const input = turn?.data.inputs.find(each => each.id === id)
-    return input ? this.resolved(input) : this.byId(id)
+    if (!input) return this.byId(id)
+    return this.#isVisible(input) ? this.resolved(input) : undefined
   }
 
   resolved(input: CloudEvent): Promise<CloudEvent> {
@@ -196,7 +208,7 @@ class EventReader {
       if (!waiting?.data.emits.every(({ type }) => waitingTypes.test(type))) break
       inputs.unshift(...waiting.data.inputs)
     }
-    return inputs
+    return inputs.filter(this.#isVisible)
   }
 }
 

@@ -202,17 +202,26 @@ interface Sent {
   readonly body: unknown
 }
 
-/** Streams know these parameters, other routes ignore them. */
+const isList = (path: string) =>
+  /^\/(events|correlations|tasks|usage)$|^\/(correlations|tasks)\/:id\/(events|turns)$/.test(path)
+const listQuery = {
+  limit: fc.constantFrom('1', '1000'), text: fc.constantFrom(canary, 'left*'), by: fc.constantFrom('tenant', 'tenant,hour'), last: fc.constant('9'),
+  since: fc.constant('1h'), after: fc.constantFrom('0', '1'), before: fc.constantFrom('9999', 'zz-zz'), failed: fc.constant('1'),
+} // biome-ignore format: one table
+
+/** Streams and lists know these parameters and refuse others, other routes ignore them. */
 const query = (path: string): fc.Arbitrary<Record<string, string>> =>
-  path.startsWith('/events/')
-    ? fc.record(
+  isList(path)
+    ? fc.record(listQuery, { requiredKeys: [] })
+    : path.startsWith('/events/')
+      ? fc.record(
         {
           user: fc.constantFrom('eve', 'ann'), correlation: fc.constantFrom(...known.correlations), task: fc.constantFrom(...known.tasks),
           type: fc.constantFrom('>', 'left.*', 'task.turn', 'agent.task.completed'), after: fc.constantFrom('0', '1', '9', 'x'),
         },
         { requiredKeys: [] },
       ) // biome-ignore format: one table
-    : fc.dictionary(fc.constantFrom('limit', 'type', 'user'), value(), { maxKeys: 1 })
+      : fc.dictionary(fc.constantFrom('limit', 'type', 'user'), value(), { maxKeys: 1 })
 
 const request = (): fc.Arbitrary<Sent> =>
   fc.constantFrom(...routes, ...routes.filter(({ path }) => path.startsWith('/events/'))).chain(({ method, path }) =>

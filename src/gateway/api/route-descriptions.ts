@@ -5,13 +5,14 @@ import { operationRequest } from '../../tasks/operation-request.ts'
 import { renameBody } from '../threads/routes.ts'
 import * as shapes from './shapes.ts'
 import { viewDescriptions } from './view-descriptions.ts'
+import { listDescriptions } from './list-descriptions.ts'
 
 /** A route of the gateway, as its OpenAPI document describes it. */
 export interface RouteDescription {
   /** As Hono has it: `POST /agents/:name`. */
   readonly route: string
   readonly id: string
-  readonly tag: 'agents' | 'events' | 'people' | 'threads' | 'chat' | 'operating'
+  readonly tag: 'agents' | 'events' | 'people' | 'threads' | 'chat' | 'views' | 'operating'
   readonly summary: string
   readonly description?: string
   readonly query?: Readonly<Record<string, Parameter>>
@@ -158,6 +159,7 @@ export const routeDescriptions: readonly RouteDescription[] = [
       type: { description: 'A type or a pattern, such as order.*.', isRepeated: true },
       after: { description: 'Start after this cursor. Default: the end of the log.' },
       as: { description: '`message` leaves out the `event:` lines.' },
+      rows: { description: '`1`: rows instead of events, as in GET /events.' },
     },
     headers: { 'Last-Event-ID': { description: 'As `after`, which it precedes.' } },
     answers: { 200: { description: 'The stream.', body: 'text/event-stream' } },
@@ -268,6 +270,7 @@ export const routeDescriptions: readonly RouteDescription[] = [
     query: { run: { description: 'The id of the run. Default: a new one.', schema: z.string() } },
     answers: { 200: { description: 'The messages, and what the agent does.', body: 'text/event-stream' } },
   },
+  ...listDescriptions,
   {
     route: 'POST /tickets',
     id: 'createTicket',

@@ -158,7 +158,8 @@ class HeldBatch {
     let held = this.#held.get(key)
     if (!held) {
       const cursorAfter = (entry: LogEntry) => client.scope.textOf(unionOf(entry.cursor, cursor))
-      held = await this.#cache.hold({ batch: this.#batch, format, entries, cursorAfter })
+      const { asRows } = client.scope.request
+      held = await this.#cache.hold({ batch: this.#batch, format, asRows, entries, cursorAfter })
       this.#held.set(key, held)
     }
     return held

@@ -2,12 +2,12 @@ import { setImmediate } from 'node:timers/promises'
 import type { Bus } from '../../bus/bus.ts'
 import { positionKey } from '../../bus/cursor.ts'
 import type { LogEntry, StoredEvent } from '../../bus/driver.ts'
-import { withoutStack } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import { hasBlobData, routedType } from '../../bus/routed.ts'
 import { feederOf } from '../../tasks/links.ts'
-import type { Turn } from '../../tasks/program.ts'
-import { turnType } from '../../tasks/turn.ts'
+import { slim } from '../../trace/slim.ts'
+import { needsData } from '../../trace/trace.ts'
+import { withoutStacks } from '../without-stacks.ts'
 import { encodeEvent, type FrameFormat, mergeParts } from './encoding.ts'
 
 /*
@@ -23,6 +23,8 @@ const maxFeeders = 1_024
 export interface FrameRequest {
   readonly batch: EventBatch
   readonly format: FrameFormat
+  /** Rows instead of events. */
+  readonly asRows: boolean
   readonly entries: readonly LogEntry[]
   /** The text that names the place after an entry. */
   cursorAfter(entry: LogEntry): string
@@ -66,21 +68,27 @@ export class Frame {
 export class EventBatch {
   readonly entries: readonly LogEntry[]
   readonly #texts = new Map<LogEntry, Promise<string>>()
+  readonly #rows = new Map<LogEntry, Promise<string>>()
 
   constructor(entries: readonly LogEntry[]) {
     this.entries = entries
   }
 
-  /** The event as JSON, with its data. */
-  jsonOf(bus: Bus, entry: LogEntry): Promise<string> {
-    let json = this.#texts.get(entry)
-    if (!json) this.#texts.set(entry, (json = wholeJson(bus, entry.event)))
+  /** The event as JSON, with its data, or its row. */
+  jsonOf(bus: Bus, entry: LogEntry, asRow: boolean): Promise<string> {
+    const texts = asRow ? this.#rows : this.#texts
+    let json = texts.get(entry)
+    if (!json) texts.set(entry, (json = asRow ? rowJson(bus, entry.event) : wholeJson(bus, entry.event)))
     return json
   }
 }
 
 async function wholeJson(bus: Bus, event: CloudEvent): Promise<string> {
   return JSON.stringify(withoutStacks(hasBlobData(event) ? await bus.resolveIfStored(event) : event))
+}
+
+async function rowJson(bus: Bus, event: CloudEvent): Promise<string> {
+  return JSON.stringify(slim(hasBlobData(event) && needsData(event) ? await bus.resolveIfStored(event) : event))
 }
 
 export class FrameCache {
@@ -154,10 +162,10 @@ export class FrameCache {
     return frame
   }
 
-  async #encode({ batch, format, entries, cursorAfter }: FrameRequest): Promise<Buffer[]> {
+  async #encode({ batch, format, asRows, entries, cursorAfter }: FrameRequest): Promise<Buffer[]> {
     const parts: Buffer[] = []
     for (const entry of entries) {
-      const json = await batch.jsonOf(this.#bus, entry)
+      const json = await batch.jsonOf(this.#bus, entry, asRows)
       parts.push(...(await encodeEvent(format, { cursor: cursorAfter(entry), type: entry.event.type, json })))
     }
     return parts
@@ -203,16 +211,6 @@ export class FrameCache {
 }
 
 /** Readings that come from different places meet the same event with different cursors. */
-function frameKey({ format, entries: [first], cursorAfter }: FrameRequest): string {
-  return `${positionKey(first!.position)} ${format} ${cursorAfter(first!)}`
-}
-
-/** Clients do not see where in the source code an error was thrown. */
-function withoutStacks(event: CloudEvent): CloudEvent {
-  if (event.type === turnType) {
-    const turn = event.data as Turn | null
-    return turn?.inputs ? { ...event, data: { ...turn, inputs: turn.inputs.map(withoutStacks) } } : event
-  }
-  const data = withoutStack(event.data)
-  return data === event.data ? event : { ...event, data }
+function frameKey({ format, asRows, entries: [first], cursorAfter }: FrameRequest): string {
+  return `${positionKey(first!.position)} ${format} ${asRows} ${cursorAfter(first!)}`
 }

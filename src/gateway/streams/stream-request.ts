@@ -9,7 +9,7 @@ import { namesTurns, turnType } from '../../tasks/turn.ts'
 const maxTypes = 64
 const maxUserLength = 256
 /** The last one identifies a browser, which cannot send a header with a WebSocket. The check of credentials reads it. */
-const parameters = ['user', 'correlation', 'task', 'type', 'after', 'ticket']
+const parameters = ['user', 'correlation', 'task', 'type', 'after', 'rows', 'ticket']
 
 /** What a stream shows, and from where on. All that is given must match. */
 export interface StreamQuery {
@@ -21,6 +21,8 @@ export interface StreamQuery {
   readonly types?: readonly string[]
   /** The `id` or `cursor` of the last message that the client got. */
   readonly after?: string | undefined
+  /** `1`: rows instead of events. */
+  readonly rows?: string | undefined
 }
 
 /** A valid query. */
@@ -35,12 +37,14 @@ export interface StreamRequest {
   readonly after?: Cursor
   /** The client asks for what is kept, from the oldest event on. */
   readonly isFromOldest: boolean
+  /** The client gets rows: see `trace/slim.ts`. */
+  readonly asRows: boolean
   /** By user, task and type. The correlation is a matter of {@link StreamScope}, because of linked instances. */
   matches(event: CloudEvent): boolean
 }
 
 /** @throws E_REQUEST_INVALID */
-export function streamRequest({ user, correlation, task, types = [], after }: StreamQuery): StreamRequest {
+export function streamRequest({ user, correlation, task, types = [], after, rows }: StreamQuery): StreamRequest {
   if (user !== undefined && (user === '' || user.length > maxUserLength))
     throw invalid('user', `must have 1 to ${maxUserLength} characters`)
   if (correlation !== undefined && !isCorrelation(correlation))
@@ -51,6 +55,7 @@ export function streamRequest({ user, correlation, task, types = [], after }: St
   if (types.length > maxTypes) throw invalid('type', `may be given at most ${maxTypes} times`)
   for (const type of types)
     if (!isTypePattern(type)) throw invalid('type', 'must be a type or a pattern, such as order.*')
+  if (rows !== undefined && rows !== '1') throw invalid('rows', 'must be 1 or absent')
   const home = correlation ?? (task === undefined ? undefined : correlationOf(task))
   const filter = types.length > 0 ? [{ types }] : undefined
   const ofType = typeMatcher(types, filter)
@@ -61,21 +66,22 @@ export function streamRequest({ user, correlation, task, types = [], after }: St
     ...(filter && { filter }),
     ...(after !== undefined && { after: cursorFrom(after) }),
     isFromOldest: after === '0' || (after === undefined && home !== undefined),
+    asRows: rows !== undefined,
     matches: event =>
       (user === undefined || event.user === user) && (task === undefined || isOfTask(event, task)) && ofType(event),
   }
 }
 
 /**
- * Reads `?user=…&correlation=…&task=…&type=…&type=…&after=…`. `Last-Event-ID` has precedence over `after`, because a browser reconnects
+ * Reads `?user=…&correlation=…&task=…&type=…&type=…&after=…&rows=1`. `Last-Event-ID` has precedence over `after`, because a browser reconnects
  * with an unchanged URL. @throws E_REQUEST_INVALID
  */
 export function readStreamRequest(query: Record<string, string[]>, lastEventId: string | undefined): StreamRequest {
   for (const name of Object.keys(query))
     if (!parameters.includes(name)) throw invalid(name, `is unknown: expected ${parameters.slice(0, -1).join(', ')}`)
   const single = (name: string) => singleValue(name, query[name])
-  const [user, correlation, task, after] = ['user', 'correlation', 'task', 'after'].map(single)
-  return streamRequest({ user, correlation, task, types: query.type ?? [], after: lastEventId ?? after })
+  const [user, correlation, task, after, rows] = ['user', 'correlation', 'task', 'after', 'rows'].map(single)
+  return streamRequest({ user, correlation, task, types: query.type ?? [], after: lastEventId ?? after, rows })
 }
 
 export function singleValue(name: string, values: readonly string[] = []): string | undefined {

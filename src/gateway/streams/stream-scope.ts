@@ -52,8 +52,8 @@ export class StreamScope {
 
   /** Streams with the same text show the same events, as far as their principals may read them. */
   get audience(): string {
-    const { user, task, filter } = this.request
-    return JSON.stringify([this.#principal.tenant, user, task, filter, this.#linked?.correlation])
+    const { user, task, filter, asRows } = this.request
+    return JSON.stringify([this.#principal.tenant, user, task, filter, asRows, this.#linked?.correlation])
   }
 
   /** Whether the event begins the part of an instance that the correlation feeds. `feeder`: the result of `feederOf` for the event. */

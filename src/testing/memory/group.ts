@@ -15,11 +15,11 @@ import {
   type LogHolder,
   type Subscription,
 } from '../../driver.ts'
-import type { MemoryLog, Row } from './log.ts'
+import type { MemoryLog, MemoryRow } from './log.ts'
 
 /** An event that the group has not settled. */
 interface Pending {
-  readonly row: Row
+  readonly row: MemoryRow
   readonly attempt: number
   readonly memo?: string | undefined
 }
@@ -50,7 +50,7 @@ export class MemoryGroup {
   readonly #log: MemoryLog
   readonly #lanes: Lane[]
   readonly #deferred = new Map<string, Deferred>()
-  #matches: (event: Row['event']) => boolean
+  #matches: (event: MemoryRow['event']) => boolean
   #limit = Infinity
   #isScheduled = false
 
@@ -88,7 +88,7 @@ export class MemoryGroup {
     return this.#lanes[shard]?.owner?.subscription
   }
 
-  offer(row: Row): void {
+  offer(row: MemoryRow): void {
     if (!this.#matches(row.event)) return
     this.#laneOf(row).queue.push({ row, attempt: 1 })
     this.#schedule()
@@ -183,7 +183,7 @@ export class MemoryGroup {
     return this.members.filter(({ room }) => room > 0).toSorted((a, b) => a.inFlight.size - b.inFlight.size)[0]
   }
 
-  #laneOf({ event }: Row): Lane {
+  #laneOf({ event }: MemoryRow): Lane {
     return this.#lanes[this.mode === 'shared' ? 0 : shardOf(event.correlationid, this.#log.shards)]!
   }
 

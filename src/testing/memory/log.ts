@@ -30,7 +30,7 @@ import { SystemClock, type Clock } from './clock.ts'
 import { MemoryGroup } from './group.ts'
 
 /** An event on the log, with what queries ask for. */
-export interface Row {
+export interface MemoryRow {
   readonly position: Position
   readonly json: string
   readonly event: Omit<CloudEvent, 'data'>
@@ -42,7 +42,7 @@ interface Task {
   readonly id: string
   readonly group: string
   /** Of each version: its turn and the events that the turn emitted, as far as they are on the log. */
-  turns: Row[][]
+  turns: MemoryRow[][]
   ended: boolean
   snapshot?: { readonly version: number; readonly state: string }
   /** Position of the oldest turn that the task needs. */
@@ -64,7 +64,7 @@ export interface MemoryLogOptions {
   readonly clock?: Clock
 }
 
-const stored = ({ position, json }: Row): StoredEvent => ({ position, event: JSON.parse(json) as CloudEvent })
+const stored = ({ position, json }: MemoryRow): StoredEvent => ({ position, event: JSON.parse(json) as CloudEvent })
 
 /**
  * The state that all members of one log share. Everything that a `MemoryDriver` does ends here, synchronously.
@@ -75,7 +75,7 @@ export class MemoryLog {
   readonly partitions: number
   readonly documents = new Map<string, { revision: number; value: string; until: number }>()
   readonly blobs = new Map<string, Uint8Array>()
-  readonly byId = new Map<string, Row>()
+  readonly byId = new Map<string, MemoryRow>()
   readonly groups = new Map<string, MemoryGroup>()
   readonly signalListeners = new Set<(event: CloudEvent) => void>()
   readonly appendListeners = new Set<() => void>()
@@ -83,7 +83,7 @@ export class MemoryLog {
   /** Increases with whatever happens on the log. */
   activity = 0
   /** Of each partition: its rows, and the offset of the newest event that it ever had. */
-  readonly #rows: Row[][]
+  readonly #rows: MemoryRow[][]
   readonly #heads: number[]
   horizon: Cursor = beginning
   readonly #tasks = new Map<string, Task>()
@@ -208,7 +208,7 @@ export class MemoryLog {
     this.horizon = unionOf(this.horizon, formatCursor(horizons.map(({ horizon }) => horizon - 1)))
     const purged = this.#rows.flatMap((rows, n) => rows.splice(0, indexAfter(rows, horizons[n]!.horizon - 1)))
     for (const { event } of purged) this.byId.delete(event.id)
-    const isLeft = ({ position }: Row) => position.offset >= horizons[position.partition]!.horizon
+    const isLeft = ({ position }: MemoryRow) => position.offset >= horizons[position.partition]!.horizon
     for (const task of this.#tasks.values()) task.turns = task.turns.map(rows => rows.filter(isLeft))
     return { events: purged.length, heldBy: [...new Set(horizons.map(({ heldBy }) => heldBy))].join('; ') }
   }
@@ -227,7 +227,7 @@ export class MemoryLog {
     return { position, duplicate: false }
   }
 
-  #find(query: LogQuery): Row[] {
+  #find(query: LogQuery): MemoryRow[] {
     if ('task' in query) return (this.#tasks.get(query.task)?.turns ?? []).flat().toSorted(byOffset)
     const { after = beginning, until = this.head } = query
     const [starts, ends] = [offsetsOf(after, this.partitions), offsetsOf(until, this.partitions)]
@@ -268,7 +268,7 @@ export class MemoryLog {
   }
 }
 
-const byOffset = (a: Row, b: Row) => a.position.offset - b.position.offset
+const byOffset = (a: MemoryRow, b: MemoryRow) => a.position.offset - b.position.offset
 
-const indexAfter = (rows: readonly Row[], offset: number): number =>
+const indexAfter = (rows: readonly MemoryRow[], offset: number): number =>
   rows.findLastIndex(({ position }) => position.offset <= offset) + 1

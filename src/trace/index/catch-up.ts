@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { setImmediate } from 'node:timers/promises'
 import type { Bus } from '../../bus/bus.ts'
 import { coversAll, distanceBetween } from '../../bus/cursor.ts'
 import type { Cursor, LogEntry } from '../../bus/driver.ts'
@@ -20,37 +21,62 @@ interface IndexState {
   readonly newest: string
 }
 
-const batchEvents = 8_192
+const maxBatchEvents = 8_192
 
 /**
  * Updates the index to the head of the log. Reads the log outside of any transaction and writes a batch only if no other process wrote it
  * meanwhile. So any number of processes may do this at once, and each may die at any instruction.
  */
-export async function catchUp(bus: Bus, db: DatabaseSync, onProgress: OnProgress = () => {}): Promise<void> {
-  const head = await bus.head()
-  let state = stateOf(db)
-  if (!(await isSameLog(bus, state, head))) {
+export async function catchUp(bus: Bus, db: DatabaseSync, onProgress?: OnProgress): Promise<void> {
+  await checkLog(bus, db)
+  await readNew(bus, db, { ...(onProgress && { onProgress }) })
+}
+
+/** Empties the index if the log was replaced, and removes what was purged. */
+export async function checkLog(bus: Bus, db: DatabaseSync): Promise<void> {
+  const state = stateOf(db)
+  if (!(await isSameLog(bus, state, await bus.head())))
     transact(db, () => {
       if (isSame(state, stateOf(db))) makeTables(db)
     })
-    state = stateOf(db)
-  }
   await prune(bus, db)
+}
+
+/** Where the index is. */
+export const indexedUpTo = (db: DatabaseSync): Cursor => stateOf(db).cursor
+
+interface ReadOptions {
+  readonly onProgress?: OnProgress
+  /** Events that are written at a time. */
+  readonly batchEvents?: number
+  /** Ends the reading after the batch at hand. */
+  readonly signal?: AbortSignal
+}
+
+/** Adds what is on the log now. Other work of the process runs between two batches. */
+export async function readNew(
+  bus: Bus,
+  db: DatabaseSync,
+  { onProgress, batchEvents = maxBatchEvents, signal }: ReadOptions,
+): Promise<void> {
+  const head = await bus.head()
+  let state = stateOf(db)
   const begin = state.cursor
-  while (!coversAll(state.cursor, head))
-    for await (const read of inBatches(bus.read({ after: state.cursor, until: head }))) {
-      const isOwn = await writeBatch(bus, db, state, read, head)
+  while (!coversAll(state.cursor, head) && !signal?.aborted)
+    for await (const read of inBatches(bus.read({ after: state.cursor, until: head }), batchEvents)) {
+      const isOwn = await writeBatch(bus, db, state, read, { head, isLast: read.length < batchEvents })
       state = stateOf(db)
-      onProgress(distanceBetween(begin, state.cursor), distanceBetween(begin, head))
-      if (!isOwn) break
+      onProgress?.(distanceBetween(begin, state.cursor), distanceBetween(begin, head))
+      if (!isOwn || signal?.aborted) break
+      await setImmediate()
     }
 }
 
 /** Yields the last batch even if it is empty. */
-async function* inBatches(entries: AsyncIterable<LogEntry>): AsyncGenerator<LogEntry[]> {
+async function* inBatches(entries: AsyncIterable<LogEntry>, size: number): AsyncGenerator<LogEntry[]> {
   let batch: LogEntry[] = []
   for await (const entry of entries) {
-    if (batch.push(entry) < batchEvents) continue
+    if (batch.push(entry) < size) continue
     yield batch
     batch = []
   }
@@ -63,14 +89,11 @@ async function writeBatch(
   db: DatabaseSync,
   state: IndexState,
   read: readonly LogEntry[],
-  head: Cursor,
+  { head, isLast }: { readonly head: Cursor; readonly isLast: boolean },
 ): Promise<boolean> {
   const entries = (await withData(bus, read)).map(toIndexEntry)
-  const isLast = entries.length < batchEvents
   const newest = new Map(newestOf(state).map(known => [unpack(known[0]).partition, known]))
   for (const { pos, id } of entries) newest.set(unpack(pos).partition, [pos, id])
-  // Only the last batch is synced, and that also makes the earlier ones durable: a power cut leaves a missing or a valid file.
-  db.exec(`PRAGMA synchronous = ${isLast ? 'NORMAL' : 'OFF'}`)
   return transact(db, () => {
     if (!isSame(state, stateOf(db))) return false
     const writer = new IndexWriter(db)

@@ -5,7 +5,8 @@ import { messageType } from '../../tasks/asked.ts'
 import { dismissedType, retryType } from '../../tasks/fork.ts'
 import type { Turn } from '../../tasks/program.ts'
 import { turnType } from '../../tasks/turn.ts'
-import { usageOf } from '../outcome.ts'
+import { amount, usageOf } from '../outcome.ts'
+import { publisherOf } from '../publisher.ts'
 import { pack } from './packed.ts'
 import { wordsOf } from './words.ts'
 
@@ -18,6 +19,9 @@ export interface IndexEntry {
   readonly type: string
   /** Milliseconds since the epoch. */
   readonly time: number
+  readonly tenant: string
+  readonly user: string | undefined
+  readonly source: string
   readonly idParts: IdParts | undefined
   readonly turn: Turn | undefined
   /** On an answer: the call of a task of the same correlation. */
@@ -26,9 +30,24 @@ export interface IndexEntry {
   readonly failed: boolean
   /** The failed task that this event retries or dismisses. */
   readonly settles: IdParts | undefined
+  /** On the failure of a task: its code. */
+  readonly problem: string | undefined
+  /** On an answer of a model. */
+  readonly answer: ModelAnswer | undefined
   readonly tokens: number
   readonly cost: number
   readonly words: string
+}
+
+/** An answer of a model, or its failure. */
+export interface ModelAnswer {
+  readonly model: string
+  readonly failed: boolean
+  readonly input: number
+  readonly output: number
+  readonly cached: number
+  readonly reasoning: number
+  readonly cost: number
 }
 
 /** The parts of a generated id: the hash that identifies the task within its correlation, and the rest. */
@@ -38,7 +57,7 @@ export interface IdParts {
 }
 
 export function toIndexEntry({ position, event }: StoredEvent): IndexEntry {
-  const { id, correlationid: correlation, type, time, call, replay, data } = event
+  const { id, correlationid: correlation, type, time, tenant, user, source, call, replay, data } = event
   const place = splitId(id, correlation)
   const isRequest = type === 'agent.invoke' || type === 'agent.cancel' || type === messageType
   return {
@@ -47,13 +66,40 @@ export function toIndexEntry({ position, event }: StoredEvent): IndexEntry {
     correlation,
     type,
     time: Date.parse(time) || 0,
+    tenant,
+    user,
+    source,
     idParts: place,
     turn: type === turnType && place && isTurn(data) ? data : undefined,
     answers: call === undefined || isRequest ? undefined : splitId(call, correlation),
     failed: type === 'agent.task.failed' && place !== undefined && replay === undefined,
     settles: settledBy(event),
+    problem: type === 'agent.task.failed' ? codeIn(data) : undefined,
+    answer: modelAnswer(event),
     ...usageOf([event]),
     words: wordsOf(event),
+  }
+}
+
+const codeIn = (data: unknown) => {
+  const code = (data as { error?: { code?: unknown } | null } | null)?.error?.code
+  return typeof code === 'string' ? code : undefined
+}
+
+/** Of a model, not of what stands in for one in a redrive or a fork. */
+function modelAnswer(event: CloudEvent): ModelAnswer | undefined {
+  const { type, source, data } = event
+  const { kind, name: model } = publisherOf(source)
+  if (kind !== 'model' || (type !== 'model.result' && type !== 'model.failed')) return undefined
+  const { usage, cost } = (data ?? {}) as { usage?: Record<string, unknown> | null; cost?: unknown }
+  return {
+    model,
+    failed: type === 'model.failed',
+    input: amount(usage?.input),
+    output: amount(usage?.output),
+    cached: amount(usage?.cached),
+    reasoning: amount(usage?.reasoning),
+    cost: amount(cost),
   }
 }
 

@@ -1,15 +1,38 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { Position } from '../../bus/driver.ts'
+import type { Cursor, Position } from '../../bus/driver.ts'
 import { correlationOf, isCorrelation, isTaskId, retryId } from '../../bus/ids.ts'
 import { prepareSql, type SqlValue } from '../../bus/sql.ts'
 import { TidingsError } from '../../errors.ts'
-import { isType, matchesType } from '../../pattern.ts'
+import { matchesType } from '../../pattern.ts'
 import { turnType } from '../../tasks/turn.ts'
 import { longForm } from '../short-id.ts'
+import { listActions } from './action-list.ts'
+import { indexedUpTo } from './catch-up.ts'
 import { splitId } from './entry.ts'
+import { type EventPage, listEvents } from './event-list.ts'
 import { keysOf, unpack } from './packed.ts'
 import { resolveId, maxCandidates } from './resolve-id.ts'
-import type { ActionRow, AwaitedRow, FailureFilter, FailureRow, SearchFilter, TaskFilter, TaskRow } from './rows.ts'
+import type {
+  ActionFilter,
+  ActionRow,
+  AwaitedRow,
+  EventFilter,
+  FailureFilter,
+  FailureRow,
+  IndexReader,
+  ListOf,
+  ListPage,
+  SearchFilter,
+  TaskFilter,
+  TaskRow,
+  TurnPlaces,
+  UsageFilter,
+  UsageRow,
+} from './rows.ts'
+import { listTasks } from './task-list.ts'
+import { turnPlaces } from './turn-places.ts'
+import { typeKeys } from './types.ts'
+import { listUsage } from './usage.ts'
 import { queryOf } from './words.ts'
 
 interface EventRow {
@@ -149,9 +172,7 @@ export class Index {
   /** Positions of the events that contain all words, newest first. @throws E_USAGE */
   search(text: string, { type, since, limit }: SearchFilter): Position[] {
     const query = queryOf(text)
-    if (query === '')
-      throw new TidingsError('E_USAGE', 'no search words: give words, or the beginning of a word followed by *')
-    const types = type === undefined ? undefined : JSON.stringify(this.#typesLike(type))
+    const types = type === undefined ? undefined : JSON.stringify(typeKeys(this.#db, name => matchesType(type, name)))
     const found = this.#newest(
       limit,
       `SELECT e.pos, e.time FROM words w JOIN events e ON e.pos = w.rowid WHERE w.rowid BETWEEN ? AND ? AND w.words MATCH ?
@@ -164,22 +185,13 @@ export class Index {
   }
 
   /** Tasks, most recently active first. */
-  tasks({ program, state, since, limit }: TaskFilter): TaskRow[] {
-    const rows = this.#all<Omit<TaskRow, 'waitsFor'> & { waitsFor: string }>(
-      `SELECT c.id || '.' || t.hash AS task, p.name AS program, t.version, t.code AS hash, t.turns, t.started, t.at AS since,
-        coalesce(t.end, CASE WHEN EXISTS (SELECT 1 FROM calls o WHERE o.task = t.key) AND NOT EXISTS
-          (SELECT 1 FROM calls o WHERE o.task = t.key AND o.answered) THEN 'waiting' ELSE 'running' END) AS state,
-        (SELECT json_group_array(n.name ORDER BY o.name) FROM calls o JOIN names n ON n.key = o.target
-          WHERE o.task = t.key AND NOT o.answered) AS waitsFor
-      FROM tasks t JOIN correlations c ON c.key = t.correlation JOIN names p ON p.key = t.program
-      WHERE (?1 IS NULL OR p.name = ?1) AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR t.at >= ?3)
-      ORDER BY t.at DESC, t.last DESC LIMIT ?4`,
-      program ?? null,
-      state ?? null,
-      since ?? null,
-      limit,
-    )
-    return rows.map(row => ({ ...row, waitsFor: JSON.parse(row.waitsFor) as string[] }))
+  tasks(filter: TaskFilter): readonly TaskRow[] {
+    return this.taskList(filter).rows
+  }
+
+  /** @throws E_REQUEST_INVALID for a `before` that no list returned */
+  taskList(filter: TaskFilter): ListOf<TaskRow> {
+    return listTasks(this.#db, this.#partitions, filter)
   }
 
   /** Each target that live tasks wait for, or this one, with the number of open calls and the oldest one. */
@@ -226,18 +238,40 @@ export class Index {
   }
 
   /** Correlations, most recently active first, without those of operator commands (`control.*`, `operation.*`). */
-  actions(limit: number): ActionRow[] {
-    return this.#actions('ORDER BY c.at DESC, c.last DESC LIMIT ?', limit)
+  actions(limit: number): readonly ActionRow[] {
+    return this.actionList({ limit }).rows
+  }
+
+  /** @throws E_REQUEST_INVALID for a `before` that no list returned */
+  actionList(filter: ActionFilter): ListOf<ActionRow> {
+    return listActions(this.#db, filter)
   }
 
   /** The given correlations, as far as they are on the log. */
-  actionsOf(correlations: readonly string[]): ActionRow[] {
-    return this.#actions('AND c.id IN (SELECT value FROM json_each(?))', JSON.stringify(correlations))
+  actionsOf(correlations: readonly string[]): readonly ActionRow[] {
+    return listActions(this.#db, { correlations, limit: correlations.length }).rows
   }
 
-  #actions(condition: string, value: SqlValue): ActionRow[] {
-    const rows = this.#all<Omit<ActionRow, 'first'> & { first: number }>(`${actionsQuery} ${condition}`, value)
-    return rows.map(row => ({ ...row, first: unpack(row.first) }))
+  /** Events, newest first. @throws E_REQUEST_INVALID for a `before` of another log, E_USAGE if the text has no words */
+  events(reader: IndexReader, filter: EventFilter, page: ListPage): Promise<EventPage> {
+    return listEvents(this.#db, this.#partitions, { reader, filter, page })
+  }
+
+  /** The turns of a task after a version, oldest first, or the last ones, and what they emitted and got as answers. */
+  turnsOf(
+    task: string,
+    page: { readonly after: number; readonly limit: number } | { readonly last: number },
+  ): TurnPlaces {
+    return turnPlaces(this.#db, task, page)
+  }
+
+  usage(filter: UsageFilter): UsageRow[] {
+    return listUsage(this.#db, filter)
+  }
+
+  /** Covers everything that is indexed. */
+  get head(): Cursor {
+    return indexedUpTo(this.#db)
   }
 
   /** Finds an event by its full id; turn numbers may lack leading zeros. */
@@ -318,21 +352,9 @@ export class Index {
     )[0]?.pos
   }
 
-  #typesLike(pattern: string): number[] {
-    const names = this.#all<{ key: number; name: string }>('SELECT key, name FROM names')
-    return names.filter(({ name }) => isType(name) && matchesType(pattern, name)).map(({ key }) => key)
-  }
-
   #all<R>(sql: string, ...values: SqlValue[]): R[] {
     return prepareSql<R>(this.#db, sql).all(...values)
   }
 }
 
 const outsideEvents = (condition: string) => `SELECT pos, name AS id FROM events WHERE task IS NULL AND ${condition}`
-
-const actionsQuery = `SELECT c.id AS correlation, c.first, c.events, c.tokens, c.cost,
-    (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.turns > 0) AS tasks,
-    (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.turns > 0 AND t.end IS NULL) AS live,
-    (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.end = 'failed' AND NOT t.retried) AS failed
-  FROM correlations c JOIN events e ON e.pos = c.first JOIN names n ON n.key = e.type
-  WHERE n.name NOT LIKE 'control.%' AND n.name NOT LIKE 'operation.%'`

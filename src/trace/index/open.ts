@@ -1,9 +1,9 @@
-import type { DatabaseSync } from 'node:sqlite'
 import type { Bus } from '../../bus/bus.ts'
 import { TidingsError } from '../../errors.ts'
 import { catchUp, type OnProgress } from './catch-up.ts'
+import { LiveIndex } from './live.ts'
 import { Index } from './lookup.ts'
-import { indexError, inMemory, isCorrupt, openTables, removeFile } from './schema.ts'
+import { indexError, isCorrupt, openTables, removeFile } from './schema.ts'
 
 export { inMemory } from './schema.ts'
 
@@ -23,7 +23,7 @@ interface IndexOptions {
  * a question may then run twice.
  */
 export function indexOf(bus: Bus, { file, onProgress, onUnavailable }: IndexOptions = {}): QueryIndex {
-  const memory = memoryIndex(bus, onProgress)
+  const memory = new LiveIndex(bus, { onProgress }).query
   if (file === undefined || bus.isReadOnly) return memory
   return async question => {
     try {
@@ -33,19 +33,6 @@ export function indexOf(bus: Bus, { file, onProgress, onUnavailable }: IndexOpti
       onUnavailable?.(error)
       return memory(question)
     }
-  }
-}
-
-/** One index for all questions, which is built with the first one. */
-function memoryIndex(bus: Bus, onProgress?: OnProgress): QueryIndex {
-  let db: DatabaseSync | undefined
-  let updated: Promise<unknown> = Promise.resolve()
-  return async question => {
-    const open = (db ??= openTables(inMemory))
-    const update = updated.then(() => catchUp(bus, open, onProgress))
-    updated = update.catch(() => {})
-    await update
-    return question(new Index(open, bus.partitions))
   }
 }
 

@@ -119,6 +119,7 @@ function drop(db: DatabaseSync, correlation: number, positions: readonly number[
     'DELETE FROM failures WHERE task IN (SELECT key FROM tasks WHERE correlation = ?)',
     'DELETE FROM tasks WHERE correlation = ?',
     'DELETE FROM events WHERE correlation = ?',
+    'DELETE FROM usage WHERE correlation = ?',
     'DELETE FROM correlations WHERE key = ?',
   ])
     prepareSql(db, sql).run(correlation)

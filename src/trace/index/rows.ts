@@ -8,6 +8,9 @@ export const taskStates = ['running', 'waiting', 'completed', 'failed', 'cancell
 
 export interface TaskRow {
   readonly task: string
+  readonly correlation: string
+  readonly tenant: string
+  readonly kind: 'agent' | 'workflow'
   readonly program: string
   readonly version: number
   /** Digest of the program that made the newest turn. */
@@ -17,8 +20,15 @@ export interface TaskRow {
   /** Times of the first and the newest turn, ms since the epoch. */
   readonly started: number
   readonly since: number
+  /** Time of the turn that ended it. */
+  readonly ended?: number
   /** Targets of its open calls. */
   readonly waitsFor: readonly string[]
+  /** What its own calls to models cost, without the tasks that it called. */
+  readonly tokens: number
+  readonly cost: number
+  /** The code of its failure. */
+  readonly failedWith?: string
 }
 
 /** A target with open calls. */
@@ -41,14 +51,98 @@ export interface ActionRow {
   readonly failed: number
   readonly tokens: number
   readonly cost: number
+  /** Time of the last event, ms since the epoch. */
+  readonly at: number
 }
 
-export interface TaskFilter {
-  readonly program?: string
-  readonly state?: TaskState
-  /** Only tasks with a turn at this time or later, ms since the epoch. */
-  readonly since?: number
+/** A part of a list, newest first. */
+export interface ListPage {
+  /** The `next` of the page before. */
+  readonly before?: string | undefined
   readonly limit: number
+}
+
+export interface ListOf<Row> {
+  readonly rows: readonly Row[]
+  /** Absent at the end. */
+  readonly next?: string
+}
+
+/** Sees the events of one tenant, as far as it may read their types. */
+export interface IndexReader {
+  readonly tenant: string
+  mayRead(type: string): boolean
+}
+
+export interface ActionFilter extends ListPage {
+  /** Only correlations that began with an event of theirs. */
+  readonly reader?: IndexReader | undefined
+  /** Only those with an event at this time or later, ms since the epoch. */
+  readonly since?: number | undefined
+}
+
+/** `since`, `until`: only tasks with their newest turn then, ms since the epoch. */
+export interface TaskFilter extends ListPage {
+  readonly tenant?: string | undefined
+  readonly task?: string | undefined
+  readonly program?: string | undefined
+  readonly state?: TaskState | undefined
+  readonly since?: number | undefined
+  readonly until?: number | undefined
+  /** Only tasks with these words in one of their events, or in one from outside in their correlation. */
+  readonly text?: string | undefined
+  /** The code of an error. */
+  readonly failedWith?: string | undefined
+}
+
+/** `since`, `until`: ms since the epoch. */
+export interface EventFilter {
+  /** Types or patterns of types; without one, all but turns. */
+  readonly types?: readonly string[] | undefined
+  readonly source?: string | undefined
+  readonly user?: string | undefined
+  readonly task?: string | undefined
+  readonly correlation?: string | undefined
+  readonly text?: string | undefined
+  /** Only failures, expiries and denials. */
+  readonly failed?: boolean | undefined
+  readonly since?: number | undefined
+  readonly until?: number | undefined
+}
+
+/** Where turns of a task are, and the events with ids that derive from them. */
+export interface TurnPlaces {
+  readonly turns: readonly Position[]
+  readonly emitted: readonly Position[]
+}
+
+export const usageColumns = ['tenant', 'program', 'model', 'hour'] as const
+export type UsageColumn = (typeof usageColumns)[number]
+
+/** `since`, `until`: ms since the epoch; whole hours count. */
+export interface UsageFilter {
+  readonly tenant?: string | undefined
+  readonly since?: number | undefined
+  readonly until?: number | undefined
+  readonly by: readonly UsageColumn[]
+}
+
+/** What calls to models cost, by the columns that were asked for. */
+export interface UsageRow {
+  readonly tenant?: string
+  readonly program?: string
+  readonly model?: string
+  /** Its beginning, ms since the epoch. */
+  readonly hour?: number
+  readonly calls: number
+  readonly failed: number
+  readonly tokens: {
+    readonly input: number
+    readonly output: number
+    readonly cached: number
+    readonly reasoning: number
+  }
+  readonly cost: number
 }
 
 /** `since` and `until`: ms since the epoch. */

@@ -9,13 +9,15 @@ import { textOf, TidingsError } from '../../errors.ts'
  * The tables of the index, a projection of the log that may be deleted at any time. It contains no events.
  *
  * state         cursor up to which the log was read, and the newest event of each partition, which identify the log
- * names         types, programs and targets, each stored once
- * correlations  first and last position, time of the last event, number of events, model usage
- * tasks         as of the newest turn; without a program if no turn was read; `retried` once the retry has begun
+ * names         types, programs, targets, sources, tenants, users, models and error codes, each stored once
+ * correlations  tenant of the first event, first and last position, time of the last event, number of events, model usage
+ * tasks         as of the newest turn; without a program if no turn was read; `retried` once the retry has begun; model usage, and the code
+ *               of its failure
  * calls         open calls of live tasks
  * failures      failed tasks that were neither retried nor dismissed, with the position of the failure
  * events        `name`: the part of a generated id after the task, else the whole id
  * words         full text by position, without the text itself
+ * usage         answers of models, by hour, tenant, program, model and correlation
  *
  * Lists across correlations are in the order of time, newest first; among equal times the higher position is first. Positions alone have no
  * order across partitions, and the order of reading would differ in an index that is rebuilt.
@@ -25,14 +27,16 @@ const ddl = `
   INSERT INTO state VALUES ('0', '[]');
   CREATE TABLE names(key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
   CREATE TABLE correlations(
-    key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, first INTEGER NOT NULL, last INTEGER NOT NULL, at INTEGER NOT NULL,
-    events INTEGER NOT NULL, tokens INTEGER NOT NULL, cost REAL NOT NULL);
+    key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    at INTEGER NOT NULL, events INTEGER NOT NULL, tokens INTEGER NOT NULL, cost REAL NOT NULL);
   CREATE INDEX correlations_at ON correlations(at);
+  CREATE INDEX correlations_tenant ON correlations(tenant, at);
   CREATE TABLE tasks(
     key INTEGER PRIMARY KEY, correlation INTEGER NOT NULL, hash TEXT NOT NULL, program INTEGER, version INTEGER, code TEXT,
     turns INTEGER NOT NULL, last INTEGER NOT NULL, started INTEGER, at INTEGER, end TEXT, retried INTEGER NOT NULL,
-    UNIQUE(correlation, hash));
+    tenant INTEGER NOT NULL, tokens INTEGER NOT NULL, cost REAL NOT NULL, problem INTEGER, UNIQUE(correlation, hash));
   CREATE INDEX tasks_at ON tasks(at);
+  CREATE INDEX tasks_tenant ON tasks(tenant, at);
   CREATE INDEX tasks_live ON tasks(program) WHERE end IS NULL;
   CREATE TABLE calls(
     task INTEGER NOT NULL, name TEXT NOT NULL, target INTEGER NOT NULL, answered INTEGER NOT NULL,
@@ -41,28 +45,39 @@ const ddl = `
   CREATE INDEX failures_at ON failures(at, task);
   CREATE TABLE events(
     pos INTEGER PRIMARY KEY, correlation INTEGER NOT NULL, task INTEGER, name TEXT NOT NULL, type INTEGER NOT NULL,
-    time INTEGER NOT NULL);
+    time INTEGER NOT NULL, tenant INTEGER NOT NULL, user INTEGER, source INTEGER NOT NULL);
   CREATE INDEX events_place ON events(correlation, task, name);
   CREATE INDEX events_outside ON events(name) WHERE task IS NULL;
+  CREATE INDEX events_type ON events(type);
+  CREATE INDEX events_tenant ON events(tenant);
+  CREATE INDEX events_user ON events(user) WHERE user IS NOT NULL;
+  CREATE TABLE usage(
+    hour INTEGER NOT NULL, tenant INTEGER NOT NULL, program INTEGER NOT NULL, model INTEGER NOT NULL, correlation INTEGER NOT NULL,
+    calls INTEGER NOT NULL, failed INTEGER NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL, cached INTEGER NOT NULL,
+    reasoning INTEGER NOT NULL, cost REAL NOT NULL, PRIMARY KEY(hour, tenant, program, model, correlation)) WITHOUT ROWID;
+  CREATE INDEX usage_correlation ON usage(correlation);
   CREATE VIRTUAL TABLE words USING fts5(
     text, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
 `
-const tables = ['state', 'names', 'correlations', 'tasks', 'calls', 'failures', 'events', 'words']
+const tables = ['state', 'names', 'correlations', 'tasks', 'calls', 'failures', 'events', 'words', 'usage']
 
 /** Version of the tables and their content. An index of another version is rebuilt. */
-const indexVersion = 4
+const indexVersion = 5
 
 /** Maximum wait for another writer, in ms. A writer holds the lock for one batch. */
 const busyTimeoutMs = 60_000
 
-export function openTables(file: string): DatabaseSync {
+/** `timeout`: how long it waits for another writer, in ms. */
+export function openTables(file: string, timeout = busyTimeoutMs): DatabaseSync {
   if (file !== inMemory) {
     makePrivateFolder(dirname(file))
     makePrivateFile(file)
   }
-  const db = new DatabaseSync(file, { timeout: busyTimeoutMs })
+  const db = new DatabaseSync(file, { timeout })
   try {
-    db.exec('PRAGMA page_size = 8192; PRAGMA cache_size = -65536; PRAGMA journal_mode = TRUNCATE')
+    db.exec(
+      'PRAGMA page_size = 8192; PRAGMA cache_size = -65536; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL',
+    )
     if (versionOf(db) !== indexVersion)
       transact(db, () => {
         if (versionOf(db) !== indexVersion) makeTables(db)
@@ -99,15 +114,20 @@ export function transact<T>(db: DatabaseSync, work: () => T): T {
 export const inMemory = ':memory:'
 
 export function removeFile(file: string): void {
-  for (const suffix of ['', '-journal']) rmSync(file + suffix, { force: true })
+  for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true })
 }
 
 // Source: sqlite.org/rescode.html
 const corruptCodes = [11, 26]
+const busyCode = 5
 
 /** Whether an error means that the file is not a valid database. */
-export const isCorrupt = (error: unknown) =>
-  corruptCodes.includes(((error as { errcode?: number }).errcode ?? 0) & 0xff)
+export const isCorrupt = (error: unknown) => corruptCodes.includes(primaryCode(error))
+
+/** Whether another process was writing for longer than the timeout. */
+export const isLocked = (error: unknown) => primaryCode(error) === busyCode
+
+const primaryCode = (error: unknown) => ((error as { errcode?: number }).errcode ?? 0) & 0xff
 
 /** Adds the path of the index to an error of SQLite or of the file system; returns other errors unchanged. */
 export function indexError(error: unknown, file: string): unknown {

@@ -1,3 +1,4 @@
+import { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import { turnType } from '../../tasks/turn.ts'
 
@@ -45,11 +46,12 @@ function normalize(text: string): string {
     .replace(/[^\p{L}\p{N}]+/gu, ' ')
 }
 
-/** The full-text query for events that contain all words. A word that ends in `*` matches by prefix. */
+/** The full-text query for events that contain all words. A word that ends in `*` matches by prefix. @throws E_USAGE without words */
 export function queryOf(text: string): string {
   const words = text.split(/\s+/).flatMap(part => {
     const parts = normalize(part).match(/[a-z0-9\u0080-\u{10ffff}]+/gu) ?? []
     return parts.map((word, i) => (part.endsWith('*') && i === parts.length - 1 ? `"${word}"*` : `"${word}"`))
   })
-  return words.join(' ')
+  if (words.length > 0) return words.join(' ')
+  throw new TidingsError('E_USAGE', 'no search words: give words, or the beginning of a word followed by *')
 }

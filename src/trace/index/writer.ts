@@ -2,11 +2,12 @@ import type { DatabaseSync } from 'node:sqlite'
 import { turnId } from '../../bus/ids.ts'
 import { sqlFor } from '../../bus/sql.ts'
 import type { Turn } from '../../tasks/program.ts'
-import { splitId, type IndexEntry, type IdParts } from './entry.ts'
+import { splitId, type IndexEntry, type IdParts, type ModelAnswer } from './entry.ts'
 
 interface Correlation {
   key: number
   id: string
+  tenant: number
   first: number
   last: number
   at: number
@@ -28,6 +29,10 @@ interface Task {
   at: number | null
   end: string | null
   retried: number
+  tenant: number
+  tokens: number
+  cost: number
+  problem: number | null
 }
 
 /** Open calls of a live task, by the part of their id after the task. */
@@ -40,7 +45,7 @@ interface Calls {
 function statementsFor(db: DatabaseSync) {
   const sql = sqlFor(db)
   return {
-    event: sql('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)'),
+    event: sql('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     words: sql('INSERT INTO words(rowid, text) VALUES (?, ?)'),
     fail: sql('INSERT OR IGNORE INTO failures VALUES (?, ?, ?)'),
     settle: sql('DELETE FROM failures WHERE task = ?'),
@@ -48,15 +53,21 @@ function statementsFor(db: DatabaseSync) {
     addName: sql('INSERT INTO names VALUES (?, ?)'),
     findCorrelation: sql<Correlation>('SELECT * FROM correlations WHERE id = ?'),
     putCorrelation: sql(`INSERT OR REPLACE INTO correlations
-      VALUES ($key, $id, $first, $last, $at, $events, $tokens, $cost)`),
+      VALUES ($key, $id, $tenant, $first, $last, $at, $events, $tokens, $cost)`),
     findTask: sql<Task>('SELECT * FROM tasks WHERE correlation = ? AND hash = ?'),
     putTask: sql(`INSERT OR REPLACE INTO tasks
-      VALUES ($key, $correlation, $hash, $program, $version, $code, $turns, $last, $started, $at, $end, $retried)`),
+      VALUES ($key, $correlation, $hash, $program, $version, $code, $turns, $last, $started, $at, $end, $retried, $tenant, $tokens, $cost,
+        $problem)`),
     findCalls: sql<{ name: string; target: number; answered: number }>(
       'SELECT name, target, answered FROM calls WHERE task = ?',
     ),
     dropCalls: sql('DELETE FROM calls WHERE task = ?'),
     putCall: sql('INSERT INTO calls VALUES (?, ?, ?, ?)'),
+    use: sql(`INSERT INTO usage
+      VALUES ($hour, $tenant, $program, $model, $correlation, 1, $failed, $input, $output, $cached, $reasoning, $cost)
+      ON CONFLICT DO UPDATE SET calls = calls + 1, failed = failed + excluded.failed, input = input + excluded.input,
+        output = output + excluded.output, cached = cached + excluded.cached, reasoning = reasoning + excluded.reasoning,
+        cost = cost + excluded.cost`),
     nextKey: (table: string) =>
       sql<{ next: number }>(`SELECT ifnull(max(key), 0) + 1 AS next FROM ${table}`).get()!.next,
   }
@@ -86,19 +97,44 @@ export class IndexWriter {
   }
 
   add(entry: IndexEntry): void {
-    const { pos, id, type, time, idParts: place, turn, answers, failed, settles, tokens, cost, words } = entry
+    const {
+      pos,
+      id,
+      type,
+      time,
+      user,
+      idParts: place,
+      turn,
+      answers,
+      failed,
+      settles,
+      problem,
+      tokens,
+      cost,
+      words,
+    } = entry
+    const tenant = this.#nameKey(entry.tenant)
     const correlation = this.#correlation(entry)
     correlation.events++
     correlation.last = pos
     correlation.at = time
     correlation.tokens += tokens
     correlation.cost += cost
-    const task = place && this.#task(correlation.key, place, pos)
+    const task = place && this.#task(correlation.key, place, pos, tenant)
     if (task && turn) this.#turn(task, turn, correlation.id)
     if (answers) this.#answered(correlation.key, answers)
+    if (task) {
+      task.tokens += tokens
+      task.cost += cost
+      if (problem !== undefined) task.problem = this.#nameKey(problem)
+    }
+    if (entry.answer)
+      this.#use(entry.answer, { time, tenant, correlation: correlation.key, program: task?.program ?? 0 })
     if (failed && task) this.#sql.fail.run(task.key, pos, time)
     if (settles) this.#sql.settle.run(this.#known(correlation.key, settles)?.key ?? null)
-    this.#sql.event.run(pos, correlation.key, task?.key ?? null, place?.name ?? id, this.#nameKey(type), time)
+    const keys = [tenant, user === undefined ? null : this.#nameKey(user), this.#nameKey(entry.source)]
+    const about = [pos, correlation.key, task?.key ?? null, place?.name ?? id, this.#nameKey(type), time]
+    this.#sql.event.run(...about, ...keys)
     if (words !== '') this.#sql.words.run(pos, words)
   }
 
@@ -151,12 +187,13 @@ export class IndexWriter {
     calls.changed = true
   }
 
-  #correlation({ correlation: id, pos, time }: IndexEntry): Correlation {
+  #correlation({ correlation: id, pos, time, tenant }: IndexEntry): Correlation {
     let known = this.#correlations.get(id)
     if (!known) {
       known = this.#sql.findCorrelation.get(id) ?? {
         key: this.#nextCorrelation++,
         id,
+        tenant: this.#nameKey(tenant),
         first: pos,
         last: pos,
         at: time,
@@ -176,7 +213,7 @@ export class IndexWriter {
     return known
   }
 
-  #task(correlation: number, { hash }: IdParts, pos: number): Task {
+  #task(correlation: number, { hash }: IdParts, pos: number, tenant: number): Task {
     let known = this.#known(correlation, { hash })
     if (!known) {
       known = {
@@ -192,6 +229,10 @@ export class IndexWriter {
         at: null,
         end: null,
         retried: 0,
+        tenant,
+        tokens: 0,
+        cost: 0,
+        problem: null,
       }
       this.#tasks.set(`${correlation} ${hash}`, known)
     }
@@ -208,7 +249,16 @@ export class IndexWriter {
     return calls
   }
 
-  /** The key of a type, program or target. */
+  #use(
+    { model, failed, ...amounts }: ModelAnswer,
+    about: { time: number; tenant: number; correlation: number; program: number },
+  ) {
+    const { time, ...keys } = about
+    const hour = Math.floor(time / 3_600_000)
+    this.#sql.use.run({ ...amounts, ...keys, hour, model: this.#nameKey(model), failed: failed ? 1 : 0 })
+  }
+
+  /** The key of a type, program, tenant and so on. */
   #nameKey(name: string): number {
     let key = this.#names.get(name)
     if (key !== undefined) return key

@@ -1,0 +1,114 @@
+import { Hono } from 'hono'
+import { z } from 'zod'
+import type { Bus } from '../../bus/bus.ts'
+import type { Position } from '../../bus/driver.ts'
+import { isTaskId, parseId } from '../../bus/ids.ts'
+import { notOnLog, TidingsError } from '../../errors.ts'
+import type { CloudEvent } from '../../event.ts'
+import { shownStateIn } from '../../tasks/task-state.ts'
+import { turnType } from '../../tasks/turn.ts'
+import { readTurns, type TurnDetails } from '../../trace/details.ts'
+import { eventsAt, withData } from '../../trace/index/events.ts'
+import type { QueryIndex } from '../../trace/index/open.ts'
+import { type TaskRow, taskStates } from '../../trace/index/rows.ts'
+import { turnIn } from '../../trace/tree.ts'
+import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
+import { assertMay, type Principal } from '../identity/principal.ts'
+import { withoutStacks } from '../without-stacks.ts'
+import { InlineBudget } from './bounded.ts'
+import { cursor, limitUpTo, moment, readQuery, shortText } from './query.ts'
+import { isVisibleTo } from './rows.ts'
+
+const tasksQuery = z.strictObject({
+  program: shortText,
+  state: z.enum(taskStates).optional(),
+  since: moment,
+  until: moment,
+  text: shortText,
+  failedWith: shortText,
+  before: cursor,
+  limit: limitUpTo(1_000, 100),
+})
+const turnsQuery = z.strictObject({
+  after: z.coerce.number().int().min(0).default(0),
+  limit: limitUpTo(200, 50),
+  last: z.coerce.number().int().min(1).max(200).optional(),
+})
+
+/** Tasks, and the turns of one. */
+export function taskListRoutes({ bus, query }: GatewayDeps): Hono<GatewayEnv> {
+  return new Hono<GatewayEnv>()
+    .get('/tasks', async c => {
+      const { principal } = c.var
+      assertMay(principal, 'read', 'agent.invoke')
+      const filter = readQuery(c, tasksQuery)
+      const { rows, next } = await query(each => each.taskList({ ...filter, tenant: principal.tenant }))
+      return c.json({ tasks: await withShown(bus, query, rows), ...(next !== undefined && { next }) })
+    })
+    .get('/tasks/:id/turns', async c => {
+      const { principal } = c.var
+      assertMay(principal, 'read', turnType)
+      const task = taskIdOf(c)
+      const { after, limit, last } = readQuery(c, turnsQuery)
+      const { row, places, end } = await query(each => ({
+        row: each.taskList({ task, tenant: principal.tenant, limit: 1 }).rows[0],
+        places: each.turnsOf(task, last === undefined ? { after, limit } : { last }),
+        end: each.newestOf(task),
+      }))
+      if (!row) throw notOnLog(`no turn of task ${task} is on the log`)
+      const { turns: total, ...about } = row
+      const turns = (await readTurns(bus, places)).map(turn => shownTurn(turn, principal))
+      const version = turns.at(-1)?.version ?? total
+      const isLast = last !== undefined || turns.length < limit
+      return c.json({
+        ...about,
+        ...(end && (await endOf(bus, end, principal))),
+        turns,
+        total,
+        ...(!isLast && { next: version }),
+      })
+    })
+}
+
+function taskIdOf(c: GatewayContext): string {
+  const id = c.req.param('id')!
+  if (isTaskId(id)) return id
+  throw new TidingsError('E_REQUEST_INVALID', `"${id.slice(0, 80)}" is not the id of a task`)
+}
+
+/** Adds what running tasks show of themselves. */
+async function withShown(
+  bus: Bus,
+  query: QueryIndex,
+  rows: readonly TaskRow[],
+): Promise<(TaskRow & { shows?: unknown })[]> {
+  const live = rows.filter(({ ended }) => ended === undefined)
+  const places = await query(each => live.map(({ task }) => each.newestOf(task)))
+  const newest = await withData(
+    bus,
+    await eventsAt(
+      bus,
+      places.filter(place => place !== undefined),
+    ),
+  )
+  const states = new Map(newest.map(({ event }) => [parseId(event.id)!.task, turnIn(event) && shownStateIn(event)]))
+  return rows.map(row => {
+    const shows = states.get(row.task)
+    return shows === undefined ? row : { ...row, shows }
+  })
+}
+
+/** The output, or why it failed, of a task whose newest event is this one. */
+async function endOf(bus: Bus, position: Position, principal: Principal): Promise<object> {
+  const [stored] = await withData(bus, await eventsAt(bus, [position]))
+  if (!stored?.event.type.startsWith('agent.task.') || !isVisibleTo(principal)(stored.event)) return {}
+  const { data } = new InlineBudget().take(withoutStacks(stored.event))
+  const { program: _, ...outcome } = (data ?? {}) as Record<string, unknown>
+  return outcome
+}
+
+function shownTurn({ inputs, emitted, ...turn }: TurnDetails, principal: Principal) {
+  const budget = new InlineBudget()
+  const shown = (event: CloudEvent) => budget.take(withoutStacks(event))
+  return { ...turn, inputs: inputs.map(shown), emitted: emitted.filter(isVisibleTo(principal)).map(shown) }
+}
