@@ -42,6 +42,11 @@ const listener = agent('listener', {
   },
 })
 
+const pager = agent('pager', {
+  on: event('book.opened', z.object({ page: z.number() })),
+  run: (ctx, { page }) => (page < 3 ? ctx.continueAs({ page: page + 1 }) : `read to page ${page}`),
+})
+
 const paid = event('invoice.paid', z.object({ order: z.string() }))
 const clerk = agent('clerk', {
   on: 'order.placed',
@@ -55,7 +60,7 @@ const orders = workflow('orders', { key: [by(paid, p => p.order)], within: '1h' 
 const forged = (data: unknown) => ({ type: 'agent.invoke', target: 'double', data })
 
 onEveryBus(world => {
-  const use = [double, failing, listener, clerk, orders]
+  const use = [double, failing, listener, clerk, pager, orders]
   const started = async () => {
     const running = await (await world()).worker({ use })
     const send = async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) => {
@@ -157,6 +162,12 @@ onEveryBus(world => {
       new Request(`http://shop.example/tasks/${first}`),
     )
     expect(stranger.status).toBe(404)
+
+    const opened = await running.publish('book.opened', { page: 1 })
+    const read = await taskOf(opened.id, opened.correlationid)
+    expect(await send('GET', `/tasks/${read}/result`, undefined, { prefer: 'wait=10' })).toMatchObject({
+      body: { task: read, status: 'completed', output: 'read to page 3' },
+    })
 
     const payment = await send('POST', '/events', { type: 'invoice.paid', data: { order: 'A-1' } })
     const [instance] = payment.body.linked
