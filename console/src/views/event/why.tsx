@@ -1,24 +1,24 @@
 import { useQuery } from '@tanstack/react-query'
-import { get } from '../../api/connection.ts'
+import { useMemo } from 'react'
+import { useSource } from '../../api/source.tsx'
 import { Failure, Loading } from '../../ui/states.tsx'
-import { JsonView } from '../../ui/json-view.tsx'
+import { whyChain, type WhyRecord } from './why-tree.ts'
+import { Chain } from './why-step.tsx'
 import styles from './why.module.css'
 
 /** The causes of an event, back to the event from outside. */
 export function Why({ id }: { id: string }) {
-  const { data, error, isPending } = useQuery({
-    queryKey: ['why', id],
-    queryFn: ({ signal }) => get<readonly unknown[]>(`events/${encodeURIComponent(id)}/why`, undefined, signal),
+  const source = useSource()
+  const { data, error, isPending, refetch } = useQuery({
+    queryKey: ['why', source.id, id],
+    queryFn: ({ signal }) => source.why(id, signal) as Promise<readonly WhyRecord[]>,
   })
+  const chain = useMemo(() => data && whyChain(data), [data])
   if (isPending) return <Loading what="causes" />
-  if (error) return <Failure error={error} />
+  if (error) return <Failure error={error} retry={() => void refetch()} />
   return (
-    <ol className={styles.why}>
-      {data.map((step, index) => (
-        <li key={index}>
-          <JsonView value={step} />
-        </li>
-      ))}
-    </ol>
+    <div className={styles.why} role="region" tabIndex={0} aria-label="Why it happened">
+      <Chain chain={chain!} />
+    </div>
   )
 }

@@ -7,7 +7,7 @@ export const at = (x: number) => ({ insetInlineStart: `${(x * 100).toFixed(3)}%`
 export const between = (x: number, to: number) =>
   ({ insetInlineStart: `${(x * 100).toFixed(3)}%`, width: `${((to - x) * 100).toFixed(3)}%` }) satisfies CSSProperties
 
-const tickWidth = 74
+const tickWidth = 64
 
 /** Heads of the columns, and the times above the bars. */
 export function TimeAxis({ scale, begin }: { scale: TimeScale; begin: number }) {
