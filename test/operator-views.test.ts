@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { gunzipSync } from 'node:zlib'
 import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { agent, app, event, on, tool, workflow, type Principal } from '../src/index.ts'
@@ -227,4 +228,35 @@ it('a worker that does not know the file of its app says so', async () => {
   expect((await get('/operations', ann, init)).body).toMatchObject({
     status: 'failed', error: { code: 'E_SETTING_INVALID', next: expect.stringContaining('import.meta.url') },
   }) // biome-ignore format: one line
+})
+
+it('/slice downloads what tidings export writes, within the rights of who asks', async () => {
+  const { bus, fetchAs } = await running({ name: 'shop', use: [paid, check, clerk] })
+  const { correlationid, id } = await bus.publish({ type: 'order.paid', data: { order: 'a', amount: 1 } })
+  await bus.publish({ type: 'order.paid', tenant: 'rival', data: { order: 'theirs', amount: 1 } })
+  const task = taskId(correlationid, 'clerk', id)
+  await until(async () => (await collect(bus.read({ filter: [{ types: ['agent.task.completed'] }] }))).length === 2)
+  const download = async (query: string, principal = ann) => {
+    const response = await fetchAs(principal, new Request(`http://shop.example/slice?${query}`))
+    if (response.status !== 200) return response.status
+    expect(response.headers.get('content-disposition')).toMatch(/^attachment; filename="[\w.-]+\.jsonl\.gz"$/)
+    const text = gunzipSync(Buffer.from(await response.arrayBuffer())).toString()
+    const lines = text.trim().split('\n').map(line => JSON.parse(line)) // biome-ignore format: one line
+    expect(lines.at(-1).end.events).toBe(lines.filter(({ event }) => event).length)
+    return { text, types: lines.flatMap(({ event }) => event?.type ?? []) }
+  }
+  const types = ['order.paid', 'task.turn', 'tool.invoke', 'tool.result', 'task.turn', 'agent.task.completed']
+  for (const query of [`correlation=${correlationid}`, 'since=1h', 'since=1h&until=1ms']) {
+    const slice = await download(query)
+    expect(slice).toMatchObject({ types: expect.arrayContaining(types) })
+    expect(slice).not.toMatchObject({ text: expect.stringContaining('theirs') })
+  }
+  expect(await download(`task=${task}`)).toMatchObject({ types: expect.arrayContaining(['task.turn', 'tool.invoke']) })
+  const noTools: Principal = { ...ann, may: (_, type) => !type?.startsWith('tool.') }
+  expect(await download('since=1h', noTools)).toMatchObject({ types: types.filter(type => !type.startsWith('tool.')) })
+  expect(await download(`correlation=${correlationid}`, eve)).toBe(404)
+  expect(await download('since=1h', guest)).toBe(403)
+  expect(await download('since=1h', { ...ann, may: action => action === 'operate' })).toBe(403)
+  for (const wrong of ['', 'correlation=x', `task=${task}&since=1h`, 'until=1h', 'since=now'])
+    expect([wrong, await download(wrong)]).toEqual([wrong, 400])
 })

@@ -24,6 +24,7 @@ import { correlationRoutes } from './views/correlations.ts'
 import { eventRoutes } from './views/events.ts'
 import { healthRoutes } from './views/health.ts'
 import { infoRoutes } from './views/info.ts'
+import { sliceRoutes } from './views/slice.ts'
 import { taskListRoutes } from './views/tasks.ts'
 import { usageRoutes } from './views/usage.ts'
 import { withinTime } from './views/within-time.ts'
@@ -69,6 +70,7 @@ export function routes(given: GatewayDeps): Hono<GatewayEnv> {
   app.route('/', healthRoutes(deps))
   app.route('/', attentionRoutes(deps))
   app.route('/', workflowRoutes(deps))
+  app.route('/', sliceRoutes(deps))
   app.route('/', apiRoutes(deps))
 
   const known = knownRoutes(app).filter(({ path }) => !pages.routes.some(page => page.path === path))

@@ -41,16 +41,24 @@ export async function writeSlice(
   path: string,
   options: SliceOptions = {},
 ): Promise<SliceSummary> {
-  const { redactor = plainRedactor, force = false } = options
+  const { redactor, force = false } = options
+  const { text, writer } = await openSlice(source, redactor)
+  if (path === '-') await pipeline(text, process.stdout, { end: false })
+  else await toFile(path, text, force)
+  return writer.summary
+}
+
+/** The text of a slice, in bounded memory. @throws E_NOT_FOUND if there is no event in it */
+export async function openSlice(
+  source: RecordedSource,
+  redactor: Redactor = plainRedactor,
+): Promise<{ readonly text: Readable; readonly writer: { readonly summary: SliceSummary } }> {
   const steps = groupByTurn(source.events())
   const first = await steps.next()
   if (first.done)
     throw new TidingsError('E_NOT_FOUND', 'the selection contains no event', { next: 'Widen the selection.' })
   const writer = new SliceWriter(source, redactor)
-  const text = Readable.from(inChunks(writer.lines(first.value, steps)))
-  if (path === '-') await pipeline(text, process.stdout, { end: false })
-  else await toFile(path, text, force)
-  return writer.summary
+  return { text: Readable.from(inChunks(writer.lines(first.value, steps))), writer }
 }
 
 class SliceWriter {

@@ -51,7 +51,7 @@ const effectRules = {
 }
 
 /** A check that exactly one of these fields is there. */
-function oneOf(...names: readonly string[]) {
+export function oneOf(...names: readonly string[]) {
   const count = (request: object) => names.filter(name => Object.hasOwn(request, name)).length
   return [(request: object) => count(request) === 1, `must have exactly one of ${names.join(', ')}`] as const
 }

@@ -44,6 +44,20 @@ export const viewDescriptions: readonly RouteDescription[] = [
     answers: { 200: { description: 'As `tidings attention` lists it.', body: shapes.attentionShape } },
   },
   {
+    route: 'GET /slice',
+    id: 'downloadSlice',
+    tag: 'operating',
+    summary: 'Download a part of the log',
+    description: 'As `tidings export` writes it, redacted. One of `correlation`, `task` and `since`.',
+    query: {
+      correlation: { description: 'All of one correlation.' },
+      task: { description: 'One task.' },
+      since: { description: 'Each correlation that was active since then: a duration such as 1h, or RFC 3339.' },
+      until: { description: 'With `since`: active until then.' },
+    },
+    answers: { 200: { description: 'JSON lines, compressed: see docs/fixtures.md.', body: 'application/gzip' } },
+  },
+  {
     route: 'GET /workflows',
     id: 'listWorkflows',
     tag: 'operating',
