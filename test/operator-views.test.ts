@@ -260,3 +260,25 @@ it('/slice downloads what tidings export writes, within the rights of who asks',
   for (const wrong of ['', 'correlation=x', `task=${task}&since=1h`, 'until=1h', 'since=now'])
     expect([wrong, await download(wrong)]).toEqual([wrong, 400])
 })
+
+it('/workers lists the workers that answer, and nobody else on the streams hears of it', async () => {
+  const { get, log, bus, fetchAs } = await running({ name: 'shop', use: [paid, check, clerk] })
+  const other = await start(app({ name: 'tools', use: [check] }), { driver: new MemoryDriver(log), only: ['tools'] })
+  const stop = new AbortController()
+  const stream = await fetchAs(ann, new Request('http://shop.example/events/stream', { signal: stop.signal }))
+  const found = await get('/workers')
+  expect(found.body.workers).toMatchObject([
+    { app: 'shop', pid: process.pid, hosts: [{ kind: 'agent', name: 'clerk' }, { kind: 'tool', name: 'check' }] },
+    { app: 'tools', host: expect.any(String), version: expect.any(String), hosts: [{ kind: 'tool', name: 'check' }] },
+  ]) // biome-ignore format: one list
+  await other.stop()
+  const after = (await get('/workers')).body.workers
+  expect(after[0].seen > after[1].seen).toBe(true)
+  expect((await get('/workers', guest)).status).toBe(403)
+  await bus.publish({ type: 'order.seen', data: null })
+  let text = ''
+  for await (const part of stream.body!.pipeThrough(new TextDecoderStream()))
+    if ((text += part).includes('order.seen')) break
+  expect(text).not.toContain('workers.')
+  stop.abort()
+})

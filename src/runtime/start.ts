@@ -15,6 +15,7 @@ import { claimNames, appGroup } from '../tasks/hosts.ts'
 import { logReplacedWarning } from '../gateway/health.ts'
 import { assertGuarded, openIdentity } from '../gateway/identity/guard.ts'
 import { assertNotPartial } from '../replay/slice-import.ts'
+import { answerPresence } from '../tasks/presence.ts'
 import { ToolStation } from '../tools/station.ts'
 import type { App } from './app.ts'
 import { declarationOf } from './declaration.ts'
@@ -26,6 +27,7 @@ import { environment, openBus, type Environment } from './environment.ts'
 import { OperationStation } from './operations/station.ts'
 import { stopAll, type Stoppable } from './stop.ts'
 import { openLogClient, type LogClient } from './log-client.ts'
+import { presenceOf } from './presence.ts'
 import { startWithRetry, type BrokerWait } from './start-with-retry.ts'
 import { startTelemetry } from './telemetry.ts'
 import { unhostedText } from './unhosted.ts'
@@ -191,6 +193,7 @@ async function startNow(
         for (const message of running.warnings ?? []) warnings.push({ code: 'trigger', message })
       }
     }
+    started.push({ stop: answerPresence(bus, presenceOf(app, hosts, addresses[0])) })
     const durability = await bus.durability()
     log.info?.({ app: app.name, roles: [...hosts], bus: bus.name, addresses }, 'worker started')
     warnings.unshift(...durabilityWarnings(durability))

@@ -33,6 +33,16 @@ export const viewDescriptions: readonly RouteDescription[] = [
     answers: { 200: { description: 'The last minute.', body: shapes.activityShape } },
   },
   {
+    route: 'GET /workers',
+    id: 'listWorkers',
+    tag: 'operating',
+    summary: 'The workers that run on this log',
+    description: 'Each is asked. One that was killed is listed for a minute, with its last answer.',
+    answers: {
+      200: { description: 'The longest running first.', body: z.object({ workers: z.array(shapes.workerShape) }) },
+    },
+  },
+  {
     route: 'GET /attention',
     id: 'listAttention',
     tag: 'operating',

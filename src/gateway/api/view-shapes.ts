@@ -61,6 +61,17 @@ export const groupsShape = z.object({
     .describe('`lag` and `inFlight` by group; `perSecond`, `failed` and `retries` under `total`. Null: nobody looked.'),
 })
 
+export const workerShape = z.object({
+  id: z.string(),
+  app: z.string(),
+  host: z.string(),
+  pid: z.number().int(),
+  version: z.string().describe('Of Tidings.'),
+  hosts: z.array(z.object({ kind: z.enum(['agent', 'tool', 'model', 'trigger', 'gateway']), name: z.string() })),
+  since: z.iso.datetime(),
+  seen: z.iso.datetime().describe('Its last answer.'),
+})
+
 const services = z.array(
   z.object({
     name: z.string(),

@@ -5,6 +5,7 @@ import type { Cursor, LogEntry } from '../../bus/driver.ts'
 import { keepFollowing } from '../../bus/keep-following.ts'
 import type { CloudEvent } from '../../event.ts'
 import { openTexts, type OpenTexts } from '../../tasks/open-texts.ts'
+import { presenceQuestionType, presenceType } from '../../tasks/presence.ts'
 import { textDeltaType, textRequestType } from '../../tasks/text-delta.ts'
 import { Broadcast } from './broadcast.ts'
 import type { FrameCache } from './frames.ts'
@@ -15,6 +16,8 @@ const internalSignals = new Set([
   'pauses.changed',
   'circuits.changed',
   'call.cancelled',
+  presenceQuestionType,
+  presenceType,
   textRequestType,
   textDeltaType,
 ])

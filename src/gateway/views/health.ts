@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import type { GroupState } from '../../bus/driver.ts'
 import { Pauses } from '../../bus/pauses.ts'
+import { WorkerList } from '../../tasks/presence.ts'
 import type { GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
 import { GroupHistory } from './group-history.ts'
@@ -15,6 +16,7 @@ const noQuery = z.strictObject({})
 export function healthRoutes({ bus, streams }: GatewayDeps): Hono<GatewayEnv> {
   const activity = new LogActivity(bus, streams)
   const history = new GroupHistory(bus, activity)
+  const workers = new WorkerList(bus)
   return new Hono<GatewayEnv>()
     .get('/groups', async c => {
       assertMay(c.var.principal, 'operate')
@@ -26,6 +28,11 @@ export function healthRoutes({ bus, streams }: GatewayDeps): Hono<GatewayEnv> {
         return { ...state, ...named, paused: isPaused(named) }
       })
       return c.json({ at: new Date().toISOString(), groups, paused, history: looked.history })
+    })
+    .get('/workers', async c => {
+      assertMay(c.var.principal, 'operate')
+      readQuery(c, noQuery)
+      return c.json({ workers: await workers.list() })
     })
     .get('/activity', c => {
       assertMay(c.var.principal, 'operate')
