@@ -51,7 +51,7 @@ const effectRules = {
 }
 
 /** A check that exactly one of these fields is there. */
-export function oneOf(...names: readonly string[]) {
+export function exactlyOneOf(...names: readonly string[]) {
   const count = (request: object) => names.filter(name => Object.hasOwn(request, name)).length
   return [(request: object) => count(request) === 1, `must have exactly one of ${names.join(', ')}`] as const
 }
@@ -62,7 +62,7 @@ const pausable = { kind: z.enum(['agent', 'tool', 'model']), name: id }
 export const operationRequest = z.discriminatedUnion('action', [
   z.strictObject({ action: z.literal('pause'), ...pausable }),
   z.strictObject({ action: z.literal('resume'), ...pausable }),
-  z.strictObject({ action: z.literal('retry'), task, tasks, ...bulk }).refine(...oneOf('task', 'tasks')),
+  z.strictObject({ action: z.literal('retry'), task, tasks, ...bulk }).refine(...exactlyOneOf('task', 'tasks')),
   z
     .strictObject({
       action: z.literal('cancel'),
@@ -71,10 +71,10 @@ export const operationRequest = z.discriminatedUnion('action', [
       reason: z.string().max(1_000).default('cancelled by an operator'),
       ...bulk,
     })
-    .refine(...oneOf('task', 'tasks')),
+    .refine(...exactlyOneOf('task', 'tasks')),
   z
     .strictObject({ action: z.literal('release'), delivery: id.optional(), deliveries: someOf(deliveries), ...bulk })
-    .refine(...oneOf('delivery', 'deliveries')),
+    .refine(...exactlyOneOf('delivery', 'deliveries')),
   z
     .strictObject({
       action: z.literal('discard'),
@@ -84,7 +84,7 @@ export const operationRequest = z.discriminatedUnion('action', [
       deliveries: someOf(deliveries),
       ...bulk,
     })
-    .refine(...oneOf('task', 'tasks', 'delivery', 'deliveries')),
+    .refine(...exactlyOneOf('task', 'tasks', 'delivery', 'deliveries')),
   z.strictObject({
     action: z.literal('fork'),
     task: id,
@@ -106,7 +106,7 @@ export const operationRequest = z.discriminatedUnion('action', [
       dryRun: bulk.dryRun,
       ...effectRules,
     })
-    .refine(...oneOf('task', 'correlation', 'since')),
+    .refine(...exactlyOneOf('task', 'correlation', 'since')),
   z
     .strictObject({
       action: z.literal('replay'),
@@ -116,7 +116,7 @@ export const operationRequest = z.discriminatedUnion('action', [
       app: id.optional(),
       ...bulk,
     })
-    .refine(...oneOf('task', 'tasks')),
+    .refine(...exactlyOneOf('task', 'tasks')),
 ])
 
 /** What `operation.requested` has as its data. */

@@ -7,7 +7,7 @@ import { isCorrelation, isTaskId } from '../../bus/ids.ts'
 import type { Selection } from '../../replay/selection.ts'
 import { openSlice } from '../../replay/slice-write.ts'
 import { sourceFromBus, type RecordedSource } from '../../replay/source.ts'
-import { momentOf, oneOf, momentText } from '../../tasks/operation-request.ts'
+import { momentOf, exactlyOneOf, momentText } from '../../tasks/operation-request.ts'
 import { turnType } from '../../tasks/turn.ts'
 import type { GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay, type Principal } from '../identity/principal.ts'
@@ -20,7 +20,7 @@ const sliceQuery = z
     since: momentText.optional(),
     until: momentText.optional(),
   })
-  .refine(...oneOf('correlation', 'task', 'since'))
+  .refine(...exactlyOneOf('correlation', 'task', 'since'))
   .refine(({ since, until }) => until === undefined || since !== undefined, 'until: needs since')
 
 /** A part of the log as a file, which is replayed, imported, or looked at without a server. */
