@@ -5,7 +5,7 @@ import { between, retriesText, usageOf, stackIn } from './outcome.ts'
 import { shortId, shortIdOf } from './short-id.ts'
 import { dim, paint, tidings } from './paint.ts'
 import { elapsed, padOrShorten, preview, printable, shorten, usageText, displayWidth } from './text.ts'
-import type { ModelQuestion, Author, CauseLink, Why } from './why.ts'
+import type { ModelQuestion, Author, CauseLink, Why } from './reasons.ts'
 
 const typeWidth = 22
 const instructionLines = 4

@@ -1,4 +1,4 @@
-import type { Why } from './why.ts'
+import type { Why } from './reasons.ts'
 
 /** Reasons as flat objects, in drawing order. `causeOf` names the effect. */
 export function* whyRecords({ reasons, rest }: Why, caused?: string): Generator<object> {

@@ -2,7 +2,7 @@ import type { Control } from './control.ts'
 
 export default {
   fault: 'Of a join, only the last cause is shown.',
-  file: 'src/trace/why.ts',
+  file: 'src/trace/reasons.ts',
   find: 'before > Math.max(0, version - maxTurns)',
   replace: 'before > version',
   test: 'test/show.test.ts',

@@ -1,6 +1,6 @@
 import { useState } from 'react'
 import { preview, usageText } from '../../../../src/trace/text.ts'
-import type { ModelQuestion } from '../../../../src/trace/why.ts'
+import type { ModelQuestion } from '../../../../src/trace/reasons.ts'
 import { Icon } from '../../ui/icon.tsx'
 import { JsonView } from '../../ui/json-view.tsx'
 import styles from './why.module.css'

@@ -1,4 +1,4 @@
-import type { CauseLink, ChainEnd } from '../../../../src/trace/why.ts'
+import type { CauseLink, ChainEnd } from '../../../../src/trace/reasons.ts'
 
 /** What `tidings why --json` prints, a line. `causeOf`: the event that this one caused. */
 export type WhyRecord = { readonly causeOf?: string } & (
