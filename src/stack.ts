@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url'
  * out. Nothing here throws, for any thrown value.
  */
 
-const ours = new URL('.', import.meta.url).href
+// Bundlers would take `new URL('.', …)` for a file of a page.
+const ours = import.meta.url.replace(/[^/]*$/, '')
 const oursAsPath = fileURLToPath(ours)
 const framePattern = /^\s*at (?:async )?(?:(.+?) \()?((?:file:\/\/|\/)[^\s()]+:\d+:\d+)\)?$/
 const maxStack = 2_048

@@ -4,31 +4,37 @@ import { Shell } from './shell/shell.tsx'
 import type { SearchParams } from './shell/url-state.ts'
 import { Empty, Failure, Loading } from './ui/states.tsx'
 
-const root = createRootRoute({
-  component: Shell,
-  notFoundComponent: () => <Empty title="This page does not exist">Choose a view, or press ⌘K.</Empty>,
-  validateSearch: (search): SearchParams => search as SearchParams,
-})
+const root = createRootRoute({ validateSearch: (search): SearchParams => search as SearchParams })
+const shell = createRoute({ getParentRoute: () => root, id: 'shell', component: Shell })
 
-const view = (path: string, load: () => Promise<Record<string, unknown>>, name: string) =>
+const view = (path: string, load: () => Promise<Record<string, unknown>>, name: string, parent = shell) =>
   createRoute({
-    getParentRoute: () => root,
+    getParentRoute: () => parent,
     path,
     component: lazyRouteComponent(load as () => Promise<Record<string, () => React.JSX.Element>>, name),
   })
 
-const routeTree = root.addChildren([
+const views = shell.addChildren([
   createRoute({
-    getParentRoute: () => root,
+    getParentRoute: () => shell,
     path: '/',
     beforeLoad: () => {
       throw redirect({ to: '/live' })
     },
   }),
+  createRoute({
+    getParentRoute: () => shell,
+    path: '$',
+    component: () => <Empty title="This page does not exist">Choose a view, or press ⌘K.</Empty>,
+  }),
   view('/live', () => import('./views/live/live.tsx'), 'Live'),
   view('/traces', () => import('./views/traces/traces.tsx'), 'Traces'),
   view('/traces/$correlation', () => import('./views/trace/trace.tsx'), 'Trace'),
 ])
+
+// End users see no navigation.
+const ask = view('/ask', () => import('./views/ask/ask.tsx'), 'Ask', root as unknown as typeof shell)
+const routeTree = root.addChildren([views, ask])
 
 /** All values of the URL's query are texts. */
 const parseSearch = (text: string): Record<string, string> => Object.fromEntries(new URLSearchParams(text))

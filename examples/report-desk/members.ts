@@ -1,10 +1,11 @@
 import type { AppMember, ModelLike } from '../../src/index.ts'
 import { agents } from './agents.ts'
 import type { Library } from './library/library.ts'
+import { questionAsked } from './question.ts'
 import { tools } from './tools.ts'
 import { workflows } from './workflows.ts'
 
-/** All agents, tools, models and triggers of the desk, for the `use` of an app. Reports go to the folder. */
+/** What the desk consists of, for the `use` of an app. Reports go to the folder. */
 export function members(
   library: Library,
   reports: string,
@@ -12,5 +13,5 @@ export function members(
 ): AppMember[] {
   const kit = tools(library, reports, model.modelId)
   const staff = agents(kit, model)
-  return [...Object.values(workflows(kit, staff)), ...Object.values(staff), ...Object.values(kit)]
+  return [questionAsked, ...Object.values(workflows(kit, staff)), ...Object.values(staff), ...Object.values(kit)]
 }

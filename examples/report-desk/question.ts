@@ -1,3 +1,23 @@
+import { z } from 'zod'
+import { event } from '../../src/index.ts'
+import { suggestion } from './suggestion.ts'
+
+/** What starts the desk. People ask by it over HTTP and on the page `/ask`, which shows the texts of its schema. */
+export const questionAsked = event(
+  'question.asked',
+  z
+    .object({
+      question: z
+        .string()
+        .min(1)
+        .meta({ examples: [suggestion] }),
+    })
+    .meta({
+      title: 'What would you like to know?',
+      description: 'Five agents answer from the documents, word for word and with sources. You approve the report.',
+    }),
+)
+
 /** Data of `question.asked`, or of `email.received`. */
 export interface Asked {
   readonly question?: string | undefined

@@ -2,6 +2,7 @@ import { milliseconds } from '../tasks/duration.ts'
 import type { DeclaredApp } from '../tasks/declared-apps.ts'
 import { modelName } from '../tasks/conversation.ts'
 import { jsonSchema, type JsonSchema, type Schema } from '../schema.ts'
+import { eventTypes } from '../workflows/definition-tree.ts'
 import type { App } from './app.ts'
 
 /** What an app declares, for people and forms. A schema that has no JSON form is left out. */
@@ -21,6 +22,8 @@ export function declarationOf({ name, retention, agents, workflows, tools, model
     })),
     workflows: workflows.map(({ name, description, input, data, definition }) => ({
       ...programOf(definition),
+      // Its program subscribes to the events of all steps, by a definition that the log holds.
+      on: data.callable ? [] : eventTypes(data.steps.slice(0, 1)),
       callable: data.callable,
       ...(description !== undefined && { description }),
       ...schemaAs('input', input, name),

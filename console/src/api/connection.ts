@@ -2,6 +2,7 @@ import { GatewayConnection } from '../../../src/client/connection.ts'
 import { ClientError } from '../../../src/client/errors.ts'
 import { streamEvents, type StreamedEvent, type StreamFilter } from '../../../src/client/event-stream.ts'
 import type { ErrorData } from '../../../src/errors.ts'
+import { notedFetch } from './reachability.ts'
 
 /* The gateway that served this page. `<base>` is the folder of the console, and the gateway is the folder above it. */
 
@@ -31,7 +32,7 @@ export const credential = {
 
 function newConnection(): GatewayConnection {
   const token = credential.get()
-  return new GatewayConnection({ url: gatewayUrl, ...(token !== undefined && { token }) })
+  return new GatewayConnection({ url: gatewayUrl, fetch: notedFetch, ...(token !== undefined && { token }) })
 }
 
 export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>

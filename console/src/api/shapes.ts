@@ -24,6 +24,10 @@ export interface Info {
     readonly durability: { readonly survives: 'power' | 'process' | 'nothing'; readonly detail: string }
     readonly partitions: number
     readonly head: string
+    /** Up to here, events were removed. */
+    readonly horizon?: string
+    /** How long events stay, in ms. */
+    readonly retention?: number
   }
   readonly principal: {
     readonly tenant: string
@@ -40,7 +44,7 @@ export interface Info {
   readonly agents: readonly Declared[]
   readonly tools: readonly Declared[]
   readonly models: readonly { readonly name: string }[]
-  readonly workflows: readonly { readonly name: string; readonly hash: string }[]
+  readonly workflows: readonly (Declared & { readonly hash: string })[]
   readonly types: readonly { readonly type: string; readonly description?: string; readonly schema?: JsonSchema }[]
 }
 
@@ -49,6 +53,8 @@ export interface Declared {
   readonly description?: string
   readonly input?: JsonSchema
   readonly output?: JsonSchema
+  /** Of agents and workflows: types and patterns of the events that start them. */
+  readonly on?: readonly string[]
 }
 
 export type JsonSchema = Readonly<Record<string, unknown>>

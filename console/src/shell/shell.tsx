@@ -1,6 +1,6 @@
 import { Link, Outlet } from '@tanstack/react-router'
 import { useQuery } from '@tanstack/react-query'
-import { useEffect, useState } from 'react'
+import { useState } from 'react'
 import { infoQuery } from '../api/queries.ts'
 import { Button } from '../ui/button.tsx'
 import { Icon } from '../ui/icon.tsx'
@@ -9,6 +9,7 @@ import { useHotkeys } from './hotkeys.ts'
 import { InboxCount } from './inbox-count.tsx'
 import { changeSettings, shownTheme, useSettings } from './settings.ts'
 import { SignIn, needsCredential } from './sign-in.tsx'
+import { UnreachableNotice } from './unreachable-notice.tsx'
 import { views } from './views.ts'
 import styles from './shell.module.css'
 
@@ -44,7 +45,7 @@ export function Shell() {
         <Foot />
       </nav>
       <div className={styles.content} id="content">
-        <OfflineNotice unreachable={info.isError} />
+        <UnreachableNotice />
         <Outlet />
       </div>
       <CommandPalette open={paletteOpen} onClose={() => setPaletteOpen(false)} />
@@ -101,28 +102,6 @@ function Foot() {
           <span className={styles.text}>{zone === 'utc' ? 'UTC' : 'Local time'}</span>
         </Button>
       </div>
-    </div>
-  )
-}
-
-/** Says that the gateway does not answer; what is shown stays. */
-function OfflineNotice({ unreachable }: { unreachable: boolean }) {
-  const [offline, setOffline] = useState(!navigator.onLine)
-  useEffect(() => {
-    const update = () => setOffline(!navigator.onLine)
-    addEventListener('online', update)
-    addEventListener('offline', update)
-    return () => {
-      removeEventListener('online', update)
-      removeEventListener('offline', update)
-    }
-  }, [])
-  if (!offline && !unreachable) return null
-  return (
-    <div className={styles.offline} role="status">
-      <Icon name="warning" />
-      {offline ? 'This device is offline.' : 'The gateway does not answer.'} What you see may be old; the console
-      continues by itself.
     </div>
   )
 }

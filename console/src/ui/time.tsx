@@ -23,7 +23,8 @@ export function Age({ since }: { since: number | string }) {
   const ms = msOf(since)
   const [past, text] = [ms <= now, durationText(Math.max(0, Math.floor(Math.abs(now - ms) / 1_000) * 1_000))]
   const rounded =
-    Math.abs(now - ms) < 1_000
+    // The clock of this page ticks once a second, and may be behind.
+    Math.abs(now - ms) < 1_500
       ? 'now'
       : past
         ? `${text.replace(/\.0 s$/, ' s')} ago`

@@ -1,0 +1,59 @@
+import { join } from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+import { Library } from '../../examples/report-desk/library/library.ts'
+import { members } from '../../examples/report-desk/members.ts'
+import { answerAll, writeSample } from '../../examples/report-desk/sample.ts'
+import { offlineModel } from '../../src/index.ts'
+import { describeBrowser } from '../lib/browser.ts'
+import { onEveryBus } from '../lib/world.ts'
+import { openConsole, serveApp } from './lib/console.ts'
+
+/* What an end user of the report desk sees, in a real browser. */
+
+await describeBrowser('ask', () =>
+  onEveryBus(world => {
+    it('shows a question, its progress, the approval and the report, over reloads and a restart of the server', async () => {
+      const log = await world()
+      const { home } = log.place
+      writeSample(join(home, 'docs'))
+      const library = new Library(join(home, 'library.sqlite'))
+      await library.refresh(join(home, 'docs'))
+      onTestFinished(() => library.close())
+      const use = members(library, join(home, 'reports'), offlineModel())
+      const { running, url } = await serveApp(log, { name: 'desk', use })
+      const page = await openConsole(url, { path: 'ask' })
+      await page.getByRole('heading', { name: 'What would you like to know?' }).waitFor()
+      await page.getByLabel('Your question').fill('How often does the lamp of the lighthouse turn?')
+      await page.keyboard.press('Enter')
+      await page.getByText('Received').waitFor()
+
+      const approval = page.getByRole('region', { name: 'Approval' })
+      const sentence = 'The lamp of the lighthouse turns once in thirty seconds.'
+      await approval.getByText(sentence).first().waitFor()
+      await page.reload()
+      await approval.getByText(sentence).first().waitFor()
+      expect(await page.getByRole('region', { name: 'Progress' }).innerText()).toMatch(
+        /Planner[^]*Section[^]*Writer[^]*Reviewer/,
+      )
+
+      // The server is gone in the middle, and another one takes its place.
+      await running.stop()
+      await page.getByText('The gateway does not answer.').waitFor()
+      const again = await serveApp(log, { name: 'desk', use }, { port: Number(new URL(url).port) })
+      const answering = new AbortController()
+      const answered = answerAll(again.running.bus, answering.signal)
+      const report = page.getByRole('region', { name: 'Answer' })
+      await report.getByText('Every sentence above stands word for word').waitFor()
+      answering.abort()
+      await answered
+      await page.getByText('Done').waitFor()
+      await report.getByRole('region', { name: 'Sources' }).getByRole('button').first().click()
+      const passage = page.getByRole('dialog')
+      await passage.locator('mark').first().waitFor()
+      expect(await passage.locator('pre').innerText()).toContain('It burns paraffin')
+      await page.keyboard.press('Escape')
+      await page.getByRole('button', { name: 'Ask another question' }).click()
+      await page.getByRole('region', { name: 'Earlier questions' }).getByText('How often does the lamp').waitFor()
+    })
+  }),
+)
