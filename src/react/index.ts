@@ -34,7 +34,7 @@ export interface TaskControls<Output = unknown, Input = unknown> extends ShownTa
 const idle = { status: 'idle', parts: [] } as const
 
 /**
- * Asks an agent or workflow, and shows what the task does. `task`: the id of an earlier task to show at first, as after a reload. The task goes
+ * Asks an agent or workflow, and shows what the task does. `task`: the id of an earlier task to show, as after a reload. The task goes
  * on when the component is gone. `Asked`: the type of the agent or of its output.
  * @example
  * import { useTask } from 'tidings/react'
@@ -52,6 +52,8 @@ export function useTask<Asked = unknown>(
   type Output = AskedOutput<Asked>
   const [shown, setShown] = useState<ShownTask<Output>>(idle)
   const reading = useRef<AbortController>(undefined)
+  /** What is read; undefined if nothing is, as before the first request. */
+  const read = useRef<string>(undefined)
 
   const show = useCallback(
     async (request: (signal: AbortSignal) => Promise<string>) => {
@@ -64,6 +66,7 @@ export function useTask<Asked = unknown>(
       change({})
       try {
         const id = await request(signal)
+        if (!signal.aborted) read.current = id
         change({ id })
         const remote = client.task<Output>(id)
         for await (const part of remote.stream({ signal })) change({ parts: addPart(current.parts, part) })
@@ -75,9 +78,14 @@ export function useTask<Asked = unknown>(
     },
     [client],
   )
+  const stop = useCallback(() => {
+    reading.current?.abort()
+    read.current = undefined
+  }, [])
+  useEffect(() => stop, [show, stop])
   useEffect(() => {
-    if (task !== undefined) void show(async () => task)
-    return () => reading.current?.abort()
+    // A component that keeps the id of its task passes it back.
+    if (task !== undefined && task !== read.current) void show(async () => task)
   }, [show, task])
 
   const { id } = shown

@@ -22,6 +22,8 @@ await describeBrowser('in a browser', () =>
       onTestFinished(close)
       const page = await openPage()
       await page.goto(url)
+      const streams: string[] = []
+      page.on('request', request => void (/tasks\/.*\/stream/.test(request.url()) && streams.push(request.url())))
       const click = (name: string) => page.getByRole('button', { name }).click()
       const shows = (id: string, text: string) =>
         until(async () => expect(await page.locator(`#${id}`).innerText()).toBe(text) ?? true)
@@ -32,8 +34,11 @@ await describeBrowser('in a browser', () =>
       sheet.write('Once upon ')
       await shows('text', 'Once upon')
       await click('Keep')
+      sheet.write('a ')
+      await shows('text', 'Once upon a')
+      expect(streams).toHaveLength(1)
       await page.reload()
-      await shows('text', 'Once upon')
+      await shows('text', 'Once upon a')
       await shows('status', 'running')
 
       await page.context().setOffline(true)
@@ -44,7 +49,7 @@ await describeBrowser('in a browser', () =>
       await until(async () => (await page.locator('#events').innerText()) !== '')
       await shows('events', '0,0,0')
       expect(await collect(running.bus.read({ filter: [{ types: ['count.made'] }] }))).toHaveLength(4)
-      sheet.write('a time.')
+      sheet.write('time.')
       sheet.end()
       await shows('text', 'Once upon a time.')
       await shows('output', 'Once upon a time.')
