@@ -4,7 +4,6 @@ import type { EventPage, StoredRow } from '../../api/shapes.ts'
 /** Which events the server sends. */
 export interface LiveFilter {
   readonly type?: string
-  readonly tenant?: string
   readonly user?: string
   readonly source?: string
   readonly correlation?: string
@@ -99,11 +98,10 @@ export class LiveRows {
   }
 
   /** What streams cannot filter. */
-  #matches({ source, tenant, summary, type }: StoredRow): boolean {
-    const { source: wantedSource, tenant: wantedTenant, text, failed } = this.#filter
+  #matches({ source, summary, type }: StoredRow): boolean {
+    const { source: wantedSource, text, failed } = this.#filter
     return (
       (!wantedSource || source === wantedSource) &&
-      (!wantedTenant || tenant === wantedTenant) &&
       (!failed || isFailure(type)) &&
       (!text ||
         text

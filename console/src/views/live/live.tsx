@@ -19,7 +19,7 @@ import { PublishDialog } from './publish-dialog.tsx'
 import styles from './live.module.css'
 
 const rowHeight = 30
-const filterNames = ['type', 'tenant', 'user', 'source', 'correlation', 'text', 'failed'] as const
+const filterNames = ['type', 'user', 'source', 'correlation', 'text', 'failed'] as const
 
 /** Events as they flow. */
 export function Live() {
