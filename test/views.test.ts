@@ -104,6 +104,21 @@ onEveryBus(world => {
     expect(await get('/events?color=red')).toMatchObject({ error: { code: 'E_REQUEST_INVALID' } })
   })
 
+  it('says what an id or the end of one names, of the own tenant only', async () => {
+    const { request, sum } = await started()
+    const own = await sum(2)
+    const foreign = await sum(4, { tenant: 'acme' })
+    const find = async (id: string) => (await request(`/find/${id}`)).body
+    const [task, correlation] = [own.id.split(':')[0]!, own.correlationid]
+    expect(await find(own.id)).toEqual({ event: own.id, correlation })
+    expect(await find(task)).toEqual({ task })
+    expect(await find(task.slice(-6))).toEqual({ task })
+    expect(await find(correlation)).toEqual({ correlation })
+    expect(await find(correlation.slice(0, 35))).toEqual({ correlation })
+    for (const id of [foreign.id, foreign.id.split(':')[0]!.slice(-6), foreign.correlationid.slice(0, 35), 'nowhere'])
+      expect((await request(`/find/${id}`)).status).toBe(404)
+  })
+
   it('a stream after the cursor of a row shows what is listed before it', async () => {
     const { get, sum, running } = await started()
     await sum(2)

@@ -28,6 +28,7 @@ const views = shell.addChildren([
     component: () => <Empty title="This page does not exist">Choose a view, or press ⌘K.</Empty>,
   }),
   view('/live', () => import('./views/live/live.tsx'), 'Live'),
+  view('/find/$id', () => import('./views/find/find.tsx'), 'Find'),
   view('/traces', () => import('./views/traces/traces.tsx'), 'Traces'),
   view('/traces/$correlation', () => import('./views/trace/trace.tsx'), 'Trace'),
 ])

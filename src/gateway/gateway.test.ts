@@ -214,7 +214,10 @@ test('other paths and methods are answered with 404 and 405', async () => {
   expect((await ask(url, '/event', {})).body.error.message).toContain(
     '/event does not exist; expected GET /health, GET /metrics, GET /events/stream, GET /events/socket, POST /events,',
   )
-  expect(await ask(url, '/events', {})).toMatchObject({ status: 405, body: { error: { code: 'E_REQUEST_INVALID' } } })
+  expect(await ask(url, '/events', { method: 'PUT' })).toMatchObject({
+    status: 405,
+    body: { error: { code: 'E_REQUEST_INVALID' } },
+  })
   expect(await ask(url, '/health', { method: 'DELETE' })).toMatchObject({ status: 405 })
   expect((await fetch(`${url}/events/stream`, { method: 'HEAD' })).status).toBe(405)
 })

@@ -25,6 +25,7 @@ import { eventRoutes } from './views/events.ts'
 import { healthRoutes } from './views/health.ts'
 import { infoRoutes } from './views/info.ts'
 import { sliceRoutes } from './views/slice.ts'
+import { findRoutes } from './views/find.ts'
 import { taskListRoutes } from './views/tasks.ts'
 import { usageRoutes } from './views/usage.ts'
 import { withinTime } from './views/within-time.ts'
@@ -65,6 +66,7 @@ export function routes(given: GatewayDeps): Hono<GatewayEnv> {
   app.route('/', eventRoutes(deps))
   app.route('/', correlationRoutes(deps))
   app.route('/', taskListRoutes(deps))
+  app.route('/', findRoutes(deps))
   app.route('/', usageRoutes(deps))
   app.route('/', infoRoutes(deps))
   app.route('/', healthRoutes(deps))

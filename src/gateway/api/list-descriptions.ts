@@ -103,6 +103,15 @@ export const listDescriptions: readonly RouteDescription[] = [
     answers: { 200: { description: 'Data beyond 256 KiB in a turn is left out.', body: shapes.taskTurnsShape } },
   },
   {
+    route: 'GET /find/:id',
+    id: 'find',
+    tag: 'views',
+    summary: 'Say what an id, or the end of one, names',
+    answers: {
+      200: { description: 'An event with its correlation, a task, or a correlation.', body: shapes.foundShape },
+    },
+  },
+  {
     route: 'GET /usage',
     id: 'getUsage',
     tag: 'views',

@@ -75,3 +75,9 @@ export const usageShape = z.object({
     }),
   ),
 })
+
+export const foundShape = z.object({
+  event: z.string().optional(),
+  task: z.string().optional(),
+  correlation: z.string().optional(),
+})
