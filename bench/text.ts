@@ -121,18 +121,12 @@ async function readBy(reader: ChildProcess): Promise<string> {
   return `${((report.live / report.total) * 100).toFixed(1)} % live, ${report.restarts} restarts`
 }
 
-/** False if the broker was too busy to answer. */
-async function readOnce(handle: TaskHandle, report: Report): Promise<boolean> {
-  try {
-    for await (const part of handle.stream()) {
-      if (part.type === 'restart') report.restarts++
-      if (part.type !== 'text') continue
-      report.total += part.text.length
-      if (part.attempt !== undefined) report.live += part.text.length
-    }
-    return true
-  } catch {
-    return false
+async function readTo(report: Report, handle: TaskHandle): Promise<void> {
+  for await (const part of handle.stream()) {
+    if (part.type === 'restart') report.restarts++
+    if (part.type !== 'text') continue
+    report.total += part.text.length
+    if (part.attempt !== undefined) report.live += part.text.length
   }
 }
 
@@ -146,7 +140,7 @@ async function read(home: string, bus: string): Promise<void> {
     ids.map(async (id, n) => {
       // Each reads what is on the log first.
       await setTimeout(n * 5)
-      while (!(await readOnce(tidings.handle(id), report))) await setTimeout(500)
+      await readTo(report, tidings.handle(id))
     }),
   )
   process.once('message', () => void done.then(() => process.send!(report)))

@@ -1,5 +1,7 @@
+import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../bus/bus.ts'
 import { advance, beginning, isCovered } from '../bus/cursor.ts'
+import { backoff } from '../bus/delivery.ts'
 import type { Cursor, LogEntry } from '../bus/driver.ts'
 import { keepFollowing } from '../bus/keep-following.ts'
 import { TidingsError } from '../errors.ts'
@@ -47,7 +49,7 @@ export class CorrelationFeed {
 
   /**
    * The events of a correlation from its beginning, the progress of its tools from now on, and the text of its open model calls from the
-   * beginning of each. Ends when the reader stops, or `signal` aborts, also while it waits for an item.
+   * beginning of each. Waits while the log cannot be read. Ends when the reader stops, or `signal` aborts, also while it waits for an item.
    * @throws E_BUS_CLOSED
    */
   async *read(correlation: string, signal?: AbortSignal): AsyncGenerator<FeedItem> {
@@ -55,6 +57,7 @@ export class CorrelationFeed {
     const reader: Reader = { correlation, queue: [], grown: new Set(), texts, isBehind: true, onItem: undefined }
     this.#add(reader)
     let cursor: Cursor = beginning
+    let failures = 0
     const wakeUp = () => reader.onItem?.()
     signal?.addEventListener('abort', wakeUp)
     try {
@@ -62,15 +65,22 @@ export class CorrelationFeed {
         if (reader.isBehind) {
           await this.#following!.started
           reader.isBehind = false
-          for await (const entry of this.#bus.read({ correlation, after: cursor })) {
-            yield entry
-            cursor = advance(cursor, entry.position)
+          try {
+            for await (const entry of this.#bus.read({ correlation, after: cursor })) {
+              yield entry
+              cursor = advance(cursor, entry.position)
+              failures = 0
+            }
+          } catch (error) {
+            if (!(error instanceof TidingsError && error.retryable)) throw error
+            reader.isBehind = true
+            await this.#retryDelay(++failures, signal)
           }
         }
         if (signal?.aborted) return
+        if (reader.isBehind) continue
         const item = reader.queue.shift()
-        if (!item && this.#closed.signal.aborted)
-          throw new TidingsError('E_BUS_CLOSED', 'the app stopped; the task goes on')
+        if (!item && this.#closed.signal.aborted) throw closed()
         if (!item) await new Promise<void>(resolve => (reader.onItem = resolve))
         else if ('grown' in item) {
           reader.grown.delete(item.grown)
@@ -85,6 +95,13 @@ export class CorrelationFeed {
       signal?.removeEventListener('abort', wakeUp)
       this.#remove(reader)
     }
+  }
+
+  /** @throws E_BUS_CLOSED */
+  async #retryDelay(failures: number, signal: AbortSignal | undefined): Promise<void> {
+    const left = AbortSignal.any([this.#closed.signal, ...(signal ? [signal] : [])])
+    await setTimeout(backoff(failures), undefined, { signal: left, ref: false }).catch(() => {})
+    if (this.#closed.signal.aborted) throw closed()
   }
 
   close() {
@@ -164,3 +181,5 @@ function wake(reader: Reader) {
   reader.onItem?.()
   reader.onItem = undefined
 }
+
+const closed = () => new TidingsError('E_BUS_CLOSED', 'the app stopped; the task goes on')

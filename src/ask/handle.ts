@@ -208,7 +208,9 @@ export class TaskHandle<Output = unknown> {
       if (!found) continue
       this.#assertAsked(found.program)
       yield item
-      if (found.end) return
+      if (!found.end) continue
+      this.#end ??= Promise.resolve(found.end)
+      return
     }
   }
 
