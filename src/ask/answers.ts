@@ -1,24 +1,29 @@
 import { unlessAborted } from '../bus/abort.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Cursor } from '../bus/driver.ts'
+import { resultId } from '../bus/ids.ts'
 import { keepFollowing } from '../bus/keep-following.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Filter } from '../pattern.ts'
 import { askTarget, messageTakenType } from '../tasks/asked.ts'
+import { operationCompletedType, operationFailedType } from '../tasks/operation.ts'
 import { findTask, isAsked } from './find-task.ts'
 import { ends, taskOfEnd } from './task-end.ts'
 
 /*
- * The ends of requested tasks, and the answers to messages. One subscription for each process follows all of them, and each goes to the
- * caller that waits for it:
+ * The ends of requested tasks, and the answers to messages and operations. One subscription for each process follows all of them, and each
+ * goes to the caller that waits for it:
  *
  *     follow from the head of the log ─▶ publish the request ─▶ … ─▶ its end arrives, whichever worker decided it
  *
  * A request that this process did not publish just now may have ended before: its correlation is read once.
  */
 
-const filter: Filter = [{ types: [...ends, messageTakenType], targets: [askTarget] }]
+const filter: Filter = [
+  { types: [...ends, messageTakenType], targets: [askTarget] },
+  { types: [operationCompletedType, operationFailedType] },
+]
 
 export class Answers {
   readonly #bus: Bus
@@ -42,7 +47,7 @@ export class Answers {
     return this.#started
   }
 
-  /** The end of a task, or the answer to a message; call it before it can happen, and after `start`. Rejects with E_BUS_CLOSED. */
+  /** The end of a task, or the answer to a message or an operation; call it before it can happen, and after `start`. Rejects with E_BUS_CLOSED. */
   expect(id: string): Promise<CloudEvent> {
     const known = this.#expected.get(id)
     if (known) return known.promise
@@ -74,6 +79,15 @@ export class Answers {
     return signal ? unlessAborted(expected, signal) : expected
   }
 
+  /** The answer to an operation, which may have come already. @throws E_LOG_UNAVAILABLE, the reason of the signal */
+  async answerTo(operation: string, signal: AbortSignal): Promise<CloudEvent> {
+    await this.start()
+    const expected = this.expect(operation)
+    const answer = await this.#bus.get(resultId(operation), operation)
+    if (answer) this.#settle(operation, answer)
+    return unlessAborted(expected, signal)
+  }
+
   /** No caller waits for the answer to this message any more. */
   forget(message: string) {
     this.#expected.delete(message)
@@ -99,7 +113,7 @@ export class Answers {
       signal: this.#closed.signal,
       onEntry: entry => {
         const { event } = entry
-        this.#settle(event.type === messageTakenType ? event.call! : taskOfEnd(event), event)
+        this.#settle(ends.includes(event.type) ? taskOfEnd(event) : event.call!, event)
         cursor = entry.cursor
       },
     })

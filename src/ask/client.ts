@@ -110,6 +110,11 @@ export class Client {
     options: AskOptions = {},
   ): Promise<TaskHandle<Output>> => (await this.request(target, input, options)).handle
 
+  /** Resolves when an operation has ended, or the signal aborts. */
+  readonly operationEnded = async (operation: string, signal: AbortSignal): Promise<void> => {
+    await this.#shared.answers.answerTo(operation, signal).catch(() => {})
+  }
+
   /** Like `ask`. `isRepeated`: an earlier request had the same idempotency key, or was for the same message, so this one starts nothing. */
   async request<Input, Output>(
     target: Askable<Input, Output> | string,

@@ -1,5 +1,4 @@
 import { randomUUIDv7 } from 'node:crypto'
-import { setTimeout } from 'node:timers/promises'
 import { Hono } from 'hono'
 import { planOnce } from '../../ask/idempotency.ts'
 import type { Bus } from '../../bus/bus.ts'
@@ -40,19 +39,16 @@ export interface OperationView {
 }
 
 const attributes = { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: '/operations' }
-const pollIntervalMs = 100
 
 /** Commands of operators. The gateway only publishes them; a worker that hosts agents checks the policy and executes. */
-export function operationRoutes({ bus, identity, maxBodyBytes }: GatewayDeps): Hono<GatewayEnv> {
+export function operationRoutes({ bus, client, identity, maxBodyBytes }: GatewayDeps): Hono<GatewayEnv> {
   const viewAfterWait = async (c: GatewayContext, id: string): Promise<OperationView> => {
     const seconds = waitOf(c.req.header('prefer'))
-    const until = performance.now() + (seconds ?? 0) * 1_000
     if (seconds !== undefined) c.header('preference-applied', 'wait')
-    for (;;) {
-      const view = await viewOf(bus, c.var.principal, id)
-      if (view.status !== 'requested' || performance.now() >= until || c.env.outgoing.destroyed) return view
-      await setTimeout(pollIntervalMs)
-    }
+    const view = await viewOf(bus, c.var.principal, id)
+    if (view.status !== 'requested' || !seconds) return view
+    await client.operationEnded(id, AbortSignal.timeout(seconds * 1_000))
+    return viewOf(bus, c.var.principal, id)
   }
   return new Hono<GatewayEnv>()
     .post('/operations', async c => {
