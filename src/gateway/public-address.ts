@@ -20,5 +20,16 @@ function publicUrl(req: HonoRequest, path: string): string {
 export const blobUrl = (req: HonoRequest) => (blob: string, mediaType: string) =>
   publicUrl(req, `/blobs/${blob}?type=${encodeURIComponent(mediaType)}`)
 
+/** The attachment that an address names, if it is one of this gateway, with or without the host; undefined for all others. */
+export const blobIn =
+  (req: HonoRequest) =>
+  (url: string): string | undefined => {
+    const own = new URL(publicUrl(req, '/blobs/'))
+    if (!URL.canParse(url, own.href)) return undefined
+    const { host, pathname } = new URL(url, own)
+    if (host !== own.host || !pathname.startsWith(own.pathname)) return undefined
+    return /^sha256-[0-9a-f]{64}$/.exec(pathname.slice(own.pathname.length))?.[0]
+  }
+
 /** Of a chain of proxies, what the first one says: the nearest to the client. */
 const firstOf = (value: string | undefined) => value?.split(',')[0]!.trim() || undefined

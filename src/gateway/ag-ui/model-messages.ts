@@ -1,6 +1,13 @@
-import { EventType, type AGUIEvent, type AssistantMessage, type Message, type ToolCall } from '@ag-ui/core'
+import {
+  EventType,
+  type ActivityMessage,
+  type AGUIEvent,
+  type AssistantMessage,
+  type Message,
+  type ToolCall,
+} from '@ag-ui/core'
 import type { StreamPart } from '../../ask/parts.ts'
-import type { ModelResult } from '../../tasks/conversation.ts'
+import type { ModelPart, ModelResult } from '../../tasks/conversation.ts'
 
 type TextPart = Extract<StreamPart, { readonly type: 'text' | 'reasoning' | 'tool-input' }>
 
@@ -17,6 +24,7 @@ interface OpenPart {
 export class ModelMessages {
   readonly #call: string
   readonly #parts = new Map<number, OpenPart>()
+  readonly #activities: ActivityMessage[] = []
   readonly #provided: { readonly call: ToolCall; readonly result?: string }[] = []
   /** The text of the message as the client has it. */
   #sent = ''
@@ -53,9 +61,13 @@ export class ModelMessages {
     return this.#sent === this.#text
   }
 
-  finish({ content = [] }: ModelResult): AGUIEvent[] {
+  /** `fileUrl`: where a blob can be read. */
+  finish({ content = [] }: ModelResult, fileUrl: (blob: string, mediaType: string) => string): AGUIEvent[] {
     const ended = this.end()
-    return [...ended, ...content.flatMap(part => this.#provide(part))]
+    const provided = content.flatMap(part => this.#provide(part))
+    const sources = content.filter(part => part.type === 'source').map(sourceOf)
+    const files = content.flatMap(part => (part.type === 'file' ? fileOf(part, fileUrl) : []))
+    return [...ended, ...provided, ...this.#show('sources', sources), ...this.#show('files', files)]
   }
 
   /** Ends the parts that are open. */
@@ -80,7 +92,7 @@ export class ModelMessages {
       }),
     )
     const all = [...toolCalls, ...this.#provided.map(({ call }) => call)]
-    if (all.length + this.#of('text').length === 0) return reasoning
+    if (all.length + this.#of('text').length === 0) return [...reasoning, ...this.#activities]
     const assistant: AssistantMessage = {
       id: this.#call,
       role: 'assistant',
@@ -90,7 +102,7 @@ export class ModelMessages {
     const results = this.#provided.flatMap(({ call: { id }, result }): Message[] =>
       result === undefined ? [] : [{ id: `${id}:result`, role: 'tool', toolCallId: id, content: result }],
     )
-    return [...reasoning, assistant, ...results]
+    return [...reasoning, assistant, ...results, ...this.#activities]
   }
 
   get #text(): string {
@@ -146,6 +158,15 @@ export class ModelMessages {
     ]
   }
 
+  /** What a model made besides text: a message of its own, which no model reads. */
+  #show(activityType: 'sources' | 'files', list: readonly object[]): AGUIEvent[] {
+    if (list.length === 0) return []
+    const activity = { activityType, content: { [activityType]: list } }
+    const id = `${this.#call}/${activityType}`
+    this.#activities.push({ id, role: 'activity', ...activity })
+    return [{ type: EventType.ACTIVITY_SNAPSHOT, messageId: id, ...activity }]
+  }
+
   /** A tool that the provider ran itself. */
   #provide(part: NonNullable<ModelResult['content']>[number]): AGUIEvent[] {
     if (part.type === 'tool-call' && part.providerExecuted) {
@@ -163,6 +184,20 @@ export class ModelMessages {
     return [{ type: EventType.TOOL_CALL_RESULT, messageId: `${toolCallId}:result`, toolCallId, content: result }]
   }
 }
+
+const sourceOf = (part: Extract<ModelPart, { readonly type: 'source' }>) =>
+  part.sourceType === 'url'
+    ? { url: part.url, ...(part.title !== undefined && { title: part.title }) }
+    : {
+        mediaType: part.mediaType,
+        title: part.title,
+        ...(part.filename !== undefined && { filename: part.filename }),
+      }
+
+const fileOf = (
+  part: Extract<ModelPart, { readonly type: 'file' | 'reasoning-file' }>,
+  fileUrl: (blob: string, mediaType: string) => string,
+) => ({ mediaType: part.mediaType, url: 'url' in part ? part.url : fileUrl(part.blob, part.mediaType) })
 
 const nameOf = (part: TextPart) => (part.type === 'tool-input' ? part.toolName : '')
 

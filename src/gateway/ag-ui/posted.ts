@@ -9,7 +9,7 @@ import { isMessagePart, type MessagePart } from '../../tasks/conversation.ts'
 import { inputOf } from '../../tasks/program.ts'
 import { isUiToolName, uiFailedType, uiResultType, type UiTool } from '../../tasks/ui-tools.ts'
 import type { PostedAnswer } from '../commands/approvals.ts'
-import { filePart, inputOfParts } from '../threads/posted-file.ts'
+import { filePart, inputOfParts, type PostedFiles } from '../threads/posted-file.ts'
 
 /*
  * What a client of AG-UI posts: its whole conversation. The messages of the user are followed along the thread, and only those after the last
@@ -53,8 +53,7 @@ function saysSame(bus: Bus, input: unknown, messages: readonly UserMessage[]): b
 
 /** The input of the request: a text, or parts if there is more. @throws E_REQUEST_INVALID */
 export async function runInputOf(
-  bus: Bus,
-  tenant: string,
+  files: PostedFiles,
   messages: readonly UserMessage[],
   context: RunAgentInput['context'],
 ): Promise<unknown> {
@@ -63,7 +62,7 @@ export async function runInputOf(
   if (shown !== '') parts.push({ type: 'text', text: `${contextHeading}${shown}` })
   for (const { content } of messages)
     for (const part of typeof content === 'string' ? [{ type: 'text', text: content } as const] : content)
-      parts.push(part.type === 'text' ? { type: 'text', text: part.text } : await filePart(bus, tenant, fileOf(part)))
+      parts.push(part.type === 'text' ? { type: 'text', text: part.text } : await filePart(files, fileOf(part)))
   return inputOfParts(parts)
 }
 

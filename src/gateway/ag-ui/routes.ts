@@ -13,7 +13,7 @@ import { answerOnce, personOf } from '../commands/approvals.ts'
 import { bodyOf } from '../commands/request.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
-import { blobUrl } from '../public-address.ts'
+import { blobIn, blobUrl } from '../public-address.ts'
 import { sendStream } from '../send-stream.ts'
 import { answerIn, readMessages, runInputOf, uiAnswer, uiTools, type ResumedAnswer } from './posted.ts'
 import { runEvents, type Run } from './run.ts'
@@ -33,7 +33,8 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       const messages = await threadMessages(bus, branch, blobUrl(c.req))
       return [...instructionsIn(posted), ...messages, ...(run.isReplayed ? emptied(posted, messages) : [])]
     }
-    const whole = { isReplayed: false, answered: [], ...run, bus, client: clientOf(c), before }
+    const fileUrl = blobUrl(c.req)
+    const whole = { isReplayed: false, answered: [], ...run, bus, client: clientOf(c), fileUrl, before }
     return sendStream(c, signal => frames(runEvents(whole, signal)))
   }
   const clientOf = (c: GatewayContext, more: Pick<ClientOrigin, 'tools' | 'replaces'> = {}) =>
@@ -75,7 +76,7 @@ export function agUiRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
       const answers = resume.map(answerIn)
       for (const each of answers) await answer(c, task === undefined ? '' : correlationOf(task), each)
       if (fresh.length > 0) {
-        const input = await runInputOf(bus, principal.tenant, fresh, context)
+        const input = await runInputOf({ bus, tenant: principal.tenant, blobIn: blobIn(c.req) }, fresh, context)
         const options = { thread: threadId, after: known ?? null, message: fresh.at(-1)!.id }
         const replaces = history.requestAfter(options.after, options.message)?.task ?? null
         const { id } = await clientOf(c, { tools: uiTools(tools), replaces }).ask(c.req.param('agent'), input, options)

@@ -27,6 +27,7 @@ type ApprovalPart = PartOf<'approval'>
 
 export class RunEvents {
   readonly #task: string
+  readonly #fileUrl: (blob: string, mediaType: string) => string
   readonly work: OpenWork
   readonly #models = new Map<string, ModelMessages>()
   /** In the order of the conversation. */
@@ -38,8 +39,10 @@ export class RunEvents {
   #state: unknown
   #isVoided = false
 
-  constructor(task: string) {
+  /** `fileUrl`: where a blob can be read. */
+  constructor(task: string, fileUrl: (blob: string, mediaType: string) => string) {
     this.#task = task
+    this.#fileUrl = fileUrl
     this.work = new OpenWork(task)
   }
 
@@ -139,7 +142,7 @@ export class RunEvents {
     const { input, output } = this.#usage.get(answer.model) ?? { input: 0, output: 0 }
     const { usage } = answer
     this.#usage.set(answer.model, { input: input + usage.input, output: output + usage.output })
-    const finished = model.finish(answer)
+    const finished = model.finish(answer, this.#fileUrl)
     return model.isInOrder ? finished : [...finished, this.#snapshot()]
   }
 

@@ -14,6 +14,8 @@ export interface Run {
   readonly task: string | undefined
   /** The client lacks messages, or has others: it first gets what the thread has. */
   readonly isReplayed: boolean
+  /** Where a blob can be read. */
+  readonly fileUrl: (blob: string, mediaType: string) => string
   /** The messages before the answer of the task. Read only when a snapshot needs them. */
   before(): Promise<Message[]>
   /** Calls that the client has just answered: it has all that came before, so the run begins after the first of the answers. */
@@ -22,10 +24,10 @@ export interface Run {
 
 /** The events of a run, until the task ends or waits for people. Ends early, without the end of the run, when the signal aborts. */
 export async function* runEvents(run: Run, signal?: AbortSignal): AsyncGenerator<AGUIEvent> {
-  const { bus, client, threadId, runId, task, isReplayed, answered } = run
+  const { bus, client, threadId, runId, task, isReplayed, answered, fileUrl } = run
   const metadata = task === undefined ? {} : { metadata: { task } }
   yield { type: EventType.RUN_STARTED, threadId, runId, ...metadata }
-  const events = new RunEvents(task ?? '')
+  const events = new RunEvents(task ?? '', fileUrl)
   const finished = (outcome: RunFinishedOutcome, result?: unknown): AGUIEvent => ({
     type: EventType.RUN_FINISHED,
     threadId,

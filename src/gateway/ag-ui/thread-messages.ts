@@ -25,7 +25,7 @@ export async function threadMessages(
   fileUrl: (blob: string, mediaType: string) => string,
 ): Promise<Message[]> {
   const answered = branch.slice(0, -1)
-  const tasks = answered.length > 0 ? await readTasks(bus, answered) : undefined
+  const tasks = answered.length > 0 ? await readTasks(bus, answered, fileUrl) : undefined
   return branch.flatMap(({ task, request, message = request.id }) => [
     userMessage(message, inputOf(request), fileUrl),
     ...(tasks?.get(task)?.run.messages ?? []),
@@ -33,14 +33,18 @@ export async function threadMessages(
 }
 
 /** Reads the correlation of the thread once, for all tasks. */
-async function readTasks(bus: Bus, branch: readonly RequestOfThread[]): Promise<Map<string, ReadTask>> {
+async function readTasks(
+  bus: Bus,
+  branch: readonly RequestOfThread[],
+  fileUrl: (blob: string, mediaType: string) => string,
+): Promise<Map<string, ReadTask>> {
   const byRequest = new Map(branch.map(({ request, task }) => [request.id, task]))
   const read = new Map<string, ReadTask>()
   const running = new Map<string, ReadTask>()
   for await (const { event } of bus.read({ correlation: correlationOf(branch[0]!.task) })) {
     const begun = byRequest.get(event.id)
     if (begun !== undefined) {
-      const task = { parts: new StreamParts(), run: new RunEvents(begun) }
+      const task = { parts: new StreamParts(), run: new RunEvents(begun, fileUrl) }
       read.set(begun, task)
       running.set(begun, task)
     }

@@ -1,10 +1,9 @@
 import { z } from 'zod'
 import type { RequestOfThread, ThreadHistory } from '../../ask/thread-history.ts'
-import type { Bus } from '../../bus/bus.ts'
 import { TidingsError } from '../../errors.ts'
 import type { MessagePart } from '../../tasks/conversation.ts'
 import type { PostedAnswer } from '../commands/approvals.ts'
-import { filePart, inputOfParts } from '../threads/posted-file.ts'
+import { filePart, inputOfParts, type PostedFiles } from '../threads/posted-file.ts'
 
 /*
  * What a client of the AI SDK posts: its whole conversation. Of that, only this is taken: the messages of the user after the last answer that
@@ -79,14 +78,14 @@ const postedApproval = z.object({
 })
 
 /** The text of a single message, else the parts of all. Files that the client sends with the message are stored as blobs. @throws E_REQUEST_INVALID */
-export async function inputOfMessages(bus: Bus, tenant: string, messages: readonly PostedMessage[]): Promise<unknown> {
+export async function inputOfMessages(files: PostedFiles, messages: readonly PostedMessage[]): Promise<unknown> {
   const parts: MessagePart[] = []
   for (const { parts: posted } of messages)
     for (const part of posted) {
       const read = postedPart.safeParse(part)
       if (!read.success) throw invalid(`a part of the type ${JSON.stringify(part.type.slice(0, 64))} is not accepted`)
       if (read.data.type === 'text') parts.push(read.data)
-      else parts.push(await filePart(bus, tenant, read.data))
+      else parts.push(await filePart(files, read.data))
     }
   if (parts.length > 0) return inputOfParts(parts)
   throw invalid('the message of the user has no text and no file')

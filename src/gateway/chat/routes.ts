@@ -10,7 +10,7 @@ import { answerOnce, type PostedAnswer } from '../commands/approvals.ts'
 import { bodyOf } from '../commands/request.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
-import { blobUrl } from '../public-address.ts'
+import { blobIn, blobUrl } from '../public-address.ts'
 import { sendStream } from '../send-stream.ts'
 import { messageChunks, type StreamedMessage } from './message-stream.ts'
 import { chatBody, inputOfMessages, readPost } from './posted.ts'
@@ -52,7 +52,7 @@ export function chatRoutes({ bus, client, maxBodyBytes }: GatewayDeps): Hono<Gat
         return stream(c, posted.task, posted.answers[0]!.id)
       }
       const { after, messages, known, isAnother } = posted
-      const input = await inputOfMessages(bus, principal.tenant, messages)
+      const input = await inputOfMessages({ bus, tenant: principal.tenant, blobIn: blobIn(c.req) }, messages)
       const agent = c.req.param('agent')
       const hasSameInput = () => JSON.stringify(inputOf(known!.request)) === JSON.stringify(bus.redactor.value(input))
       if (known && !isAnother && known.request.target === agent && hasSameInput()) return stream(c, known.task)

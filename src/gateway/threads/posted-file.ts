@@ -9,20 +9,27 @@ export interface PostedFile {
   readonly url: string
 }
 
+/** Where the files of a message are. */
+export interface PostedFiles {
+  readonly bus: Bus
+  readonly tenant: string
+  /** The attachment that an address of this gateway names. */
+  blobIn(url: string): string | undefined
+}
+
 /** A file of a message. What comes with the message is stored as a blob. @throws E_REQUEST_INVALID */
 export async function filePart(
-  bus: Bus,
-  tenant: string,
+  { bus, tenant, blobIn }: PostedFiles,
   { mediaType, filename, url }: PostedFile,
 ): Promise<MessagePart> {
   const about = { type: 'file', mediaType, ...(filename !== undefined && { filename }) } as const
-  const blob = /\/blobs\/(sha256-[0-9a-f]{64})(?:[?#]|$)/.exec(url)?.[1]
-  if (blob !== undefined) return { ...about, blob }
   const data = /^data:[^,]*?(;base64)?,(.*)$/s.exec(url)
   if (data) {
     const bytes = data[1] ? Buffer.from(data[2]!, 'base64') : percentDecoded(data[2]!)
     return { ...about, blob: (await bus.putBlob(tenant, bytes)).blob }
   }
+  const blob = blobIn(url)
+  if (blob !== undefined) return { ...about, blob }
   if (URL.canParse(url) && new URL(url).protocol === 'https:') return { ...about, url }
   throw new TidingsError(
     'E_REQUEST_INVALID',
