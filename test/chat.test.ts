@@ -14,6 +14,7 @@ import { model } from '../src/models/model.ts'
 import type { RunningApp } from '../src/runtime/start.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
+import { GatewayProcess } from './lib/gateway-process.ts'
 import { Pen } from './lib/pen.ts'
 import { plainModel } from './lib/plain-model.ts'
 import { onEveryBus } from './lib/world.ts'
@@ -24,16 +25,15 @@ const textOf = ({ parts }: UIMessage) => parts.map(part => (part.type === 'text'
 const shapeOf = ({ parts }: UIMessage) =>
   parts.map(part => ('state' in part && part.type.startsWith('tool-') ? `${part.type} ${part.state}` : part.type))
 
-/** A gateway that can be killed: it closes all connections at once. */
+/** A gateway in this process. */
 async function gatewayOf(running: RunningApp) {
   let gateway = await startGateway({ bus: running.bus, port: 0 })
   const port = gateway.port
   onTestFinished(() => gateway.stop(AbortSignal.abort()))
   return {
     url: gateway.url,
-    /** `abort`: default at once. */
-    async restart(abort: AbortSignal | undefined = AbortSignal.abort()) {
-      await gateway.stop(abort)
+    async restart() {
+      await gateway.stop()
       gateway = await startGateway({ bus: running.bus, port })
     },
   }
@@ -84,12 +84,16 @@ onEveryBus(world => {
   const writing = async () => {
     const pen = new Pen()
     const writer = agent('writer', { model: model(pen.model, { retry: { backoff: '10ms' } }), instructions: 'Write.' })
-    const running = await (await world()).worker({ use: [writer] })
-    return { pen, running, gateway: await gatewayOf(running) }
+    const log = await world()
+    const running = await log.worker({ use: [writer] })
+    return { pen, log, running }
   }
 
-  it('resumes in another gateway, after a kill in mid-token and after a reload, with nothing lost or twice', async () => {
-    const { pen, running, gateway } = await writing()
+  it('resumes in another gateway, after kill -9 in mid-token and after a reload, with nothing lost or twice', {
+    timeout: 120_000,
+  }, async () => {
+    const { pen, log, running } = await writing()
+    const gateway = await GatewayProcess.open(log.place)
     const other = await gatewayOf(running)
     const chat = chatAt(gateway.url, 'c1')
     const sent = chat.sendMessage({ text: 'A story, please.' })
@@ -97,9 +101,10 @@ onEveryBus(world => {
     sheet.think('About the sea. ')
     sheet.write('Once upon ')
     await until(() => textOf(chat.messages.at(-1)!) === 'Once upon ')
-    await gateway.restart()
+    await gateway.kill()
     await sent
     sheet.write('a time ')
+    await gateway.start()
     const resumed = chat.resumeStream()
     const reloaded = chatAt(other.url, 'c1')
     const elsewhere = reloaded.resumeStream()
@@ -117,7 +122,8 @@ onEveryBus(world => {
   })
 
   it('reports a disconnect when the gateway stops in mid-answer, which a resume continues', async () => {
-    const { pen, gateway } = await writing()
+    const { pen, running } = await writing()
+    const gateway = await gatewayOf(running)
     const finished: boolean[] = []
     const chat = chatAt(gateway.url, 'c1', {
       fetch: asInBrowser,
@@ -127,7 +133,7 @@ onEveryBus(world => {
     const sheet = await pen.sheet()
     sheet.write('Once upon ')
     await until(() => textOf(chat.messages.at(-1)!) === 'Once upon ')
-    await gateway.restart(new AbortController().signal)
+    await gateway.restart()
     await sent
     expect([chat.status, finished]).toEqual(['error', [true]])
     const resumed = chat.resumeStream()
@@ -138,7 +144,8 @@ onEveryBus(world => {
   })
 
   it('voids what a failed attempt has written, and cancels on request', async () => {
-    const { pen, gateway } = await writing()
+    const { pen, running } = await writing()
+    const gateway = await gatewayOf(running)
     const chat = chatAt(gateway.url, 'c1')
     const sent = chat.sendMessage({ text: 'A story, please.' })
     const first = await pen.sheet()

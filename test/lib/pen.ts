@@ -59,14 +59,14 @@ export class Sheet {
     this.#controller.enqueue(part)
   }
 
-  end(): void {
+  end(unified: 'stop' | 'tool-calls' = 'stop'): void {
     this.part({
       type: 'finish',
       usage: {
         inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 },
         outputTokens: { total: 1, text: 1, reasoning: 0 },
       },
-      finishReason: { unified: 'stop', raw: undefined },
+      finishReason: { unified, raw: undefined },
     })
     this.#controller.close()
     this.#isOpen = false
