@@ -2,6 +2,7 @@ import { Link } from '@tanstack/react-router'
 import { createContext, type ReactNode, useContext } from 'react'
 import type { CorrelationRow, EventFilter, Origin } from '../worker/protocol.ts'
 import { credential, gatewayUrl, get } from './connection.ts'
+import { download, saveFile } from './download.ts'
 import type { EventDetails, EventPage, Row } from './shapes.ts'
 import { inWorker } from './worker.ts'
 
@@ -11,6 +12,8 @@ export interface EventSource {
   readonly id: string
   /** Where the worker of the page reads. */
   readonly origin: Origin
+  /** Of queries: those of a slice need no network. */
+  readonly networkMode: 'online' | 'always'
   events(filter: EventFilter, page: { before?: string; limit: number }, signal?: AbortSignal): Promise<EventPage>
   correlations(
     page: { before?: string; limit: number },
@@ -19,6 +22,8 @@ export interface EventSource {
   event(id: string, signal?: AbortSignal): Promise<EventDetails>
   /** What `tidings why --json` prints. */
   why(id: string, signal?: AbortSignal): Promise<readonly unknown[]>
+  /** Saves the whole data of an event as a file. */
+  save(id: string): Promise<void>
   /** The events that an event caused, and its answers. */
   effects(event: { readonly id: string; readonly correlationid: string }): Promise<readonly Row[]>
 }
@@ -33,12 +38,28 @@ export const gatewaySource: EventSource = {
   get origin() {
     return origin()
   },
+  networkMode: 'online',
   events: (filter, page, signal) => get<EventPage>('events', { ...filter, ...page }, signal),
   correlations: (page, signal) => get('correlations', page, signal),
   event: (id, signal) => get<EventDetails>(`events/${encodeURIComponent(id)}`, undefined, signal),
   why: (id, signal) => get<readonly unknown[]>(`events/${encodeURIComponent(id)}/why`, undefined, signal),
+  save: id => download(new URL(`events/${encodeURIComponent(id)}/data`, gatewayUrl), `${id}.json`),
   effects: ({ id, correlationid }) => inWorker('effects', origin(), { id, correlationid }),
 }
+
+/** The slice that the worker of the page has opened. */
+export const sliceSource = (id: string): EventSource => ({
+  id,
+  origin: 'slice',
+  networkMode: 'always',
+  events: (filter, page) => inWorker('events', filter, page),
+  correlations: async () => ({ correlations: await inWorker('correlations') }),
+  event: event => inWorker('event', event),
+  why: event => inWorker('why', event),
+  save: async event =>
+    saveFile(new Blob([await inWorker('data', event)], { type: 'application/json' }), `${event}.json`),
+  effects: ({ id: event, correlationid }) => inWorker('effects', 'slice', { id: event, correlationid }),
+})
 
 const SourceContext = createContext<EventSource>(gatewaySource)
 

@@ -1,4 +1,4 @@
-import { Link, Outlet } from '@tanstack/react-router'
+import { Link, Outlet, useLocation } from '@tanstack/react-router'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { infoQuery } from '../api/queries.ts'
@@ -18,7 +18,9 @@ export function Shell() {
   const info = useQuery(infoQuery)
   const [paletteOpen, setPaletteOpen] = useState(false)
   useHotkeys({ 'mod+k': () => setPaletteOpen(true) })
-  if (needsCredential(info.error)) return <SignIn />
+  // A slice needs neither a server nor a credential.
+  const isSlice = useLocation().pathname.endsWith('/offline')
+  if (needsCredential(info.error) && !isSlice) return <SignIn />
   return (
     <div className={styles.shell}>
       <a className={styles.skip} href="#content">
@@ -45,7 +47,7 @@ export function Shell() {
         <Foot />
       </nav>
       <div className={styles.content} id="content">
-        <UnreachableNotice />
+        {!isSlice && <UnreachableNotice />}
         <Outlet />
       </div>
       <CommandPalette open={paletteOpen} onClose={() => setPaletteOpen(false)} />

@@ -22,8 +22,9 @@ export interface SliceSummary {
   readonly events: number
   readonly documents: number
   readonly correlations: number
-  /** When it was exported. */
-  readonly time?: string
+  /** Times of the first and the last event, ms since the epoch. */
+  readonly from?: number
+  readonly to?: number
 }
 
 /** The functions of the worker, by name. */
@@ -32,6 +33,8 @@ export interface WorkerCalls {
   events(filter: EventFilter, page: { before?: string; limit: number }): EventPage
   correlations(): readonly CorrelationRow[]
   event(id: string): EventDetails
+  /** The whole data of an event, as JSON. */
+  data(id: string): string
   why(id: string): readonly unknown[]
   effects(origin: Origin, event: { readonly id: string; readonly correlationid: string }): readonly Row[]
   /** The number of the line of an open trace that shows an event. */

@@ -1,9 +1,10 @@
 import { GatewayConnection } from '../../../src/client/connection.ts'
 import { ClientError } from '../../../src/client/errors.ts'
-import type { ErrorData } from '../../../src/errors.ts'
+import { TidingsError, type ErrorData } from '../../../src/errors.ts'
 import type { CloudEvent } from '../../../src/event.ts'
 import type { Row } from '../api/shapes.ts'
 import { followTrace, OpenTrace, readTrace } from './open-trace.ts'
+import { Slice } from './slice.ts'
 import type { FromWorker, Origin, ToWorker, WorkerCalls } from './protocol.ts'
 
 /* Reads, parses and arranges what may be large, so that the page stays responsive. */
@@ -12,7 +13,24 @@ const traces = new Map<number, { trace: OpenTrace; correlation: string; stop: Ab
 
 const send = (message: FromWorker) => postMessage(message)
 
-const calls: Partial<Calls> = {
+/** The slice that is open. */
+let opened: Slice | undefined
+
+function slice(): Slice {
+  if (opened) return opened
+  throw new TidingsError('E_NOT_FOUND', 'no slice is open', { next: 'Drop the file onto the page again.' })
+}
+
+const calls: Calls = {
+  async openSlice(file) {
+    opened = await Slice.read(file)
+    return opened.summary
+  },
+  events: (filter, page) => slice().events(filter, page),
+  correlations: () => slice().correlations(),
+  event: id => slice().event(id),
+  data: id => slice().data(id),
+  why: id => slice().why(id),
   async effects(origin, { id, correlationid }) {
     const events = await eventsOf(origin, correlationid)
     return events.filter(row => row.causationid === id || row.call === id) as Row[]
@@ -29,7 +47,7 @@ type Calls = {
 /** The events of a correlation, from an open trace if there is one. */
 async function eventsOf(origin: Origin, correlation: string): Promise<readonly CloudEvent[]> {
   for (const each of traces.values()) if (each.correlation === correlation) return each.trace.events
-  if (origin === 'slice') return []
+  if (origin === 'slice') return slice().trace(correlation)
   const events: CloudEvent[] = []
   await readTrace(new GatewayConnection(origin), correlation, more => events.push(...more))
   return events
@@ -42,16 +60,21 @@ function open(number: number, origin: Origin, correlation: string): void {
     texts: texts => send({ trace: number, texts }),
   })
   traces.set(number, { trace, correlation, stop })
-  if (origin === 'slice') return
-  followTrace(origin, correlation, trace, stop.signal).catch((error: unknown) => {
+  const fill = async () => {
+    if (origin !== 'slice') return followTrace(origin, correlation, trace, stop.signal)
+    const rows = slice().trace(correlation)
+    if (rows.length === 0) throw new TidingsError('E_NOT_FOUND', `the slice has no event of ${correlation}`)
+    trace.add(rows)
+  }
+  fill().catch((error: unknown) => {
     if (!stop.signal.aborted) send({ trace: number, ...problemOf(error) })
   })
 }
 
 function close(number: number): void {
-  const opened = traces.get(number)
-  opened?.stop.abort()
-  opened?.trace.close()
+  const closing = traces.get(number)
+  closing?.stop.abort()
+  closing?.trace.close()
   traces.delete(number)
 }
 
@@ -66,6 +89,7 @@ addEventListener('message', ({ data }: MessageEvent<ToWorker>) => {
 })
 
 function problemOf(error: unknown): { error: ErrorData; status?: number } {
+  if (error instanceof TidingsError) return { error: error.toJSON() }
   if (!(error instanceof ClientError))
     return { error: { code: 'E_CONSOLE', message: error instanceof Error ? error.message : String(error) } }
   const { code, message, next, retryable, status } = error

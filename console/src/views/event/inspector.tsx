@@ -29,6 +29,7 @@ export function Inspector({ ids, onClose }: { ids: readonly string[]; onClose: (
 export const eventQuery = (source: EventSource, id: string) => ({
   queryKey: ['event', source.id, id],
   queryFn: ({ signal }: { signal: AbortSignal }) => source.event(id, signal),
+  networkMode: source.networkMode,
   // What is on the log does not change.
   staleTime: Infinity,
 })
@@ -106,6 +107,7 @@ function Effects({ details: { event } }: { details: EventDetails }) {
   const { data, error, isPending } = useQuery({
     queryKey: ['effects', source.id, event.id],
     queryFn: () => source.effects(event),
+    networkMode: source.networkMode,
   })
   if (isPending) return <Loading what="effects" />
   if (error) return <Failure error={error} />

@@ -1,7 +1,6 @@
 import { useState } from 'react'
-import { gatewayUrl } from '../../api/connection.ts'
-import { download } from '../../api/download.ts'
 import type { EventDetails } from '../../api/shapes.ts'
+import { useSource } from '../../api/source.tsx'
 import { Button } from '../../ui/button.tsx'
 import { bytesText } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
@@ -11,11 +10,11 @@ import styles from './payload.module.css'
 
 /** The data of an event; of large data its beginning, and the whole as a download. */
 export function Payload({ details: { event, bytes, preview, truncated } }: { details: EventDetails }) {
+  const source = useSource()
   const [loading, setLoading] = useState(false)
   const save = async () => {
     setLoading(true)
-    const url = new URL(`events/${encodeURIComponent(event.id)}/data`, gatewayUrl)
-    await download(url, `${event.id}.json`).catch(notifyFailure)
+    await source.save(event.id).catch(notifyFailure)
     setLoading(false)
   }
   if (truncated !== true)

@@ -12,6 +12,7 @@ export function Why({ id }: { id: string }) {
   const { data, error, isPending, refetch } = useQuery({
     queryKey: ['why', source.id, id],
     queryFn: ({ signal }) => source.why(id, signal) as Promise<readonly WhyRecord[]>,
+    networkMode: source.networkMode,
   })
   const chain = useMemo(() => data && whyChain(data), [data])
   if (isPending) return <Loading what="causes" />

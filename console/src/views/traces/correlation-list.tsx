@@ -5,7 +5,6 @@ import { countFull } from '../../ui/format.ts'
 import { Failure, Loading } from '../../ui/states.tsx'
 import { VirtualRows } from '../../ui/virtual-rows.tsx'
 import { CorrelationHead, CorrelationLine } from './correlation-line.tsx'
-import styles from './traces.module.css'
 
 const pageSize = 100
 const rowHeight = 44
@@ -27,6 +26,7 @@ export function CorrelationList({ onOpen, empty }: CorrelationListProps) {
       source.correlations({ limit: pageSize, ...(pageParam !== undefined && { before: pageParam }) }, signal),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: ({ next }) => next,
+    networkMode: source.networkMode,
   })
   const { data, error, isPending, hasNextPage, isFetchingNextPage, fetchNextPage, refetch } = list
   if (isPending) return <Loading what="traces" />
@@ -40,7 +40,7 @@ export function CorrelationList({ onOpen, empty }: CorrelationListProps) {
     if (element.scrollHeight - element.scrollTop - element.clientHeight < 20 * rowHeight) void fetchNextPage()
   }
   return (
-    <section className={styles.list} aria-label="Traces">
+    <>
       <CorrelationHead />
       <VirtualRows
         label={`${countFull(rows.length)} traces, most recently active first`}
@@ -55,6 +55,6 @@ export function CorrelationList({ onOpen, empty }: CorrelationListProps) {
       >
         {index => <CorrelationLine row={rows[index]!} />}
       </VirtualRows>
-    </section>
+    </>
   )
 }

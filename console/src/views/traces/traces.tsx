@@ -5,6 +5,7 @@ import { Button } from '../../ui/button.tsx'
 import { Icon } from '../../ui/icon.tsx'
 import { Empty } from '../../ui/states.tsx'
 import { CorrelationList } from './correlation-list.tsx'
+import styles from './traces.module.css'
 
 const key = ['correlations', 'gateway']
 
@@ -22,14 +23,16 @@ export function Traces() {
         </Button>
       }
     >
-      <CorrelationList
-        onOpen={correlation => void navigate({ to: '/traces/$correlation', params: { correlation } })}
-        empty={
-          <Empty title="Nothing has happened yet">
-            A trace begins with an event from outside: publish one in Live, or ask an agent.
-          </Empty>
-        }
-      />
+      <section className={styles.list} aria-label="Traces">
+        <CorrelationList
+          onOpen={correlation => void navigate({ to: '/traces/$correlation', params: { correlation } })}
+          empty={
+            <Empty title="Nothing has happened yet">
+              A trace begins with an event from outside: publish one in Live, or ask an agent.
+            </Empty>
+          }
+        />
+      </section>
     </Page>
   )
 }
