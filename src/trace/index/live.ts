@@ -75,9 +75,9 @@ export class LiveIndex {
   }
 
   async #read(): Promise<void> {
-    for (;;)
+    for (;;) {
+      this.#stop.signal.throwIfAborted()
       try {
-        this.#stop.signal.throwIfAborted()
         const db = (this.#db ??= this.#open())
         if (performance.now() - this.#checkedAt > checkIntervalMs) {
           await checkLog(this.#bus, db)
@@ -92,8 +92,10 @@ export class LiveIndex {
       } catch (error) {
         if (isLocked(error)) await setTimeout(busyRetryMs)
         else if (isCorrupt(error)) this.#startOver()
-        else throw error
+        // A question found it corrupt and closed it.
+        else if (this.#db) throw error
       }
+    }
   }
 
   /** Without a file that can be used, the index is built in memory, which reads the whole log. */
