@@ -32,13 +32,16 @@ async function setUp(events = 0) {
 }
 
 test('a question that comes while others are answered sees what was published before it', async () => {
-  const { publish, open } = await setUp(2_000)
-  const live = open()
-  const first = live.query(index => index.positionOf('new'))
+  const { bus, publish } = await setUp(2_000)
+  const begun = Promise.withResolvers<void>()
+  const live = new LiveIndex(bus, { onProgress: () => begun.resolve() })
+  onTestFinished(() => live.close())
+  const first = live.query(index => index.positionOf('e1999'))
+  await begun.promise
   await publish('new')
   const second = live.query(index => index.positionOf('new'))
   expect(await second).toBeDefined()
-  await first
+  expect(await first).toBeDefined()
 })
 
 test('several processes have one file open, and one that is deleted or overwritten is built again', async () => {
