@@ -133,7 +133,10 @@ it('/attention lists what needs a person of this tenant, similar ones as one', a
     const { body } = await get('/attention?kind=parked')
     return body.count === 1 && body
   })
-  expect(items[0]).toMatchObject({ event: { type: 'tool.invoke', data: null }, next: ['tidings resume tool check'] })
+  expect(items[0]).toMatchObject({
+    event: { type: 'tool.invoke', summary: expect.any(String) },
+    next: ['tidings resume tool check'],
+  })
   expect((await get('/attention', eve)).body.items).toMatchObject([{ kind: 'failed' }])
   expect((await get('/attention?limit=1')).body).toMatchObject({ items: [{ kind: 'parked' }], count: 4 })
 })
@@ -281,4 +284,29 @@ it('/workers lists the workers that answer, and nobody else on the streams hears
     if ((text += part).includes('order.seen')) break
   expect(text).not.toContain('workers.')
   stop.abort()
+})
+
+it('GET /operations lists the commands of the tenant, newest first, page by page', async () => {
+  const { get, bus } = await running({ name: 'shop', use: [paid, check, clerk] })
+  const command = (body: object, principal = ann) =>
+    get('/operations', principal, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', prefer: 'wait=50' },
+      body: JSON.stringify(body),
+    })
+  await Promise.all(['bad', 'bad'].map(order => bus.publish({ type: 'order.paid', data: { order, amount: 1 } })))
+  await until(async () => (await get('/attention')).body.count === 2)
+  for (const action of ['pause', 'resume', 'pause']) await command({ action, kind: 'tool', name: 'check' })
+  await command({ action: 'discard', tasks: { agent: 'clerk' } })
+  await command({ action: 'retry', tasks: { agent: 'clerk' } }, eve)
+  expect((await get('/attention')).body.count).toBe(0)
+  const first = await get('/operations?limit=2')
+  expect(first.body.operations).toMatchObject([
+    { request: { action: 'discard' }, status: 'completed', user: 'ann', result: { found: 2, done: 2, ids: [expect.any(String)] } },
+    { request: { action: 'pause' } },
+  ]) // biome-ignore format: one list
+  const rest = await get(`/operations?limit=5&before=${first.body.next}`)
+  expect(rest.body.operations.map(({ request }: any) => request.action)).toEqual(['resume', 'pause'])
+  expect((await get('/operations', eve)).body.operations).toMatchObject([{ user: 'eve', request: { action: 'retry' } }])
+  expect((await get('/operations', guest)).status).toBe(403)
 })

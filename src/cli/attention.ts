@@ -31,7 +31,7 @@ export async function attentionCommand({ json }: GlobalOptions): Promise<void> {
     const groups = new Map<string, { first: AttentionItem; more: number }>()
     let hidden = 0
     const query = queryIndexOf(bus)
-    const { failed, total } = await listFailed(bus, query, failedSince(environment().failedFor))
+    const { failed, total } = await listFailed(bus, query, { since: failedSince(environment().failedFor) })
     for await (const item of concat(listAttention(bus, query), failed)) {
       if (json) await print(JSON.stringify({ ...item, next: nextCommands(item) }))
       // Thousands may be parked under one key, or wait for one provider: they are one entry.

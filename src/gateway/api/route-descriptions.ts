@@ -298,6 +298,23 @@ export const routeDescriptions: readonly RouteDescription[] = [
     },
   },
   {
+    route: 'GET /operations',
+    id: 'listOperations',
+    tag: 'operating',
+    summary: 'List operations',
+    description: 'Newest first. Of the lists in a result, only the first id and the first task are there.',
+    query: {
+      before: { description: 'The `next` of the page before.' },
+      limit: { description: 'At most this many, up to 200.', schema: z.number().int().min(1).max(200) },
+    },
+    answers: {
+      200: {
+        description: 'The operations of the tenant.',
+        body: z.object({ operations: z.array(shapes.operationShape), next: z.string().optional() }),
+      },
+    },
+  },
+  {
     route: 'GET /operations/:id',
     id: 'getOperation',
     tag: 'operating',

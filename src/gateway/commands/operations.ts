@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto'
 import { Hono } from 'hono'
+import { z } from 'zod'
 import { planOnce } from '../../ask/idempotency.ts'
 import type { Bus } from '../../bus/bus.ts'
 import { correlationOf, isCorrelation, isTaskId, resultId } from '../../bus/ids.ts'
@@ -7,6 +8,7 @@ import { publishFromOutside } from '../../bus/ingress.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
 import type { ReplaySummary } from '../../replay/summary.ts'
 import { type ErrorData, notOnLog, TidingsError } from '../../errors.ts'
+import type { CloudEvent } from '../../event.ts'
 import { httpError } from '../../http/response.ts'
 import { hostsOn } from '../../tasks/hosts.ts'
 import { readNewestTurns } from '../../tasks/newest-turns.ts'
@@ -20,6 +22,7 @@ import {
 } from '../../tasks/operation.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay, type Principal } from '../identity/principal.ts'
+import { cursor, limitUpTo, readQuery } from '../views/query.ts'
 import { waitOf } from './prefer.ts'
 import { bodyOf, requestKeyOf } from './request.ts'
 
@@ -39,9 +42,10 @@ export interface OperationView {
 }
 
 const attributes = { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: '/operations' }
+const operationsQuery = z.strictObject({ before: cursor, limit: limitUpTo(200, 50) })
 
 /** Commands of operators. The gateway only publishes them; a worker that hosts agents checks the policy and executes. */
-export function operationRoutes({ bus, client, identity, maxBodyBytes }: GatewayDeps): Hono<GatewayEnv> {
+export function operationRoutes({ bus, client, query, identity, maxBodyBytes }: GatewayDeps): Hono<GatewayEnv> {
   const viewAfterWait = async (c: GatewayContext, id: string): Promise<OperationView> => {
     const seconds = waitOf(c.req.header('prefer'))
     if (seconds !== undefined) c.header('preference-applied', 'wait')
@@ -77,6 +81,16 @@ export function operationRoutes({ bus, client, identity, maxBodyBytes }: Gateway
       if (!waits) return c.json({ operation: id }, 202)
       const view = await viewAfterWait(c, id)
       return c.json(view, view.status === 'requested' ? 202 : 200)
+    })
+    .get('/operations', async c => {
+      const { principal } = c.var
+      assertMay(principal, 'operate')
+      const page = readQuery(c, operationsQuery)
+      const reader = { tenant: principal.tenant, mayRead: () => true }
+      const { events, next } = await query(each => each.events(reader, { types: [operationRequestedType] }, page))
+      const found = await bus.readAt(events.map(({ position }) => position))
+      const views = found.map(async stored => (stored ? [withoutLists(await viewOfRequest(bus, stored.event))] : []))
+      return c.json({ operations: (await Promise.all(views)).flat(), ...(next !== undefined && { next }) })
     })
     .get('/operations/:id', async c => {
       assertMay(c.var.principal, 'operate')
@@ -123,7 +137,11 @@ async function viewOf(bus: Bus, { tenant }: Principal, id: string): Promise<Oper
   const asked = await bus.get(id, id)
   if (asked?.tenant !== tenant || asked.type !== operationRequestedType)
     throw notOnLog(`the log has no operation ${id}`)
-  const { time: requestedAt, user } = asked
+  return viewOfRequest(bus, asked)
+}
+
+async function viewOfRequest(bus: Bus, asked: CloudEvent): Promise<OperationView> {
+  const { id, time: requestedAt, user } = asked
   const { request } = (await bus.resolve(asked)).data as OperationRequested
   const about = { operation: id, request, requestedAt, ...(user !== undefined && { user }) }
   const answer = await bus.get(resultId(id), id)
@@ -133,4 +151,11 @@ async function viewOf(bus: Bus, { tenant }: Principal, id: string): Promise<Oper
   return answer.type === operationCompletedType
     ? { ...ended, status: 'completed', result: data as OperationResult }
     : { ...ended, status: 'failed', error: (data as { error: ErrorData }).error }
+}
+
+/** As a list shows it: the counts of a result, and its first task or correlation to look at. */
+function withoutLists({ result, ...view }: OperationView): OperationView {
+  if (!result) return view
+  const { divergences: _, skipped: __, refusals: ___, ids, started, ...counts } = result
+  return { ...view, result: { ...counts, ids: ids.slice(0, 1), ...(started && { started: started.slice(0, 1) }) } }
 }

@@ -84,16 +84,18 @@ async function recordedTasks(
   const rows = await query(index =>
     states.flatMap(state =>
       index.tasks({
-        ...(state && { state }),
+        tenant,
+        state,
         limit: maxRows,
         since: from,
-        ...(agent !== undefined && { program: agent }),
+        program: agent,
       }),
     ),
   )
   const inPeriod = rows.filter(({ started }) => started >= from && started <= to)
   const oldestFirst = inPeriod.toSorted((a, b) => a.started - b.started)
-  return (await startsLike(bus, oldestFirst, { tenant, type })).map(({ task }) => task)
+  const found = type === undefined ? oldestFirst : await startsLike(bus, oldestFirst, { tenant, type })
+  return found.map(({ task }) => task)
 }
 
 const maxRows = 1_000_000

@@ -35,15 +35,15 @@ const maxFailed = 1_000
 /** Since when failed tasks are on the attention list, ms since the epoch. */
 export const failedSince = (failedFor: Duration) => Date.now() - milliseconds(failedFor)
 
-/** The failed tasks on the attention list, newest first, and how many there are. `since`: see {@link failedSince}. */
+/** The failed tasks on the attention list, newest first, and how many there are. `since`: see {@link failedSince}. `tenant`: only of this one. */
 export async function listFailed(
   bus: Bus,
   query: QueryIndex,
-  since: number,
+  { since, tenant }: { readonly since: number; readonly tenant?: string },
 ): Promise<{ failed: FailedTask[]; total: number }> {
   const { rows, total } = await query(index => ({
-    rows: index.failures({ since, limit: maxFailed }),
-    total: index.failed(since),
+    rows: index.failures({ since, tenant, limit: maxFailed }),
+    total: index.failed(since, tenant),
   }))
   return { failed: await withErrors(bus, rows), total }
 }
@@ -51,7 +51,6 @@ export async function listFailed(
 /** Which failed tasks. */
 export interface FailedFilter extends FailureFilter {
   readonly code?: string | undefined
-  readonly tenant?: string | undefined
   /** A pattern: the type of the event that started the task. */
   readonly type?: string | undefined
 }
@@ -62,7 +61,7 @@ export async function findFailed(bus: Bus, query: QueryIndex, filter: FailedFilt
   const rows = await query(index => index.failures(filter))
   const found: FailedTask[] = []
   for (let from = 0; from < rows.length; from += maxFailed)
-    found.push(...(await withErrors(bus, rows.slice(from, from + maxFailed), tenant)))
+    found.push(...(await withErrors(bus, rows.slice(from, from + maxFailed))))
   const failed = found.filter(each => code === undefined || each.code === code).reverse()
   return type === undefined ? failed : startsLike(bus, failed, { type, tenant })
 }
@@ -74,12 +73,12 @@ export function withoutCalled(found: readonly FailedTask[]): { own: FailedTask[]
   return { own, withCallers: found.length - own.length }
 }
 
-async function withErrors(bus: Bus, rows: readonly FailureRow[], tenant?: string): Promise<FailedTask[]> {
+async function withErrors(bus: Bus, rows: readonly FailureRow[]): Promise<FailedTask[]> {
   const stored = await withData(bus, await eventsAt(bus, rows.map(({ position }) => position))) // biome-ignore format: one line
   const events = new Map(stored.map(({ position, event }) => [positionKey(position), event]))
   return rows.flatMap(({ task, position, at }) => {
     const event = events.get(positionKey(position))
-    return event && (tenant === undefined || event.tenant === tenant) ? [failedTask(task, at, event)] : []
+    return event ? [failedTask(task, at, event)] : []
   })
 }
 

@@ -30,19 +30,19 @@ const startGraceMs = 2_000
 /** A worker that hosted it may be restarting. */
 const restartGraceMs = 60_000
 
-/** The targets that tasks wait for and nobody hosts. `task`: only what this task waits for, however short. */
+/** The targets that tasks wait for and nobody hosts. `task`: only what this task waits for, however short. `tenant`: only what its tasks wait for. */
 export async function findUnhosted(
   bus: Bus,
   query: QueryIndex,
-  { now = Date.now(), task }: { readonly now?: number; readonly task?: string | undefined } = {},
+  { now = Date.now(), ...which }: { readonly now?: number; readonly task?: string; readonly tenant?: string } = {},
 ): Promise<UnhostedTarget[]> {
-  const awaited = await query(index => index.awaited(task))
+  const awaited = await query(index => index.awaited(which))
   if (awaited.length === 0) return []
   const known = await hostedNames(bus)
   const found: UnhostedTarget[] = []
   for (const { target, waiting, call, program, since } of awaited) {
     const isKnown = [known.agent, known.tool, known.model].some(names => names.includes(target))
-    const graceMs = task !== undefined ? 0 : isKnown ? restartGraceMs : startGraceMs
+    const graceMs = which.task !== undefined ? 0 : isKnown ? restartGraceMs : startGraceMs
     if (target.startsWith('$') || now - since < graceMs) continue
     const request = await bus.get(call, correlationOf(call))
     const what = kindsByRequest[request?.type as keyof typeof kindsByRequest]

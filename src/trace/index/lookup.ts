@@ -195,38 +195,51 @@ export class Index {
   }
 
   /** Each target that live tasks wait for, or this one, with the number of open calls and the oldest one. */
-  awaited(task?: string): AwaitedRow[] {
+  awaited({
+    task,
+    tenant,
+  }: {
+    readonly task?: string | undefined
+    readonly tenant?: string | undefined
+  }): AwaitedRow[] {
     return this.#all<AwaitedRow>(
       `SELECT n.name AS target, count(*) AS waiting, c.id || '.' || t.hash || ':' || o.name AS call, p.name AS program,
         min(t.at) AS since
       FROM calls o JOIN tasks t ON t.key = o.task JOIN correlations c ON c.key = t.correlation
         JOIN names n ON n.key = o.target JOIN names p ON p.key = t.program
       WHERE NOT o.answered AND t.end IS NULL
-        AND (?1 IS NULL OR (c.id = substr(?1, 1, 36) AND t.hash = substr(?1, 38))) GROUP BY o.target`,
+        AND (?1 IS NULL OR (c.id = substr(?1, 1, 36) AND t.hash = substr(?1, 38)))
+        AND (?2 IS NULL OR t.tenant = (SELECT key FROM names WHERE name = ?2)) GROUP BY o.target`,
       task ?? null,
+      tenant ?? null,
     )
   }
 
   /** Failed tasks that were neither retried nor dismissed, newest first. */
-  failures({ task, program, since = 0, until = Number.MAX_SAFE_INTEGER, limit = -1 }: FailureFilter): FailureRow[] {
+  failures(filter: FailureFilter): FailureRow[] {
+    const { task, program, tenant, since = 0, until = Number.MAX_SAFE_INTEGER, limit = -1 } = filter
     const rows = this.#all<Omit<FailureRow, 'position'> & { pos: number }>(
       `SELECT c.id || '.' || t.hash AS task, p.name AS program, f.pos, f.at
       FROM failures f JOIN tasks t ON t.key = f.task JOIN correlations c ON c.key = t.correlation
         LEFT JOIN names p ON p.key = t.program
       WHERE f.at >= ?1 AND f.at <= ?2 AND (?3 IS NULL OR p.name = ?3)
-        AND (?5 IS NULL OR (c.id = substr(?5, 1, 36) AND t.hash = substr(?5, 38))) ORDER BY f.at DESC, f.pos DESC LIMIT ?4`,
+        AND (?5 IS NULL OR (c.id = substr(?5, 1, 36) AND t.hash = substr(?5, 38)))
+        AND (?6 IS NULL OR t.tenant = (SELECT key FROM names WHERE name = ?6)) ORDER BY f.at DESC, f.pos DESC LIMIT ?4`,
       since,
       until,
       program ?? null,
       limit,
       task ?? null,
+      tenant ?? null,
     )
     return rows.map(({ pos, ...row }) => ({ ...row, position: unpack(pos) }))
   }
 
   /** Number of such tasks that failed at this time or later, ms since the epoch. */
-  failed(since: number): number {
-    return this.#all<{ n: number }>('SELECT count(*) AS n FROM failures WHERE at >= ?', since)[0]!.n
+  failed(since: number, tenant?: string): number {
+    const sql = `SELECT count(*) AS n FROM failures f WHERE f.at >= ?1 AND (?2 IS NULL OR EXISTS (SELECT 1 FROM tasks t
+      WHERE t.key = f.task AND t.tenant = (SELECT key FROM names WHERE name = ?2)))`
+    return this.#all<{ n: number }>(sql, since, tenant ?? null)[0]!.n
   }
 
   /** Number of tasks of a program that have not ended. */

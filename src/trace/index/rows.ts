@@ -149,6 +149,7 @@ export interface UsageRow {
 export interface FailureFilter {
   readonly task?: string
   readonly program?: string
+  readonly tenant?: string | undefined
   readonly since?: number
   readonly until?: number
   readonly limit?: number
