@@ -1,0 +1,80 @@
+import type { Page } from 'playwright-core'
+import { expect, it } from 'vitest'
+import { agent } from '../../src/agents/agent.ts'
+import { collect, until } from '../../src/testing/wait.ts'
+import { describeBrowser } from '../lib/browser.ts'
+import { onEveryBus } from '../lib/world.ts'
+import { openConsole, serveApp } from './lib/console.ts'
+
+const clerk = agent('clerk', {
+  on: 'order.placed',
+  run: (ctx, { order, broken }: { order: number; broken?: boolean }) => {
+    if (broken) throw new Error(`order ${order} is broken`)
+    ctx.emit({ type: 'order.booked', data: { order } })
+  },
+})
+
+const rows = (page: Page) => page.getByRole('option')
+const arrived = (page: Page) => page.locator('[data-arrived]').getAttribute('data-arrived').then(Number)
+
+await describeBrowser('the live view', () =>
+  onEveryBus(world => {
+    it('follows, pauses when a person scrolls, filters, opens events, and goes on after the gateway was killed', async () => {
+      const log = await world()
+      const worker = await log.worker({ use: [clerk] })
+      const { running: gateway, url } = await serveApp(log, { use: [] }, { only: ['gateway'] })
+      const publish = (from: number, count: number, more: object = {}) =>
+        worker.bus.publishAll(
+          Array.from({ length: count }, (_, i) => ({ type: 'order.placed', data: { order: from + i, ...more } })),
+        )
+      const booked = async (count: number) =>
+        (await collect(worker.bus.read({ filter: [{ types: ['order.booked'] }] }))).length === count || undefined
+      await publish(0, 40)
+      await until(() => booked(40))
+      const page = await openConsole(url, { path: 'live' })
+      await rows(page).first().waitFor()
+
+      // Of each order three events: placed, booked, and that the task has completed. It opens at the newest event, and follows.
+      await publish(100, 5)
+      await page.getByRole('option', { name: '"order":104' }).first().waitFor()
+      await until(async () => (await arrived(page)) === 15 || undefined)
+
+      // A person who scrolls up is left alone.
+      await page.getByRole('listbox').hover()
+      await page.mouse.wheel(0, -800)
+      await page.getByRole('button', { name: 'Paused: follow again' }).waitFor()
+      const [top] = await rows(page).allInnerTexts()
+      await publish(200, 30)
+      await page.getByRole('button', { name: '90 new: follow again' }).waitFor()
+      expect((await rows(page).allInnerTexts())[0]).toBe(top)
+      await page.getByRole('button', { name: 'follow again' }).click()
+      await page.getByRole('option', { name: '"order":229' }).first().waitFor()
+
+      // Nothing is missing after the gateway was gone.
+      const { port } = new URL(url)
+      await gateway.stop()
+      await publish(300, 20)
+      await serveApp(log, { use: [] }, { only: ['gateway'], port: Number(port) })
+      await publish(400, 20)
+      await until(async () => (await arrived(page)) === 225 || undefined)
+
+      // Filters are in the address; several events are open at once, with their causes and effects.
+      await publish(500, 1, { broken: true })
+      await page.getByRole('button', { name: 'Failed only' }).click()
+      await page.getByRole('option', { name: 'order 500 is broken' }).click()
+      await page.getByRole('tree', { name: 'Payload' }).getByText('order 500 is broken').waitFor()
+      await page.getByRole('tab', { name: 'Attributes' }).click()
+      await page
+        .getByRole('button', { name: /:0$|^[\w-]+$/ })
+        .first()
+        .waitFor()
+      expect(new URL(page.url()).search).toMatch(/failed=1&open=/)
+      await page.reload()
+      await page.getByRole('option', { name: 'order 500 is broken' }).waitFor()
+      expect(await rows(page).count()).toBe(1)
+      await page.getByRole('button', { name: 'Failed only' }).click()
+      await page.getByLabel('Regular expression').fill('/"order":5\\d\\d/')
+      await until(async () => (await rows(page).count()) === 1 || undefined)
+    })
+  }),
+)
