@@ -164,10 +164,12 @@ function conclude(last: CloudEvent | undefined) {
   console.log(files.markdown)
 }
 
-function introduce({ addresses, warnings }: RunningApp, isAsked: boolean, example: string) {
+function introduce({ addresses, console: page, warnings }: RunningApp, isAsked: boolean, example: string) {
   const gateway = addresses.find(address => address.startsWith('http')) ?? ''
   const mail = addresses.find(address => address.startsWith('smtp')) ?? ''
   const line = (name: string, text: string) => console.log(`  ${styleText('bold', name.padEnd(10))}${text}`)
+  const open = () => line('open', styleText(['bold', 'cyan'], page ?? gateway))
+  open()
   console.log(`\n${styleText(['bold', 'green'], 'report-desk')} answers questions from documents, with citations\n`)
   line('type', 'a question here, and Enter')
   line('post', `curl --json '{"type":"question.asked","data":{"question":"${example}"}}' ${gateway}/events`)
@@ -178,5 +180,6 @@ function introduce({ addresses, warnings }: RunningApp, isAsked: boolean, exampl
   line('watch', `curl -N ${gateway}/events/stream`)
   line('reports', join(home, 'reports'))
   for (const { message } of warnings) console.log(styleText('yellow', `  ${message}`))
+  open()
   console.log()
 }

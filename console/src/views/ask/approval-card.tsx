@@ -79,7 +79,10 @@ export function ApprovalCard({ work, question, found, mayAnswer }: ApprovalCardP
           </Button>
         </form>
       ) : (
-        <p className={styles.waits}>It waits for a person who may approve it.</p>
+        <p className={styles.waits}>
+          It waits for a person who may approve it. Is that you? Open the address that the app printed when it started: it
+          contains your key.
+        </p>
       )}
       <SourceDialog source={opened} onClose={() => open(undefined)} />
     </section>

@@ -5,29 +5,31 @@ import { durationText } from '../../ui/format.ts'
 import { Icon, type IconName } from '../../ui/icon.tsx'
 import { useNow } from '../../ui/use-now.ts'
 import type { StorySnapshot, Work } from './story.ts'
-import { aboutOf, capitalized, doing, nameOf, oneLine, resultOf, spaced, textOfQuestion } from './words.ts'
+import { aboutOf, capitalized, doing, nameOf, oneLine, resultOf, spaced, textOfQuestion, textsIn } from './words.ts'
 import styles from './progress.module.css'
 
 interface ProgressProps {
   readonly story: StorySnapshot
   readonly isOver: boolean
+  /** A person is asked something. */
+  readonly isAsking: boolean
   /** Agents that have not begun. */
   readonly awaited: readonly string[]
   readonly children: ReactNode
 }
 
 /** Who does what, in words. When all is over, one line that opens. */
-export function Progress({ story, isOver, awaited, children }: ProgressProps) {
+export function Progress({ story, isOver, isAsking, awaited, children }: ProgressProps) {
   const [isOpen, setIsOpen] = useState<boolean>()
   const now = useNow()
   const { question, work, roots, at } = story
   const began = Date.parse(question!.time)
   const took = durationText(Math.max(0, (isOver ? at : Math.max(now, at)) - began))
-  const isShown = isOpen ?? !isOver
-  const steps = work.filter(({ kind }) => kind !== 'model')
-  // An agent that was asked itself shows what it does; otherwise its name would be missing.
-  const title = isOver ? endText(story) : (newest(work) ?? waitText(roots.length, awaited))
+  // What a person is asked comes first.
+  const isShown = isOpen ?? !(isOver || isAsking)
   const mentioned = [textOfQuestion(question!)]
+  const steps = work.filter(({ kind }) => kind !== 'model')
+  const title = isOver ? endText(story) : (newest(work, mentioned) ?? waitText(roots.length, awaited))
   return (
     <section className={styles.progress} aria-label="Progress">
       <header className={styles.head}>
@@ -39,7 +41,7 @@ export function Progress({ story, isOver, awaited, children }: ProgressProps) {
           onClick={() => setIsOpen(!isShown)}
         >
           <Mark state={isOver ? (roots.find(({ state }) => state !== 'completed')?.state ?? 'completed') : 'running'} />
-          <span className={styles.title} role="status">
+          <span className={styles.title} aria-live="polite">
             {title}
           </span>
           <span className={styles.took}>{took}</span>
@@ -60,18 +62,25 @@ export function Progress({ story, isOver, awaited, children }: ProgressProps) {
 
 function Step({ work, mentioned }: { work: Work; mentioned: readonly string[] }) {
   const [isOpen, setIsOpen] = useState(false)
-  const { state, parts, kind, delay } = work
-  const about = kind === 'approval' ? '' : aboutOf(work.input, mentioned)
+  const { state, parts, kind, delay, input } = work
+  const about = kind === 'approval' ? '' : aboutOf(input, mentioned)
+  const heard = [...mentioned, ...textsIn(input)]
+  const result = state === 'running' ? '' : resultOf(work)
+  const activity =
+    state === 'running' ? (delay ? `waits: ${delay.message}` : newest(parts, heard, nameOf(work))) : undefined
   const inner = parts.filter(part => part.kind !== 'model' || part.state === 'failed')
-  const activity = state === 'running' ? (delay ? `waits: ${delay.message}` : newest(parts)) : resultOf(work)
-  const heard = typeof work.input === 'string' ? [...mentioned, work.input] : [...mentioned, ...textsOf(work.input)]
   const line = (
     <>
-      <Mark state={delay ? 'delayed' : state} />
+      <Mark state={delay || (kind === 'approval' && state === 'running') ? 'delayed' : state} />
       <span className={styles.name}>{kind === 'agent' ? nameOf(work) : capitalized(doing(work))}</span>
       {about !== '' && (
         <span className={styles.about} title={about} dir="auto">
           “{oneLine(about, 90)}”
+        </span>
+      )}
+      {result !== '' && !heard.includes(result) && (
+        <span className={styles.result} title={result} dir="auto">
+          {result}
         </span>
       )}
       {work.ended !== undefined && <span className={styles.took}>{durationText(work.ended - work.began)}</span>}
@@ -87,7 +96,7 @@ function Step({ work, mentioned }: { work: Work; mentioned: readonly string[] })
       ) : (
         <div className={styles.line}>{line}</div>
       )}
-      {activity !== undefined && activity !== '' && activity !== about && (
+      {activity !== undefined && (
         <p className={styles.activity} title={activity} dir="auto">
           {activity}
         </p>
@@ -124,14 +133,14 @@ function Mark({ state }: { state: string }) {
 }
 
 /** `Researcher 2 is searching the library for …`, of what was begun last and still runs. */
-function newest(work: readonly Work[]): string | undefined {
+function newest(work: readonly Work[], mentioned: readonly string[], who?: string): string | undefined {
   const running = work.findLast(({ state }) => state === 'running')
   if (!running) return undefined
   const { kind, parts, by, input } = running
   if (kind === 'approval') return capitalized(doing(running))
-  if (kind === 'agent') return newest(parts) ?? `${nameOf(running)} begins`
-  const about = kind === 'tool' ? aboutOf(input) : ''
-  return `${capitalized(spaced(by))} is ${doing(running)}${about === '' ? '' : `: “${oneLine(about, 80)}”`}`
+  if (kind === 'agent') return newest(parts, mentioned, nameOf(running)) ?? `${nameOf(running)} begins`
+  const about = kind === 'tool' ? aboutOf(input, mentioned) : ''
+  return `${who ?? capitalized(spaced(by))} is ${doing(running)}${about === '' ? '' : `: “${oneLine(about, 80)}”`}`
 }
 
 function waitText(roots: number, awaited: readonly string[]): string {
@@ -145,6 +154,3 @@ function endText({ roots }: StorySnapshot): string {
   if (!ended) return 'Done'
   return ended.state === 'failed' ? `${capitalized(spaced(ended.program))} failed` : 'Cancelled'
 }
-
-const textsOf = (input: unknown): string[] =>
-  typeof input === 'object' && input !== null ? Object.values(input).filter(each => typeof each === 'string') : []

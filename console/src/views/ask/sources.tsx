@@ -63,7 +63,9 @@ function Opener({ source, onOpen }: { source: Source; onOpen: (source: Source) =
   const { title, place, url } = source
   const text = (
     <>
-      <span className={styles.title}>{title}</span>
+      <span className={styles.title} title={title}>
+        {title}
+      </span>
       {place !== undefined && (
         <span className={styles.place} title={place}>
           {place}

@@ -42,20 +42,15 @@ function Shown({ story, info }: { story: StorySnapshot; info: Info | undefined }
       </h1>
       <p className={styles.received} role="status">
         <Icon name="check" size={14} />
-        Received <Age since={question!.time} />
-        {!isOver && <span>· stored: you can close this page and come back</span>}
+        <span>
+          Received <Age since={question!.time} />.{!isOver && ' You can close this page and come back.'}
+        </span>
       </p>
-      <Progress story={story} isOver={isOver} awaited={awaited}>
+      <Progress story={story} isOver={isOver} isAsking={asked.length > 0} awaited={awaited}>
         {!isOver && <Cancel story={story} />}
       </Progress>
       {asked.map(work => (
-        <ApprovalCard
-          key={work.id}
-          work={work}
-          question={text}
-          found={story.found}
-          mayAnswer={info?.principal.rights.approve !== false}
-        />
+        <ApprovalCard key={work.id} work={work} question={text} found={story.found} mayAnswer={mayApprove(info)} />
       ))}
       {!answer && asked.length === 0 && !isOver && <Draft story={story} />}
       {answer && <AnswerView answer={answer} question={text} found={story.found} />}
@@ -97,6 +92,10 @@ function Cancel({ story }: { story: StorySnapshot }) {
     </Button>
   )
 }
+
+/** Without a name, nobody's answer counts. */
+const mayApprove = (info: Info | undefined) =>
+  info === undefined || (info.principal.rights.approve && info.principal.user !== undefined)
 
 /** Requests to people that wait for an answer, wherever they were made. */
 const openApprovals = (work: readonly Work[]): Work[] =>

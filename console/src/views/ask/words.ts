@@ -27,9 +27,9 @@ export const nameOf = ({ name, number }: Pick<Work, 'name' | 'number'>): string 
   `${capitalized(spaced(name))}${number === undefined ? '' : ` ${number}`}`
 
 /** `searching the library`. */
-export function doing({ kind, name, text }: Work): string {
+export function doing({ kind, name, state, text }: Work): string {
   if (kind === 'model') return text ? 'writing' : 'thinking'
-  if (kind === 'approval') return `waiting for the approval of the ${spaced(name)}`
+  if (kind === 'approval') return `${state === 'running' ? 'waiting for the ' : ''}approval of the ${spaced(name)}`
   if (kind !== 'tool') return spaced(name)
   const [object, verb, ...more] = name.split('.')
   const gerund = more.length === 0 && verb !== undefined ? gerunds[verb] : undefined
@@ -38,8 +38,7 @@ export function doing({ kind, name, text }: Work): string {
 
 /** What a call is about: the first line of text in its input that was not mentioned before. */
 export function aboutOf(input: unknown, mentioned: readonly string[] = []): string {
-  const texts = typeof input === 'string' ? [input] : textsIn(input)
-  return oneLine(texts.find(text => !mentioned.includes(text) && !isLong(text)) ?? '')
+  return oneLine(textsIn(input).find(text => !mentioned.includes(text) && !isLong(text)) ?? '')
 }
 
 const isLong = (text: string) => text.length > maxText || text.trim().includes('\n')
@@ -74,10 +73,12 @@ function amountsOf(output: unknown): string {
 
 const amount = (n: number, plural: string) => `${n === 0 ? 'no' : n} ${n === 1 ? plural.replace(/s$/, '') : plural}`
 
-const textsIn = (value: unknown): string[] =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? Object.values(value).filter(each => typeof each === 'string' && each.trim() !== '')
-    : []
+/** A text, or the texts among the fields of an object. */
+export function textsIn(value: unknown): string[] {
+  if (typeof value === 'string') return [value]
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return []
+  return Object.values(value).filter(each => typeof each === 'string' && each.trim() !== '')
+}
 
 export const oneLine = (text: string, max = maxText): string => {
   const line = text.replace(/\s+/g, ' ').trim()
@@ -87,6 +88,6 @@ export const oneLine = (text: string, max = maxText): string => {
 /** The question as its person wrote it. */
 export function textOfQuestion({ data, type }: { readonly data?: unknown; readonly type: string }): string {
   const input = type === 'agent.invoke' ? (data as { input?: unknown } | null)?.input : data
-  const [text] = typeof input === 'string' ? [input] : textsIn(input)
+  const [text] = textsIn(input)
   return text ?? capitalized(spaced(type))
 }
