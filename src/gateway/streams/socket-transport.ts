@@ -37,8 +37,8 @@ export class SocketTransport implements Transport {
     return this.#connection.writableLength === 0
   }
 
-  open(cursor: string): void {
-    this.#send(JSON.stringify({ cursor }))
+  open(cursor: string, onTaken: () => void): void {
+    this.#send(JSON.stringify({ cursor }), onTaken)
   }
 
   write(bytes: Buffer, onTaken?: () => void): boolean {
@@ -49,11 +49,11 @@ export class SocketTransport implements Transport {
     this.#connection.on('drain', callback)
   }
 
-  heartbeat(cursor: string | undefined): void {
+  heartbeat(cursor: string | undefined, onTaken: () => void): void {
     if (this.#missedPongs >= maxMissedPongs) return this.destroy()
     this.#missedPongs++
-    this.#socket.ping()
-    if (cursor !== undefined) this.#send(JSON.stringify({ cursor }))
+    this.#socket.ping(undefined, undefined, onTaken)
+    if (cursor !== undefined) this.#send(JSON.stringify({ cursor }), onTaken)
   }
 
   end({ code, reason, error }: Ending): void {
@@ -70,8 +70,9 @@ export class SocketTransport implements Transport {
     return this.#socket.readyState === this.#socket.OPEN
   }
 
-  #send(message: string): void {
-    for (const bytes of socketMessage(Buffer.from(message))) this.write(bytes)
+  #send(message: string, onTaken?: () => void): void {
+    const parts = socketMessage(Buffer.from(message))
+    for (const part of parts) this.write(part, part === parts.at(-1) ? onTaken : undefined)
   }
 }
 

@@ -29,8 +29,8 @@ export class SseTransport implements Transport {
   }
 
   /** The id without data dispatches nothing, but a browser that reconnects before the first event sends it. */
-  open(cursor: string): void {
-    this.#response.writeHead(200, headers).write(`retry: 1000\nid: ${cursor}\n\n`)
+  open(cursor: string, onTaken: () => void): void {
+    this.#response.writeHead(200, headers).write(`retry: 1000\nid: ${cursor}\n\n`, onTaken)
   }
 
   write(bytes: Buffer, onTaken?: () => void): boolean {
@@ -41,8 +41,8 @@ export class SseTransport implements Transport {
     this.#response.on('drain', callback)
   }
 
-  heartbeat(cursor: string | undefined): void {
-    this.#response.write(cursor === undefined ? ': heartbeat\n\n' : `: heartbeat\nid: ${cursor}\n\n`)
+  heartbeat(cursor: string | undefined, onTaken: () => void): void {
+    this.#response.write(cursor === undefined ? ': heartbeat\n\n' : `: heartbeat\nid: ${cursor}\n\n`, onTaken)
   }
 
   end({ reason, error }: Ending): void {

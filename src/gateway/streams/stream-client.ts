@@ -80,7 +80,7 @@ export class StreamClient {
   }
 
   open(): void {
-    this.#transport.open(this.#sentCursor)
+    this.#transport.open(this.#sentCursor, () => this.#sendTexts())
   }
 
   wants({ position, event }: LogEntry): boolean {
@@ -171,7 +171,7 @@ export class StreamClient {
   sendHeartbeat(cursor: Cursor | undefined) {
     if (!this.#isIdle) return
     const text = cursor === undefined ? this.#sentCursor : this.scope.textOf(unionOf(cursor, this.cursor))
-    this.#transport.heartbeat(text === this.#sentCursor ? undefined : text)
+    this.#transport.heartbeat(text === this.#sentCursor ? undefined : text, () => this.#sendTexts())
     this.#sentCursor = text
   }
 

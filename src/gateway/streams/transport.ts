@@ -16,14 +16,14 @@ export interface Transport {
   readonly closed: AbortSignal
   /** Nothing that was written waits for the client. */
   readonly isIdle: boolean
-  /** Begins the stream. `cursor`: where it starts, as a text for the client. */
-  open(cursor: string): void
+  /** Begins the stream. `cursor`: where it starts, as a text for the client. `onTaken`: the kernel has the bytes. */
+  open(cursor: string, onTaken: () => void): void
   /** False if the client should read first: then `onDrain` follows. `onTaken`: the kernel has the bytes. */
   write(bytes: Buffer, onTaken?: () => void): boolean
   /** Sets what is called when more may be written. */
   onDrain(callback: () => void): void
   /** `cursor`: how far the stream is, if that is not known from an event already. */
-  heartbeat(cursor: string | undefined): void
+  heartbeat(cursor: string | undefined, onTaken: () => void): void
   /** Sends the reason and closes. A client that does not read it in time is disconnected. */
   end(ending: Ending): void
   /** Closes the connection at once. */
