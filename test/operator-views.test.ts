@@ -169,6 +169,12 @@ it('/workflows shows definitions, and /tasks/ID/graph how far an instance is, wi
       return answer.status === 200 && answer.body.active[0] === 'shipped' && answer.body
     })
     expect(graph).toMatchObject({ task, name: 'order', done: expect.arrayContaining(['checked']) })
+    expect((await get('/workflows/order')).body.instances).toEqual({ running: 0, waiting: 1, failed: 0 })
+    expect((await get('/workflows/order', eve)).body.instances.waiting).toBe(0)
+    const { body: instance } = await get(`/tasks/${task}/turns?last=1`)
+    expect(instance).toMatchObject({ open: [{ type: 'timer.set', until: expect.any(String) }] })
+    // A turn has no large state.
+    if (data.order === 'a') expect(instance.awaits).toEqual(['order.shipped'])
     expect((await get(`/tasks/${task}/graph`, eve)).status).toBe(404)
     await bus.publish({ type: 'order.shipped', correlationid, data: {} })
     await until(async () => (await get(`/tasks/${task}/graph`)).body.done.includes('completed'))

@@ -54,9 +54,21 @@ export const listedTaskShape = z.looseObject({
   cost: z.number(),
   failedWith: z.string().optional().describe('The code of its failure.'),
   shows: z.unknown().optional().describe('What a running task shows in ctx.state.'),
+  awaits: z.array(z.string()).optional().describe('The types of the events that a workflow instance waits for.'),
 })
 export const taskListShape = z.object({ tasks: z.array(listedTaskShape.extend({ turns: z.number().int() })), next })
 export const taskTurnsShape = listedTaskShape.extend({
+  open: z
+    .array(
+      z.object({
+        id: z.string(),
+        type: z.string(),
+        target: z.string(),
+        since: z.iso.datetime(),
+        until: z.iso.datetime().optional(),
+      }),
+    )
+    .describe('Calls and timers without an answer, oldest first: 500 at most.'),
   turns: z.array(z.looseObject({ id: z.string(), version: z.number().int() })),
   total: z.number().int(),
   next: z.number().int().optional().describe('The `after` of the next request.'),

@@ -107,7 +107,7 @@ const graph = z.object({
   edges: z.array(z.object({ from: z.string(), to: z.string(), label: z.string().optional() })),
 })
 
-export const workflowShape = z.object({
+const definition = z.object({
   name: z.string(),
   version: z.number().int(),
   hash: z.string(),
@@ -118,7 +118,14 @@ export const workflowShape = z.object({
   graph,
 })
 
-export const instanceGraphShape = workflowShape.extend({
+const count = z.number().int()
+export const workflowShape = definition.extend({
+  instances: z
+    .object({ running: count, waiting: count, failed: count.describe('Neither retried nor discarded.') })
+    .describe('Of all its versions.'),
+})
+
+export const instanceGraphShape = definition.extend({
   task: z.string(),
   active: z.array(z.string()).describe('Ids of the steps that run or wait.'),
   done: z.array(z.string()),

@@ -8,6 +8,8 @@ import { turnType } from '../../tasks/turn.ts'
 import { eventTypes } from '../../workflows/definition-tree.ts'
 import type { Definition } from '../../workflows/definition.ts'
 import { toGraph, type Graph, type GraphNode } from '../../workflows/graph.ts'
+import type { QueryIndex } from '../../trace/index/open.ts'
+import type { ProgramCounts } from '../../trace/index/program-counts.ts'
 import { recordedGraph } from '../../workflows/program.ts'
 import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
@@ -24,21 +26,25 @@ interface WorkflowView {
   /** The types that its steps wait for. */
   readonly events: readonly string[]
   readonly graph: Pick<Graph, 'nodes' | 'edges'>
+  /** Of all its versions. */
+  readonly instances: ProgramCounts
 }
 
 /** Workflows and their instances, as graphs. */
-export function workflowRoutes({ bus }: GatewayDeps): Hono<GatewayEnv> {
+export function workflowRoutes({ bus, query }: GatewayDeps): Hono<GatewayEnv> {
   const assertReader = (c: GatewayContext) => assertMay(c.var.principal, 'read', turnType)
   return new Hono<GatewayEnv>()
     .get('/workflows', async c => {
       assertReader(c)
-      return c.json({ workflows: await workflowsOn(bus) })
+      return c.json({ workflows: await workflowsOn(bus, query, c.var.principal.tenant) })
     })
     .get('/workflows/:name', async c => {
       assertReader(c)
       const name = c.req.param('name')
       // Instances of older versions may run, but new ones begin with the newest.
-      const [newest] = (await workflowsOn(bus, name)).toSorted((a, b) => b.version - a.version)
+      const [newest] = (await workflowsOn(bus, query, c.var.principal.tenant, name)).toSorted(
+        (a, b) => b.version - a.version,
+      )
       if (!newest) throw notOnLog(`no app on this log declares a workflow "${name.slice(0, 80)}"`)
       return c.json(newest)
     })
@@ -59,14 +65,20 @@ export function workflowRoutes({ bus }: GatewayDeps): Hono<GatewayEnv> {
 }
 
 /** Those that the apps of the log declare. */
-async function workflowsOn(bus: Bus, name?: string): Promise<WorkflowView[]> {
+async function workflowsOn(bus: Bus, query: QueryIndex, tenant: string, only?: string): Promise<WorkflowView[]> {
   const declared = (await declaredApps(bus)).flatMap(({ workflows }) => workflows)
-  const wanted = declared.filter(each => name === undefined || each.name === name)
+  const wanted = declared.filter(({ name }) => only === undefined || name === only)
   const found = wanted.map(async ({ name, hash, description }) => {
     const text = await bus.documents.readText(definitionDocument(name, hash))
     if (text === undefined) return []
     const definition = JSON.parse(text) as Definition
-    return [{ ...viewOf(definition, hash, toGraph(definition)), ...(description !== undefined && { description }) }]
+    return [
+      {
+        ...viewOf(definition, hash, toGraph(definition)),
+        ...(description !== undefined && { description }),
+        instances: await query(index => index.taskCounts(name, tenant)),
+      },
+    ]
   })
   return (await Promise.all(found)).flat()
 }

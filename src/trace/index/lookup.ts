@@ -10,7 +10,9 @@ import { listActions } from './action-list.ts'
 import { indexedUpTo } from './catch-up.ts'
 import { splitId } from './entry.ts'
 import { type EventPage, listEvents } from './event-list.ts'
+import { openCalls } from './open-calls.ts'
 import { keysOf, unpack } from './packed.ts'
+import { countTasks, type ProgramCounts } from './program-counts.ts'
 import { resolveId, maxCandidates } from './resolve-id.ts'
 import type {
   ActionFilter,
@@ -276,6 +278,15 @@ export class Index {
     page: { readonly after: number; readonly limit: number } | { readonly last: number },
   ): TurnPlaces {
     return turnPlaces(this.#db, task, page)
+  }
+
+  /** Positions of the calls of a task that have no answer yet, oldest first: 500 at most. */
+  openCalls(task: string): Position[] {
+    return openCalls(this.#db, task)
+  }
+
+  taskCounts(program: string, tenant: string): ProgramCounts {
+    return countTasks(this.#db, program, tenant)
   }
 
   usage(filter: UsageFilter): UsageRow[] {
