@@ -32,6 +32,10 @@ const views = shell.addChildren([
   view('/traces', () => import('./views/traces/traces.tsx'), 'Traces'),
   view('/traces/$correlation', () => import('./views/trace/trace.tsx'), 'Trace'),
   view('/offline', () => import('./views/offline/offline.tsx'), 'Offline'),
+  view('/tasks', () => import('./views/tasks/tasks.tsx'), 'Tasks'),
+  view('/tasks/$task', () => import('./views/task/task.tsx'), 'Task'),
+  view('/workflows', () => import('./views/workflows/workflows.tsx'), 'Workflows'),
+  view('/workflows/$name', () => import('./views/workflows/workflow.tsx'), 'Workflow'),
 ])
 
 // End users see no navigation.

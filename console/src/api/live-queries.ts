@@ -12,6 +12,7 @@ export function useRefetchOn(key: readonly unknown[], types: readonly string[]):
   const client = useQueryClient()
   const [keyText, typesText] = [JSON.stringify(key), types.join(' ')]
   useEffect(() => {
+    if (typesText === '') return
     const stop = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
     const refetch = () => {

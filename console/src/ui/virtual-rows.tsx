@@ -16,6 +16,8 @@ interface VirtualRowsProps {
   /** Enter on the active row, or a click. */
   readonly onOpen?: (index: number) => void
   readonly isSelected?: (index: number) => boolean
+  /** Whether several rows may be selected. */
+  readonly multiple?: boolean
   readonly scroller?: RefObject<HTMLDivElement | null>
   readonly onScroll?: () => void
   readonly footer?: ReactNode
@@ -83,6 +85,7 @@ export function VirtualRows(props: VirtualRowsProps) {
       // The list takes the focus, and says which row is active.
       tabIndex={0}
       role="listbox"
+      aria-multiselectable={props.multiple}
       aria-label={label}
       aria-activedescendant={active === undefined ? undefined : `row-${keyOf(active)}`}
       onKeyDown={onKeyDown}

@@ -10,21 +10,28 @@ import styles from './payload.module.css'
 
 /** The data of an event; of large data its beginning, and the whole as a download. */
 export function Payload({ details: { event, bytes, preview, truncated } }: { details: EventDetails }) {
+  return (
+    <div className={styles.payload}>
+      {truncated === true ? (
+        <LargeData event={event.id} bytes={bytes} preview={preview ?? ''} />
+      ) : (
+        <JsonView value={event.data} label="Payload" />
+      )}
+    </div>
+  )
+}
+
+/** The beginning of the data of an event that is too large to be shown. */
+export function LargeData({ event, bytes, preview }: { event: string; bytes: number; preview: string }) {
   const source = useSource()
   const [loading, setLoading] = useState(false)
   const save = async () => {
     setLoading(true)
-    await source.save(event.id).catch(notifyFailure)
+    await source.save(event).catch(notifyFailure)
     setLoading(false)
   }
-  if (truncated !== true)
-    return (
-      <div className={styles.payload}>
-        <JsonView value={event.data} label="Payload" />
-      </div>
-    )
   return (
-    <div className={styles.payload}>
+    <>
       <div className={styles.large}>
         {bytesText(bytes)}: this is the beginning.
         <Button onClick={() => void save()} disabled={loading}>
@@ -35,6 +42,6 @@ export function Payload({ details: { event, bytes, preview, truncated } }: { det
       <pre className={styles.preview} dir="auto">
         {preview}
       </pre>
-    </div>
+    </>
   )
 }
