@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { agent } from '../src/agents/agent.ts'
 import { resultId } from '../src/bus/ids.ts'
 import { operationRequestedType, operationTarget } from '../src/tasks/operation.ts'
+import type { OperationView } from '../src/gateway/commands/operations.ts'
 import { until } from '../src/testing/wait.ts'
 import { listKeys } from '../src/gateway/identity/api-keys.ts'
 import { tidings } from './lib/cli.ts'
@@ -13,6 +14,11 @@ import { all, buyer, operate, send, shop, taskIn } from './lib/operations.ts'
 import { onEveryBus, type World } from './lib/world.ts'
 
 /* Commands of operators, as events. */
+
+interface OperationPage {
+  readonly operations: readonly OperationView[]
+  readonly next?: string
+}
 
 const sleeper = agent('sleeper', { on: 'sleep.wanted', run: ctx => ctx.sleep('1h') })
 const use = [buyer, sleeper, shop.tool]
@@ -96,6 +102,14 @@ onEveryBus(world => {
     ])
     expect(await send(running, 'GET', `/operations/${operation}`, undefined, ann)).toMatchObject({ status: 200 })
     expect(await send(running, 'GET', `/operations/${operation}`, undefined, eve)).toMatchObject({ status: 404 })
+    const listed = async (path: string, secret: string) =>
+      (await send(running, 'GET', path, undefined, secret)).body as unknown as OperationPage
+    const page = await listed('/operations?limit=1', ann)
+    expect(page.operations).toMatchObject([{ request: pause, user: 'ann', result: { done: 0, unchanged: 1 } }])
+    const older = await listed(`/operations?limit=1&before=${encodeURIComponent(page.next!)}`, ann)
+    expect(older.operations).toMatchObject([{ operation, result: { done: 1 } }])
+    expect((await listed('/operations', eve)).operations.map(({ user }) => user)).toEqual(Array(5).fill('eve'))
+    expect((await send(running, 'GET', '/operations', undefined, bob)).status).toBe(403)
     expect(await operate(running, { ...pause, action: 'resume' }, ann)).toMatchObject({ body: { result: { done: 1 } } })
     expect(await operate(running, { ...pause, name: 'shopp' }, ann)).toMatchObject({
       body: { status: 'failed', error: { code: 'E_NOT_FOUND', message: expect.stringContaining('"shop"') } },
@@ -147,7 +161,10 @@ onEveryBus(world => {
     const parked = { action: 'release', deliveries: { state: 'parked', type: 'sleep.wanted' }, dryRun: true }
     await until(async () => (await result(parked))?.found === 2, { within: 15_000 })
     const [first] = (await result(parked))!.ids
-    expect(await result({ action: 'discard', delivery: first })).toMatchObject({ done: 1 })
+    // Of a choice, what is not on the list any more is left out.
+    const chosen = [first!, '9999', tasks[0]!]
+    expect(await result({ action: 'retry', ids: [tasks[0]!, 'x'], dryRun: true })).toMatchObject({ ids: [tasks[0]] })
+    expect(await result({ action: 'discard', ids: chosen })).toMatchObject({ found: 1, done: 1, ids: [first] })
     expect(await result({ action: 'resume', kind: 'agent', name: 'sleeper' })).toMatchObject({ done: 1 })
     const sleeping = { action: 'cancel', tasks: { agent: 'sleeper' }, dryRun: true }
     await until(async () => (await result(sleeping))?.found === 1, { within: 15_000 })

@@ -44,6 +44,8 @@ const someOf = <T extends z.ZodObject>(filter: T) =>
 
 const bulk = { limit: z.number().int().min(1).max(maxLimit).default(defaultLimit), dryRun: z.boolean().default(false) }
 const task = id.optional()
+/** Several that were chosen one by one. */
+const ids = z.array(id).min(1).max(defaultLimit).optional()
 const tasks = someOf(failedTasks)
 const effectRules = {
   effects: z.record(z.string(), z.enum(effects)).default({}),
@@ -62,19 +64,28 @@ const pausable = { kind: z.enum(['agent', 'tool', 'model']), name: id }
 export const operationRequest = z.discriminatedUnion('action', [
   z.strictObject({ action: z.literal('pause'), ...pausable }),
   z.strictObject({ action: z.literal('resume'), ...pausable }),
-  z.strictObject({ action: z.literal('retry'), task, tasks, ...bulk }).refine(...exactlyOneOf('task', 'tasks')),
+  z
+    .strictObject({ action: z.literal('retry'), task, tasks, ids, ...bulk })
+    .refine(...exactlyOneOf('task', 'tasks', 'ids')),
   z
     .strictObject({
       action: z.literal('cancel'),
       task,
       tasks: someOf(liveTasks),
+      ids,
       reason: z.string().max(1_000).default('cancelled by an operator'),
       ...bulk,
     })
-    .refine(...exactlyOneOf('task', 'tasks')),
+    .refine(...exactlyOneOf('task', 'tasks', 'ids')),
   z
-    .strictObject({ action: z.literal('release'), delivery: id.optional(), deliveries: someOf(deliveries), ...bulk })
-    .refine(...exactlyOneOf('delivery', 'deliveries')),
+    .strictObject({
+      action: z.literal('release'),
+      delivery: id.optional(),
+      deliveries: someOf(deliveries),
+      ids,
+      ...bulk,
+    })
+    .refine(...exactlyOneOf('delivery', 'deliveries', 'ids')),
   z
     .strictObject({
       action: z.literal('discard'),
@@ -82,9 +93,11 @@ export const operationRequest = z.discriminatedUnion('action', [
       tasks,
       delivery: id.optional(),
       deliveries: someOf(deliveries),
+      /** Of tasks and deliveries. */
+      ids,
       ...bulk,
     })
-    .refine(...exactlyOneOf('task', 'tasks', 'delivery', 'deliveries')),
+    .refine(...exactlyOneOf('task', 'tasks', 'delivery', 'deliveries', 'ids')),
   z.strictObject({
     action: z.literal('fork'),
     task: id,
@@ -112,11 +125,12 @@ export const operationRequest = z.discriminatedUnion('action', [
       action: z.literal('replay'),
       task,
       tasks: someOf(recordedTasks),
+      ids,
       /** Whose code decides. Default: that of the agent or the task, or the only one of the log. */
       app: id.optional(),
       ...bulk,
     })
-    .refine(...exactlyOneOf('task', 'tasks')),
+    .refine(...exactlyOneOf('task', 'tasks', 'ids')),
 ])
 
 /** What `operation.requested` has as its data. */
@@ -125,6 +139,8 @@ export const operationRequested = z.strictObject({
   credential: z.union([z.strictObject({ key: z.string() }), z.strictObject({ roles: z.array(z.string()) })]).optional(),
 })
 
+/** What an operator asks for, as the body of a request: what has a default may be absent. */
+export type OperationCommand = z.input<typeof operationRequest>
 /** What an operator asks for, with its defaults filled in. */
 export type OperationRequest = z.output<typeof operationRequest>
 export type OperationOf<A extends OperationRequest['action']> = Extract<OperationRequest, { action: A }>

@@ -1,5 +1,5 @@
 import type { Bus } from '../../bus/bus.ts'
-import { correlationFrom, correlationOf, counterpart, dismissedId } from '../../bus/ids.ts'
+import { correlationFrom, correlationOf, counterpart, dismissedId, isTaskId } from '../../bus/ids.ts'
 import { TidingsError, toTidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import { checkEffectPattern, resolveEffects, type ResolvedEffects } from '../../replay/effects.ts'
@@ -162,7 +162,7 @@ async function act(bus: Bus, event: CloudEvent, request: ActingRequest, id: stri
     if (!isRepeated) await cancelTask(bus, id, { source, reason: request.reason, id: cancel })
     return state(true)
   }
-  if (request.delivery !== undefined || request.deliveries) return state(await bus.discard(id))
+  if (!isTaskId(id)) return state(await bus.discard(id))
   await publishDismissal(bus, { task: id, event: event.id }, source)
   return state((await bus.get(dismissedId(id), correlationOf(id)))?.source === source)
 }

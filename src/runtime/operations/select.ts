@@ -1,4 +1,5 @@
 import type { Bus } from '../../bus/bus.ts'
+import { isTaskId } from '../../bus/ids.ts'
 import type { DeferredDelivery } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
 import { matchesType } from '../../pattern.ts'
@@ -40,6 +41,7 @@ export const isSingle = (request: SelectiveRequest): boolean => 'task' in reques
 
 async function idsFor(request: SelectiveRequest, selecting: Selecting): Promise<string[]> {
   const { bus, tenant } = selecting
+  if (request.ids) return knownOf(request.ids, request.action === 'discard', selecting)
   if ('delivery' in request && request.delivery !== undefined) return [await deliveryOf(bus, tenant, request.delivery)]
   if ('deliveries' in request && request.deliveries) return matchingDeliveries(request.deliveries, selecting)
   if ('task' in request && request.task !== undefined) {
@@ -57,6 +59,21 @@ async function idsFor(request: SelectiveRequest, selecting: Selecting): Promise<
         : await failedTasks(filter, selecting)
   if (tasks.length === 0 && agent !== undefined) await assertEverHosted(bus, 'agent', agent)
   return tasks
+}
+
+/** Those tasks and deliveries of a list that the tenant has. Others are left out, as what a filter does not match. */
+async function knownOf(
+  ids: readonly string[],
+  isDiscard: boolean,
+  { bus, query, tenant }: Selecting,
+): Promise<string[]> {
+  const named = new Set(ids)
+  const tasks = [...named].filter(isTaskId).map(task => ({ task }))
+  const known = new Set((await startsLike(bus, tasks, { tenant })).map(({ task }) => task))
+  if (isDiscard) for (const task of known) if ((await findFailed(bus, query, { task })).length === 0) known.delete(task)
+  if (tasks.length < named.size)
+    for await (const { id, event } of bus.listDeferred()) if (event.tenant === tenant) known.add(id)
+  return [...named].filter(id => known.has(id))
 }
 
 async function failedTasks(filter: TaskFilterRequest, selecting: Selecting): Promise<string[]> {
