@@ -36,6 +36,10 @@ const views = shell.addChildren([
   view('/tasks/$task', () => import('./views/task/task.tsx'), 'Task'),
   view('/workflows', () => import('./views/workflows/workflows.tsx'), 'Workflows'),
   view('/workflows/$name', () => import('./views/workflows/workflow.tsx'), 'Workflow'),
+  view('/inbox', () => import('./views/inbox/inbox.tsx'), 'Inbox'),
+  view('/attention', () => import('./views/attention/attention.tsx'), 'Attention'),
+  view('/operations', () => import('./views/operations/operations.tsx'), 'Operations'),
+  view('/operations/$id', () => import('./views/operations/operations.tsx'), 'Operations'),
 ])
 
 // End users see no navigation.

@@ -30,9 +30,14 @@ export const credential = {
   },
 }
 
-function newConnection(): GatewayConnection {
+function newConnection(onAnswer?: () => void): GatewayConnection {
   const token = credential.get()
-  return new GatewayConnection({ url: gatewayUrl, fetch: notedFetch, ...(token !== undefined && { token }) })
+  const send = async (url: string, init: RequestInit) => {
+    const response = await notedFetch(url, init)
+    if (response.ok) onAnswer?.()
+    return response
+  }
+  return new GatewayConnection({ url: gatewayUrl, fetch: send, ...(token !== undefined && { token }) })
 }
 
 export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>
@@ -64,9 +69,14 @@ export async function remove(path: string, body?: unknown): Promise<void> {
   await newConnection().send(path, { method: 'DELETE', ...(body !== undefined && { body }) })
 }
 
-/** Events as they happen; continues by itself. `rows`: without their payload. @throws ClientError */
-export const follow = (filter: StreamFilter & { readonly rows?: '1' }): AsyncGenerator<StreamedEvent> =>
-  streamEvents(newConnection(), filter)
+/**
+ * Events as they happen; continues by itself. `rows`: without their payload. `onOpen` is called when no event can be missed any more.
+ * @throws ClientError
+ */
+export const follow = (
+  filter: StreamFilter & { readonly rows?: '1' },
+  onOpen?: () => void,
+): AsyncGenerator<StreamedEvent> => streamEvents(newConnection(onOpen), filter)
 
 /** What any thrown value says to a person. */
 export function problemOf(error: unknown): Pick<ErrorData, 'code' | 'message'> & { next?: string | undefined } {

@@ -19,9 +19,13 @@ export function useRefetchOn(key: readonly unknown[], types: readonly string[]):
       timer = undefined
       void client.invalidateQueries({ queryKey: JSON.parse(keyText) as unknown[] })
     }
+    const refetchSoon = () => {
+      timer ??= setTimeout(refetch, pauseMs)
+    }
     void (async () => {
-      for await (const _ of follow({ type: typesText.split(' '), rows: '1', signal: stop.signal }))
-        timer ??= setTimeout(refetch, pauseMs)
+      // Once when the stream opens: something may have happened between the query and that.
+      for await (const _ of follow({ type: typesText.split(' '), rows: '1', signal: stop.signal }, refetchSoon))
+        refetchSoon()
     })().catch(() => {
       // The query itself shows what is wrong.
     })

@@ -15,3 +15,6 @@ export const approvalsQuery = queryOptions({
   queryKey: ['approvals'],
   queryFn: ({ signal }) => get<{ approvals: readonly OpenApproval[] }>('approvals', undefined, signal),
 })
+
+/** What makes a request for approval wait, or not wait any more. */
+export const approvalTypes = ['approval.*', 'agent.task.cancelled', 'agent.task.failed', 'call.expired']

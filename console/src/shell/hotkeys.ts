@@ -28,6 +28,8 @@ export function useHotkeys(keys: Hotkeys): void {
 addEventListener('keydown', ({ key, timeStamp }) => setTimeout(() => (lastKey = { key, at: timeStamp })))
 
 function isBusy(target: EventTarget | null): boolean {
-  if (document.querySelector('[role=dialog]') !== null) return true
-  return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
+  // A notice is a dialog too, but nobody has to answer it.
+  if (document.querySelector('[role=dialog]:not([data-notice])') !== null) return true
+  if (!(target instanceof HTMLElement)) return false
+  return target.isContentEditable || target.matches('input:not([type=checkbox]), textarea, select')
 }

@@ -4,6 +4,7 @@ import { useState } from 'react'
 import { infoQuery } from '../api/queries.ts'
 import { Button } from '../ui/button.tsx'
 import { Icon } from '../ui/icon.tsx'
+import { OperationDialogs } from '../views/operations/operation-dialogs.tsx'
 import { CommandPalette } from './command-palette.tsx'
 import { useHotkeys } from './hotkeys.ts'
 import { InboxCount } from './inbox-count.tsx'
@@ -50,6 +51,7 @@ export function Shell() {
         {!isSlice && <UnreachableNotice />}
         <Outlet />
       </div>
+      <OperationDialogs />
       <CommandPalette open={paletteOpen} onClose={() => setPaletteOpen(false)} />
     </div>
   )

@@ -3,7 +3,7 @@ import { classes } from './classes.ts'
 import styles from './button.module.css'
 
 interface ButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
-  readonly look?: 'primary' | 'danger' | 'quiet'
+  readonly look?: 'primary' | 'danger' | 'quiet' | undefined
   /** Shows only an icon; `aria-label` says what it does. */
   readonly icon?: boolean
   /** Of a toggle: whether it is on. */

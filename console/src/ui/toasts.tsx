@@ -35,7 +35,7 @@ export function Toasts({ children }: { children: ReactNode }) {
 function Shown() {
   const { toasts } = Base.useToastManager()
   return toasts.map(toast => (
-    <Base.Root key={toast.id} toast={toast} className={styles.toast} data-type={toast.type}>
+    <Base.Root key={toast.id} toast={toast} className={styles.toast} data-type={toast.type} data-notice>
       <div>
         <Base.Title className={styles.title} />
         <Base.Description className={styles.description} />

@@ -21,10 +21,12 @@ interface View {
   readonly path: string
   readonly width?: number
   readonly theme?: 'dark' | 'light'
+  /** An API key, with which the person has signed in. */
+  readonly key?: string
 }
 
 /** Opens the console in a browser. What a page throws or logs as an error fails the test. */
-export async function openConsole(url: string, { path, width = 1440, theme = 'dark' }: View): Promise<Page> {
+export async function openConsole(url: string, { path, width = 1440, theme = 'dark', key }: View): Promise<Page> {
   const page = await openPage(width)
   const problems: string[] = []
   page.on('console', message => {
@@ -34,6 +36,7 @@ export async function openConsole(url: string, { path, width = 1440, theme = 'da
   onTestFinished(() => {
     if (problems.length > 0) throw new Error(`the console logged: ${problems.join('\n')}`)
   })
+  if (key !== undefined) await page.addInitScript(text => sessionStorage.setItem('tidings.credential', text), key)
   await page.emulateMedia({ colorScheme: theme })
   await page.goto(`${url}/console/${path}`)
   return page

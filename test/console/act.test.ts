@@ -1,0 +1,110 @@
+import { beforeEach, expect, it } from 'vitest'
+import type { RunningApp } from '../../src/runtime/start.ts'
+import { collect, until } from '../../src/testing/wait.ts'
+import { answerRequest, asked } from '../lib/approvals.ts'
+import { describeBrowser } from '../lib/browser.ts'
+import { everything, keyFor, policyFile } from '../lib/identity.ts'
+import { onEveryBus, type World } from '../lib/world.ts'
+import { openConsole, serveApp } from './lib/console.ts'
+import { shelf, shop } from './lib/act-app.ts'
+
+/* People answer what waits for them, and act on what failed. */
+
+const module = new URL('lib/act-app.ts', import.meta.url).href
+const roles = { all: everything, guest: { read: ['>'] } }
+
+beforeEach(() => {
+  shelf.isBroken = false
+})
+
+await describeBrowser('a person at the console', () =>
+  onEveryBus(world => {
+    const opened = async (log: World) => {
+      const { running, url } = await serveApp(log, shop, { module, policy: await policyFile({ roles }) })
+      const open = async (path: string, user = 'ann', role = 'all') =>
+        openConsole(url, { path, key: await keyFor(running.bus, user, role) })
+      return { running, open }
+    }
+    const complain = async ({ bus }: RunningApp, order: string) => {
+      const { correlationid } = await bus.publish({
+        type: 'order.complained',
+        data: { order, amount: 20, text: 'broken' },
+      })
+      return (await asked(bus, correlationid))[0]!
+    }
+    const answers = async ({ bus }: RunningApp) =>
+      (await collect(bus.read({ filter: [{ types: ['approval.granted', 'approval.denied'] }] }))).map(
+        ({ event }) => event,
+      )
+
+    it('approves and denies by keyboard, one and many, and hears of the others', async () => {
+      const { running, open } = await opened(await world())
+      const requests = [await complain(running, 'A1'), await complain(running, 'A2'), await complain(running, 'A3')]
+      const page = await open(`inbox?at=${encodeURIComponent(requests[1]!.id)}`)
+      const details = page.getByRole('complementary')
+      await details.getByText('Sorry about order A2: broken').waitFor()
+      expect(await details.getByText(requests[1]!.data.hash).count()).toBe(1)
+      await page.getByLabel('3 waiting', { exact: true }).waitFor()
+
+      // An answer needs a second key, because nobody can take it back.
+      await page.keyboard.press('a')
+      await page.getByRole('dialog', { name: 'Approve order.refund' }).waitFor()
+      await page.keyboard.type('Go ahead.')
+      await page.keyboard.press('Enter')
+      await page.getByText('Approved order.refund').waitFor()
+      await page.getByText('2 waiting for you').waitFor()
+      await until(async () => (await answers(running)).length === 1)
+      expect((await answers(running))[0]).toMatchObject({
+        type: 'approval.granted', call: requests[1]!.id, data: { by: 'ann', comment: 'Go ahead.', hash: requests[1]!.data.hash },
+      }) // biome-ignore format: one object
+
+      await answerRequest(running.bus, 'deny', requests[0]!, 'bob', { comment: 'No.' })
+      await page.getByText('bob denied order.refund').waitFor()
+      await page.getByText('1 waiting for you').waitFor()
+
+      await complain(running, 'A4')
+      await page.getByText('2 waiting for you').waitFor()
+      await page.getByLabel('Select order.refund').first().check()
+      await page.getByRole('button', { name: 'All 2' }).click()
+      await page.keyboard.press('d')
+      await page.getByRole('button', { name: 'Deny 2' }).click()
+      await page.getByText('Nothing waits for you').waitFor()
+      expect((await answers(running)).map(({ type }) => type).toSorted()).toEqual([
+        'approval.denied', 'approval.denied', 'approval.denied', 'approval.granted',
+      ]) // biome-ignore format: one list
+    })
+
+    it('retries what failed after it saw the number, and finds what came of it', async () => {
+      const { running, open } = await opened(await world())
+      shelf.isBroken = true
+      await running.bus.publishAll(
+        ['tea', 'jam', 'cups'].map(goods => ({ type: 'goods.wanted', data: { goods, count: 1 } })),
+      )
+      const page = await open('attention')
+      await page.getByText('3 need a person').waitFor()
+      await page.getByRole('listbox').focus()
+      await page.keyboard.press('j')
+      const details = page.getByRole('complementary')
+      await details.getByText(/does not answer/).waitFor()
+
+      shelf.isBroken = false
+      await details.getByRole('button', { name: 'Retry', exact: true }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByText('3 tasks match').waitFor()
+      expect(await ended(running, 'completed')).toBe(0)
+      await dialog.getByRole('button', { name: 'Retry 3 tasks' }).click()
+      await dialog.getByText('3 retried').waitFor()
+      expect(await dialog.getByRole('link', { name: /^Trace/ }).count()).toBe(3)
+      await until(async () => (await ended(running, 'completed')) === 3)
+      await dialog.getByRole('link', { name: 'Open the operation' }).click()
+      await page.getByRole('option', { name: /Retry tasks of buyer with E_TOOL_THREW/ }).waitFor()
+      await page.getByText('given by').waitFor()
+
+      const guest = await open('attention', 'eve', 'guest')
+      await guest.getByText('"eve" may not operate').waitFor()
+    })
+  }),
+)
+
+const ended = async ({ bus }: RunningApp, how: string) =>
+  (await collect(bus.read({ filter: [{ types: [`agent.task.${how}`] }] }))).length
