@@ -55,52 +55,60 @@ function turnData({ program, programVersion, programHash, at, version, retryOf, 
     programHash,
     at,
     version,
-    ...(retryOf !== undefined && { retryOf }),
-    ...(end !== undefined && { end }),
-    ...(withdrawn && { withdrawn }),
-    inputs: inputs.map(({ id, type, source, call, causationid, correlationid }) =>
-      defined({ id, type, source, call, causationid, correlationid }),
-    ),
-    emits: emits.map(({ id, type, wait }) =>
-      defined({ id, type, wait: wait && { target: wait.target, until: wait.until } }),
-    ),
+    retryOf,
+    end,
+    withdrawn,
+    inputs: inputs.map(({ id, type, source, call, causationid, correlationid }) => ({
+      id,
+      type,
+      source,
+      call,
+      causationid,
+      correlationid,
+    })),
+    emits: emits.map(({ id, type, wait }) => ({ id, type, wait: wait && { target: wait.target, until: wait.until } })),
   }
 }
 
-/** What the tree and the outcomes read of any other event of the runtime. */
+/** What the tree and the outcomes read of any other event of the runtime. Fields that are undefined are absent in JSON. */
 function slimData(event: CloudEvent): object | null {
   const { type, data } = event
   if (typeof data !== 'object' || data === null || !isRuntimeType(type)) return null
   const given = data as Record<string, unknown>
-  const { usage, cost, finish, rawFinish, conversation, guard, summary, attempts, retries } = given
+  const { usage, cost, finish, rawFinish, conversation, attempts } = given
   const failed = given.error as { code?: unknown; message?: unknown } | null | undefined
   const inner = routedEventIn(event)
-  const kept = {
+  return {
     ...(type === 'model.result' && { usage, cost, finish, rawFinish, end: modelEndIn(event) }),
-    ...(typeof failed?.message === 'string' && { error: { code: failed.code, message: cut(failed.message, maxText) } }),
-    ...(inner && { event: { id: inner.id, type: inner.type, correlationid: inner.correlationid } }),
+    error:
+      typeof failed?.message === 'string' ? { code: failed.code, message: cut(failed.message, maxText) } : undefined,
+    event: inner && { id: inner.id, type: inner.type, correlationid: inner.correlationid },
     conversation: (conversation as { handover?: unknown } | null | undefined)?.handover
       ? { handover: true }
       : undefined,
-    guard: guard ? true : undefined,
-    summary: type === 'model.invoke' && summary ? true : undefined,
-    ...Object.fromEntries(texts.map(name => [name, textIn(given[name])])),
+    guard: given.guard ? true : undefined,
+    summary: type === 'model.invoke' && given.summary ? true : undefined,
+    // Who decided and why, what step it is, and when a timer fires or an attempt follows.
+    by: textIn(given.by),
+    comment: textIn(given.comment),
+    reason: textIn(given.reason),
+    step: textIn(given.step),
+    due: textIn(given.due),
+    until: textIn(given.until),
     attempts: typeof attempts === 'number' ? attempts : undefined,
-    retries,
+    retries: given.retries,
   }
-  return Object.values(kept).some(value => value !== undefined) ? defined(kept) : null
 }
 
-/** Who decided and why, what step it is, and when a timer fires or an attempt follows. */
-const texts = ['by', 'comment', 'reason', 'step', 'due', 'until']
 const textIn = (value: unknown) => (typeof value === 'string' ? cut(value, maxText) : undefined)
-
-function defined(fields: object): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
-}
 
 const cut = (text: string, length: number) =>
   text.length <= length ? text : `${text.slice(0, length - 1).toWellFormed()}…`
 
 const encoder = new TextEncoder()
-const jsonBytes = (data: unknown) => encoder.encode(JSON.stringify(data) ?? '').length
+const ascii = /^[\u0000-\u007f]*$/ // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant
+
+function jsonBytes(data: unknown): number {
+  const json = JSON.stringify(data) ?? ''
+  return ascii.test(json) ? json.length : encoder.encode(json).length
+}

@@ -5,6 +5,7 @@ import type { Bus } from '../../bus/bus.ts'
 import { beginning, isCovered, offsetsOf, readCursor } from '../../bus/cursor.ts'
 import type { Cursor, LogEntry } from '../../bus/driver.ts'
 import { isCorrelation } from '../../bus/ids.ts'
+import { routedType } from '../../bus/routed.ts'
 import { notOnLog } from '../../errors.ts'
 import { feederOf, readLinked } from '../../tasks/links.ts'
 import { turnType } from '../../tasks/turn.ts'
@@ -79,7 +80,7 @@ async function* rowBatches(bus: Bus, scope: StreamScope, { after, until, limit }
     return rows.map((row, i) => JSON.stringify({ ...row, cursor: scope.textOf(entries[i]!.cursor) }))
   }
   for await (const entry of readLinked(bus, scope.request.correlation!, { after, until })) {
-    scope.link(entry.event, await feederOf(bus, entry.event))
+    if (entry.event.type === routedType) scope.link(entry.event, await feederOf(bus, entry.event))
     if (isCovered(after, entry.position) || !scope.includes(entry.event)) continue
     if (left-- === 0) return yield { rows: await flush(), next: scope.textOf(last!.cursor) }
     last = entry
