@@ -130,6 +130,25 @@ test('an app loads at its start only the packages that every app needs', () => {
   expect([...packages].toSorted()).toEqual(['@ai-sdk/provider', '@opentelemetry/api', 'croner'])
 })
 
+test('what the console imports of the sources runs in a browser', () => {
+  const reached = new Set(
+    files('console/src/**/*.{ts,tsx}').flatMap(file =>
+      loadedBy(file).flatMap(name => (name.includes('/src/') ? [join(dirname(file), name)] : [])),
+    ),
+  )
+  expect(reached).toContain('src/trace/slim.ts')
+  const offences: string[] = []
+  for (const file of reached)
+    for (const name of loadedBy(file)) {
+      // vite.config.ts replaces these by files of the console.
+      const isReplaced =
+        name.startsWith('node:') && existsSync(join(root, `console/src/lib/${name.replace(':', '-')}.ts`))
+      if (name.startsWith('.')) reached.add(join(dirname(file), name))
+      else if (!isReplaced) offences.push(`${file}: must not import ${name}`)
+    }
+  expect(offences).toEqual([])
+})
+
 test('files stay small', () => {
   const offences = code.map(file => `${file}: ${read(file).split('\n').length} lines`)
   expect(offences.filter(offence => Number(/(\d+) lines$/.exec(offence)![1]) > 400)).toEqual([])
