@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Msg, Subscription } from '@nats-io/transport-node'
+import { TidingsError } from '../../errors.ts'
 import { statusOf, Unanswered } from './answers.ts'
 import type { LogConnection } from './connection.ts'
 import { ackable } from './pull-consumer.ts'
@@ -8,6 +9,9 @@ import type { StoredMessage } from './stored-message.ts'
 const answerTimeoutMs = 5_000
 const inactiveTtlMs = 60_000
 const nanos = 1_000_000
+
+/** Those of gateways, which must not delete the consumers of groups. */
+const mayNotDelete = new WeakSet<LogConnection>()
 
 export interface HeaderPage {
   readonly messages: readonly StoredMessage[]
@@ -95,6 +99,9 @@ export class HeaderConsumer {
   close(): void {
     if (!this.#subscription.isClosed()) this.#subscription.unsubscribe()
     // The server removes an inactive consumer later anyway.
-    this.#connection.api(`CONSUMER.DELETE.${this.#stream}.${this.#name}`).catch(() => {})
+    if (mayNotDelete.has(this.#connection)) return
+    this.#connection.api(`CONSUMER.DELETE.${this.#stream}.${this.#name}`).catch(error => {
+      if (error instanceof TidingsError && error.code === 'E_BUS_DENIED') mayNotDelete.add(this.#connection)
+    })
   }
 }

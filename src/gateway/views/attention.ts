@@ -1,7 +1,16 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
+import type { MissedWake } from '../../bus/driver.ts'
+import { startsLike } from '../../tasks/task-start.ts'
 import { failedSince, listFailed } from '../../trace/attention/failed-tasks.ts'
-import { listAttention, nextCommands, similarityKey, type AttentionItem } from '../../trace/attention/list.ts'
+import {
+  listDeferredItems,
+  listMissedWakes,
+  nextCommands,
+  similarityKey,
+  type AttentionItem,
+} from '../../trace/attention/list.ts'
+import { findUnhosted } from '../../trace/attention/unhosted.ts'
 import { slim } from '../../trace/slim.ts'
 import type { GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
@@ -18,6 +27,9 @@ const kinds = [
 ] satisfies AttentionItem['kind'][]
 const attentionQuery = z.strictObject({ kind: z.enum(kinds).optional(), limit: limitUpTo(1_000, 200) })
 
+/** A missed timer shows this much later. */
+const wakesTtlMs = 30_000
+
 interface AttentionList {
   readonly items: readonly AttentionItem[]
   /** Failed tasks that are not among them, because there are so many newer ones. */
@@ -26,10 +38,11 @@ interface AttentionList {
 
 /** What needs a person, within the tenant. */
 export function attentionRoutes(deps: GatewayDeps): Hono<GatewayEnv> {
+  const reader = new AttentionReader(deps)
   // Reading takes a while where the list is long, so requests that come meanwhile share it.
   const reading = new Map<string, Promise<AttentionList>>()
   const listOf = (tenant: string): Promise<AttentionList> => {
-    const list = reading.get(tenant) ?? readList(deps, tenant).finally(() => reading.delete(tenant))
+    const list = reading.get(tenant) ?? reader.read(tenant).finally(() => reading.delete(tenant))
     reading.set(tenant, list)
     return list
   }
@@ -45,11 +58,35 @@ export function attentionRoutes(deps: GatewayDeps): Hono<GatewayEnv> {
   })
 }
 
-async function readList({ bus, query, failedFor }: GatewayDeps, tenant: string): Promise<AttentionList> {
-  const { failed, total } = await listFailed(bus, query, { since: failedSince(failedFor), tenant })
-  return {
-    items: [...(await Array.fromAsync(listAttention(bus, query, tenant))), ...failed],
-    earlier: total - failed.length,
+/** Finds what needs a person of one tenant. */
+class AttentionReader {
+  readonly #deps: GatewayDeps
+  #wakes: { readonly at: number; readonly found: Promise<MissedWake[]> } | undefined
+
+  constructor(deps: GatewayDeps) {
+    this.#deps = deps
+  }
+
+  async read(tenant: string): Promise<AttentionList> {
+    const { bus, query, failedFor } = this.#deps
+    const [deferred, wakes, unhosted, { failed, total }] = await Promise.all([
+      Array.fromAsync(listDeferredItems(bus)),
+      this.#missedWakes().then(found => startsLike(bus, found, { tenant })),
+      findUnhosted(bus, query, { tenant }),
+      listFailed(bus, query, { since: failedSince(failedFor), tenant }),
+    ])
+    const own = deferred.filter(({ event }) => event.tenant === tenant)
+    return { items: [...own, ...wakes, ...unhosted, ...failed], earlier: total - failed.length }
+  }
+
+  #missedWakes(): Promise<MissedWake[]> {
+    const now = performance.now()
+    if (!this.#wakes || now - this.#wakes.at > wakesTtlMs) {
+      const found = Array.fromAsync(listMissedWakes(this.#deps.bus))
+      this.#wakes = { at: now, found }
+      found.catch(() => (this.#wakes = undefined))
+    }
+    return this.#wakes.found
   }
 }
 

@@ -50,13 +50,15 @@ async function membersOf(bus: Bus, apps: readonly DeclaredApp[]) {
     apps.flatMap(each => of(each).flatMap(({ ...about }) => (hosts[about.name] === each.app ? { app: each.app, ...about } : []))) // biome-ignore format: one line
   const agents = programsOf(({ agents }) => agents)
   const workflows = programsOf(({ workflows }) => workflows)
+  // The types that start something, declared or not, can be published too.
+  const started = [...agents, ...workflows].flatMap(({ on }) => on.map(type => ({ type })))
   const programs = new Set([...agents, ...workflows].map(({ name }) => name))
   return {
     agents: [...agents, ...hosted.agent.flatMap(name => (programs.has(name) ? [] : { app: hosts[name]!, name }))],
     workflows,
     tools: withUndeclared(apps.flatMap(({ tools }) => tools), hosted.tool),
     models: withUndeclared(apps.flatMap(({ models }) => models), hosted.model),
-    types: firstOfEach(apps.flatMap(({ types }) => types), ({ type }) => type),
+    types: firstOfEach([...apps.flatMap(({ types }) => types), ...started], ({ type }) => type),
   } // biome-ignore format: one line for each kind
 }
 

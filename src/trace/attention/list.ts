@@ -2,7 +2,6 @@ import type { Bus } from '../../bus/bus.ts'
 import type { DeferredDelivery, MissedWake } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { pausedBy } from '../../bus/pauses.ts'
-import { startsLike } from '../../tasks/task-start.ts'
 import type { QueryIndex } from '../index/open.ts'
 import type { FailedTask } from './failed-tasks.ts'
 import { findUnhosted, type UnhostedTarget } from './unhosted.ts'
@@ -16,21 +15,25 @@ export type DeferredItem = { kind: DeferredDelivery['state'] } & Omit<DeferredDe
 const minDelayedAttempts = 3
 const minOverdueMs = 10_000
 
-export async function* listDeliveriesAndWakes(bus: Bus): AsyncGenerator<AttentionItem> {
+/** Deliveries that were set aside. */
+export async function* listDeferredItems(bus: Bus): AsyncGenerator<DeferredItem> {
   for await (const { state, ...entry } of bus.listDeferred())
     if (state !== 'delayed' || entry.attempts >= minDelayedAttempts) yield { kind: state, ...entry }
-  yield* bus.missedWakes(Date.now() - minOverdueMs)
 }
 
-/** Like {@link listDeliveriesAndWakes}, with the targets that nobody hosts, which needs the index. `tenant`: only what concerns this one. */
-export async function* listAttention(bus: Bus, query: QueryIndex, tenant?: string): AsyncGenerator<AttentionItem> {
-  for await (const item of listDeliveriesAndWakes(bus))
-    if (tenant === undefined || (await isOf(bus, item, tenant))) yield item
-  yield* await findUnhosted(bus, query, { ...(tenant !== undefined && { tenant }) })
+/** Timers that nobody serves. A broker looks at the newest turn of every task to find them. */
+export const listMissedWakes = (bus: Bus): AsyncIterable<MissedWake> => bus.missedWakes(Date.now() - minOverdueMs)
+
+export async function* listDeliveriesAndWakes(bus: Bus): AsyncGenerator<AttentionItem> {
+  yield* listDeferredItems(bus)
+  yield* listMissedWakes(bus)
 }
 
-const isOf = async (bus: Bus, item: AttentionItem, tenant: string): Promise<boolean> =>
-  'task' in item ? (await startsLike(bus, [item], { tenant })).length > 0 : item.event.tenant === tenant
+/** Like {@link listDeliveriesAndWakes}, with the targets that nobody hosts, which needs the index. */
+export async function* listAttention(bus: Bus, query: QueryIndex): AsyncGenerator<AttentionItem> {
+  yield* listDeliveriesAndWakes(bus)
+  yield* await findUnhosted(bus, query)
+}
 
 /** Items with the same key are shown as one entry: thousands may be parked under one key, or wait for one provider. */
 export function similarityKey(item: AttentionItem): string | undefined {
