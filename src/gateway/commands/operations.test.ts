@@ -7,7 +7,7 @@ import { MemoryLog } from '../../testing/memory/log.ts'
 import { collect, until } from '../../testing/wait.ts'
 import { WebHandler } from '../web-handler.ts'
 
-test('Prefer: wait answers when the operation has ended, however many wait for it', async () => {
+test('Prefer: wait answers when the operation has ended, however many wait for it', { timeout: 30_000 }, async () => {
   const bus = new Bus(new MemoryDriver(new MemoryLog()))
   const handler = await WebHandler.open(bus, undefined)
   onTestFinished(() => handler.close())
@@ -15,7 +15,7 @@ test('Prefer: wait answers when the operation has ended, however many wait for i
     handler.fetch(
       new Request(`http://localhost/operations${path}`, {
         ...init,
-        headers: { 'content-type': 'application/json', prefer: 'wait=20' },
+        headers: { 'content-type': 'application/json', prefer: 'wait=60' },
       }),
     )
   const posted = send('', { method: 'POST', body: JSON.stringify({ action: 'pause', kind: 'agent', name: 'helper' }) })
