@@ -135,7 +135,7 @@ onEveryBus(world => {
       for (const refused of [await call('/approvals', ann), await post(request.id, ann, { decision: 'grant', hash })])
         expect(refused).toMatchObject({
           status: 403,
-          body: { error: { code: 'E_CREDENTIAL_UNKNOWN', message: expect.stringContaining('TIDINGS_POLICY') } },
+          body: { error: { code: 'E_CREDENTIAL_UNKNOWN', next: expect.stringContaining('TIDINGS_POLICY') } },
         })
       for (const type of [
         'approval.granted',
