@@ -23,13 +23,16 @@ export function buildTraceTree(events: readonly CloudEvent[]): Trace {
   const tasks = tasksOf(all)
   const closed = closedCalls(tasks)
   const nodes = new Map<string, TraceNode>()
-  const requestOf = (event: CloudEvent) => requestId(event, byId)
-  for (const event of all)
-    if (!turnIn(event) && requestOf(event) === undefined) nodes.set(event.id, nodeOf(event, tasks))
-  for (const [id, node] of nodes) node.gatedCall = nodes.get(callOfApproval(id) ?? '')
+  const requests = new Map<string, string>()
   for (const event of all) {
-    const request = requestOf(event)
-    if (request === undefined || turnIn(event)) continue
+    if (turnIn(event)) continue
+    const request = requestId(event, byId)
+    if (request === undefined) nodes.set(event.id, nodeOf(event, tasks))
+    else requests.set(event.id, request)
+  }
+  for (const [id, node] of nodes) node.gatedCall = nodes.get(callOfApproval(id) ?? '')
+  for (const [id, request] of requests) {
+    const event = byId.get(id)!
     const node = nodes.get(request)!
     if (event.call === request) node.answers.push({ event, verdict: verdict(event, tasks, closed) })
     else node.cancellation = event
@@ -39,7 +42,7 @@ export function buildTraceTree(events: readonly CloudEvent[]): Trace {
   const holder = (id: string | undefined): Unit | undefined => {
     const event = id === undefined ? undefined : byId.get(id)
     if (!event) return undefined
-    return turnIn(event) ? tasks.get(parseId(event.id)!.task) : nodes.get(requestOf(event) ?? event.id)
+    return turnIn(event) ? tasks.get(parseId(event.id)!.task) : nodes.get(requests.get(event.id) ?? event.id)
   }
   const starts = startsOf(tasks, all)
   const parents = new Map<Unit, Unit | undefined>()
@@ -124,7 +127,7 @@ function closedCalls(tasks: ReadonlyMap<string, TraceTask>): Map<string, string>
   for (const task of tasks.values())
     for (const event of task.turns)
       for (const { id, call } of turnIn(event)!.inputs)
-        if (call !== undefined && parseId(call)?.task === task.id && !closed.has(call)) closed.set(call, id)
+        if (call?.startsWith(`${task.id}:`) && !closed.has(call)) closed.set(call, id)
   return closed
 }
 
@@ -164,6 +167,7 @@ function firstRoutedInput(turns: readonly CloudEvent[], known: ReadonlySet<strin
 function breakCycles(parents: Map<Unit, Unit | undefined>) {
   const sound = new Set<Unit>()
   for (const start of parents.keys()) {
+    if (sound.has(start)) continue
     const path = new Set<Unit>()
     let unit: Unit | undefined = start
     while (unit && !sound.has(unit) && !path.has(unit)) {

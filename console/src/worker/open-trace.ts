@@ -12,6 +12,8 @@ interface Listener {
   texts(texts: readonly WrittenText[]): void
 }
 
+/** What a person sees at first; the rest comes with the second request. */
+const firstEvents = 1_000
 const minPauseMs = 100
 const textPauseMs = 60
 /** The first message has what fits the screen. */
@@ -145,7 +147,7 @@ export async function readTrace(
 ): Promise<string> {
   let after: string | undefined
   for (;;) {
-    const query = after === undefined ? '' : `?after=${encodeURIComponent(after)}`
+    const query = after === undefined ? `?limit=${firstEvents}` : `?after=${encodeURIComponent(after)}`
     const response = await connection.send(`correlations/${correlation}/events${query}`, { signal, retryForMs: 5_000 })
     const page = (await response.json()) as { events: CloudEvent[]; next?: string; head: string }
     add(page.events)
