@@ -1,7 +1,7 @@
 import type { TraceLine } from './trace-lines.ts'
 
-/** A period in which nothing happened, in ms since the epoch. */
-export interface Idle {
+/** A period in ms since the epoch. */
+export interface Period {
   readonly from: number
   readonly to: number
 }
@@ -11,24 +11,34 @@ const minIdleMs = 2_000
 /** A longer part of what is not idle would leave no room for the rest. */
 const maxShare = 0.3
 
-/** The periods in which nothing happened for so long that a time axis to scale would show little else. */
-export function idlesOf(lines: readonly TraceLine[]): Idle[] {
-  const times: number[] = []
-  for (const { from, to, spans, turns } of lines) {
-    times.push(from, to, ...turns)
-    for (const span of spans) times.push(span.from, span.to)
+/** The periods in which something happened or a call ran, in order. Tasks only wait meanwhile. */
+export function busyPeriods(lines: readonly TraceLine[]): Period[] {
+  const all: Period[] = []
+  for (const { from, to, spans, task } of lines) {
+    all.push({ from, to: from })
+    if (to !== Infinity) all.push({ from: to, to })
+    if (task === undefined) for (const span of spans) if (span.kind === 'running') all.push(span)
   }
-  return longestIdles(Float64Array.from(times.filter(Number.isFinite)).sort())
+  all.sort((one, other) => one.from - other.from)
+  const busy: { from: number; to: number }[] = []
+  for (const { from, to } of all) {
+    const last = busy.at(-1)
+    if (last && from <= last.to) last.to = Math.max(last.to, to)
+    else busy.push({ from, to })
+  }
+  return busy
 }
 
-/** @param times in order */
-export function longestIdles(times: Float64Array | readonly number[]): Idle[] {
-  const gaps: Idle[] = []
-  for (let i = 1; i < times.length; i++)
-    if (times[i]! - times[i - 1]! > minIdleMs) gaps.push({ from: times[i - 1]!, to: times[i]! })
+/** The periods in which nothing happened for so long that a time axis to scale would show little else. */
+export function longIdles(busy: readonly Period[], end: number): Period[] {
+  const begin = busy[0]?.from ?? end
+  const gaps = busy.flatMap(({ to: from }, i) => {
+    const to = busy[i + 1]?.from ?? end
+    return to - from > minIdleMs ? [{ from, to }] : []
+  })
   gaps.sort((one, other) => other.to - other.from - (one.to - one.from))
-  let left = (times.at(-1) ?? 0) - (times[0] ?? 0)
-  const idles: Idle[] = []
+  let left = end - begin
+  const idles: Period[] = []
   for (const gap of gaps.slice(0, maxIdles)) {
     const length = gap.to - gap.from
     if (length < maxShare * left) break
@@ -38,8 +48,12 @@ export function longestIdles(times: Float64Array | readonly number[]): Idle[] {
   return idles.toSorted((one, other) => one.from - other.from)
 }
 
-/** Also the time since the last event, while the trace goes on. */
-export function idlesUntil({ from, to, idles }: { from: number; to: number; idles: readonly Idle[] }, end: number) {
-  const busy = idles.reduce((left, idle) => left - (idle.to - idle.from), end - from)
-  return end - to > Math.max(minIdleMs, maxShare * busy) ? [...idles, { from: to, to: end }] : idles
+/** Also the time since the last call ended, while the trace goes on. */
+export function idlesUntil(
+  { from, busyUntil, idles }: { from: number; busyUntil: number; idles: readonly Period[] },
+  end: number,
+): readonly Period[] {
+  const left = idles.reduce((sum, idle) => sum - (idle.to - idle.from), end - from)
+  const isIdle = end - busyUntil > Math.max(minIdleMs, maxShare * left)
+  return isIdle ? [...idles, { from: busyUntil, to: end }] : idles
 }

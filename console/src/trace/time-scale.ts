@@ -1,5 +1,5 @@
 import { durationText } from '../ui/format.ts'
-import type { Idle } from './idle.ts'
+import type { Period } from './idle.ts'
 
 /** How wide a folded period is, as a share of the axis. */
 const idleShare = 0.035
@@ -15,10 +15,10 @@ export interface Tick {
 export class TimeScale {
   readonly from: number
   readonly to: number
-  readonly idles: readonly Idle[]
+  readonly idles: readonly Period[]
   readonly #perMs: number
 
-  constructor(from: number, to: number, idles: readonly Idle[] = []) {
+  constructor(from: number, to: number, idles: readonly Period[] = []) {
     this.from = from
     this.to = Math.max(to, from + 1)
     this.idles = idles.flatMap(idle => {

@@ -17,9 +17,10 @@ import { shortId } from '../../../src/trace/short-id.ts'
 import { summarizeEvent } from '../../../src/trace/summarize.ts'
 import { asRequested } from '../../../src/tasks/effects.ts'
 import { stepName, stepType } from '../../../src/tasks/step-request.ts'
+import { elapsed } from '../../../src/trace/text.ts'
 import { linkOf, type TraceNode, type TraceTask } from '../../../src/trace/tree.ts'
 import { walkTrace, type TraceStep } from '../../../src/trace/walk.ts'
-import { type Idle, idlesOf } from './idle.ts'
+import { busyPeriods, longIdles, type Period } from './idle.ts'
 import { type Span, spansOfCall, spansOfTask } from './spans.ts'
 
 /** An event, a call with its answer, or a task, as a trace shows it on one line. */
@@ -69,8 +70,10 @@ export interface TraceTotals {
   readonly cost: number
   readonly from: number
   readonly to: number
-  /** Periods that the time axis folds. */
-  readonly idles: readonly Idle[]
+  /** Periods until `to` that the time axis folds. */
+  readonly idles: readonly Period[]
+  /** Until when calls ran: Infinity while one does. */
+  readonly busyUntil: number
 }
 
 type Draft = { -readonly [Key in keyof TraceLine]: TraceLine[Key] }
@@ -104,7 +107,9 @@ export class TraceLines {
       lines.push(...drafts)
     }
     sumUp(lines)
-    return { lines, totals: { ...totals, ...trace.spent, idles: idlesOf(lines) } }
+    const busy = busyPeriods(lines)
+    const idles = longIdles(busy, totals.to)
+    return { lines, totals: { ...totals, ...trace.spent, idles, busyUntil: busy.at(-1)?.to ?? totals.to } }
   }
 
   #numbered(draft: Omit<Draft, 'n' | 'depth' | 'below'>, above: Draft | undefined, depth: number): Draft {
@@ -256,7 +261,8 @@ function noteOf({ event }: TraceNode, answers: readonly CloudEvent[]): string {
   return summarizeEvent(answer ?? event)
 }
 
-const dueText = ({ data }: CloudEvent) => `until ${String((data as { due?: unknown } | null)?.due)}`
+const dueText = ({ time, data }: CloudEvent) =>
+  `for ${elapsed(Date.parse(String((data as { due?: unknown } | null)?.due)) - Date.parse(time))}`
 
 function latePart({ event }: TraceNode, answer: CloudEvent): Part {
   const from = Date.parse(answer.time)

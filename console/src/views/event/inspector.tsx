@@ -10,6 +10,7 @@ import { Time } from '../../ui/time.tsx'
 import { CopyMenu } from './copy-menu.tsx'
 import { EventLine } from './event-line.tsx'
 import { toneOfType } from './family.ts'
+import { LiveText } from './live-text.tsx'
 import { type EventTab, useOpenEvents } from './open-events.ts'
 import { Payload } from './payload.tsx'
 import { Why } from './why.tsx'
@@ -51,6 +52,7 @@ function OpenEvent({ id, onClose }: { id: string; onClose: () => void }) {
       </header>
       {isPending && <Loading what="the event" />}
       {error && <Failure error={error} retry={() => void refetch()} />}
+      {data?.event.type === 'model.invoke' && <LiveText call={id} />}
       {data && (
         <Tabs
           value={tabOf(id)}

@@ -14,6 +14,7 @@ import { Empty, Failure, Loading } from '../../ui/states.tsx'
 import { useNow } from '../../ui/use-now.ts'
 import { VirtualRows } from '../../ui/virtual-rows.tsx'
 import { Inspector } from '../event/inspector.tsx'
+import { LiveTextsContext } from '../event/live-text.tsx'
 import { useOpenEvents } from '../event/open-events.ts'
 import { Overview } from './overview.tsx'
 import { isFiltering, shownLines } from './shown-lines.ts'
@@ -51,9 +52,10 @@ function OpenedTrace({ store, correlation }: { store: TraceStore; correlation: s
   const isLive = !isOffline && (totals?.open ?? 0) > 0
   const end = Math.max(totals?.to ?? 0, isLive ? now : 0)
   const range = rangeIn(params.range)
+  const idles = useMemo(() => (totals ? idlesUntil(totals, end) : []), [totals, end])
   const whole = useMemo(
-    () => new TimeScale(totals?.from ?? 0, end, params.idle === 'shown' || !totals ? [] : idlesUntil(totals, end)),
-    [totals, end, params.idle],
+    () => new TimeScale(totals?.from ?? 0, end, params.idle === 'shown' ? [] : idles),
+    [totals, end, idles, params.idle],
   )
   const scale = useMemo(
     () => (range ? new TimeScale(whole.from + range.from, whole.from + range.to, whole.idles) : whole),
@@ -139,7 +141,7 @@ function OpenedTrace({ store, correlation }: { store: TraceStore; correlation: s
           <Button look="quiet" onClick={() => setCollapsed(new Set(collapsed.size > 0 ? [] : parents(shown)))}>
             {collapsed.size > 0 ? 'Expand all' : 'Collapse all'}
           </Button>
-          {totals && idlesUntil(totals, end).length > 0 && (
+          {idles.length > 0 && (
             <Button
               look="quiet"
               pressed={params.idle !== 'shown'}
@@ -200,7 +202,11 @@ function OpenedTrace({ store, correlation }: { store: TraceStore; correlation: s
           </>
         )}
       </section>
-      {open.length > 0 && <Inspector ids={open} onClose={close} />}
+      {open.length > 0 && (
+        <LiveTextsContext value={store}>
+          <Inspector ids={open} onClose={close} />
+        </LiveTextsContext>
+      )}
     </Page>
   )
 }

@@ -103,9 +103,7 @@ const titleOf = ({ label, name, tags, turn, event }: TraceLine) =>
 
 /** What it says; of a model that answers, what it has written. */
 function Note({ line, store }: TraceRowProps) {
-  const written = useSyncExternalStore(store.subscribeToTexts, () =>
-    line.to === Infinity ? store.textOf(line.event) : undefined,
-  )
+  const written = useSyncExternalStore(store.subscribeToTexts, () => store.textOf(line.event))
   if (written)
     return (
       <span className={styles.written} dir="auto">

@@ -1,6 +1,7 @@
 import type { EventSource } from '../../api/source.tsx'
 import { openTrace } from '../../api/worker.ts'
 import type { TraceLine, TraceTotals } from '../../trace/trace-lines.ts'
+import type { LiveTexts } from '../event/live-text.tsx'
 import type { TraceUpdate, WrittenText } from '../../worker/protocol.ts'
 
 export interface TraceSnapshot {
@@ -14,7 +15,7 @@ export interface TraceSnapshot {
 }
 
 /** The lines of a trace, which the worker of the page sends. */
-export class TraceStore {
+export class TraceStore implements LiveTexts {
   readonly #opened: ReturnType<typeof openTrace>
   readonly #listeners = new Set<() => void>()
   readonly #textListeners = new Set<() => void>()
@@ -35,9 +36,7 @@ export class TraceStore {
   subscribeToTexts = (listener: () => void): (() => void) => subscribed(this.#textListeners, listener)
 
   /** What a model has written so far for a call that is open. */
-  textOf(call: string): WrittenText | undefined {
-    return this.#texts.get(call)
-  }
+  textOf = (call: string): WrittenText | undefined => this.#texts.get(call)
 
   find(event: string): Promise<number | undefined> {
     return this.#opened.find(event)
@@ -48,7 +47,10 @@ export class TraceStore {
   }
 
   #update({ lines, order, totals, isPartial }: TraceUpdate): void {
-    for (const line of lines) this.#lines[line.n] = line
+    for (const line of lines) {
+      this.#lines[line.n] = line
+      if (line.to !== Infinity) this.#texts.delete(line.event)
+    }
     // The first lines are shown while the others arrive; the list of a later state is shown when it is complete.
     if (isPartial && order === undefined) return
     this.#lines = this.#lines.slice()

@@ -1,0 +1,32 @@
+import { createContext, useContext, useSyncExternalStore } from 'react'
+import type { WrittenText } from '../../worker/protocol.ts'
+import styles from './live-text.module.css'
+
+/** What models are writing right now. */
+export interface LiveTexts {
+  subscribeToTexts(listener: () => void): () => void
+  /** Undefined if the call has been answered, or has no text yet. */
+  textOf(call: string): WrittenText | undefined
+}
+
+const none: LiveTexts = { subscribeToTexts: () => () => {}, textOf: () => undefined }
+
+export const LiveTextsContext = createContext(none)
+
+const names = { text: 'is written', reasoning: 'is thought', 'tool-input': 'is called' } as const
+
+/** The text of an open call of a model as it is generated; nothing for any other event. */
+export function LiveText({ call }: { call: string }) {
+  const texts = useContext(LiveTextsContext)
+  const written = useSyncExternalStore(texts.subscribeToTexts, () => texts.textOf(call))
+  if (!written) return null
+  return (
+    <section className={styles.live} aria-label="Text that the model writes">
+      <h3>{names[written.kind]}</h3>
+      <p dir="auto">
+        {written.text}
+        <span className={styles.caret} aria-hidden="true" />
+      </p>
+    </section>
+  )
+}
