@@ -100,12 +100,17 @@ it('/groups and /activity show what operators look at, and count only their tena
   expect(await get('/groups?limit=1')).toMatchObject({ status: 400, body: { error: { code: 'E_REQUEST_INVALID' } } })
 })
 
-it('a pause shows on its group and in the list of all', async () => {
-  const { get, pauses } = await running({ name: 'shop', use: [paid, check, clerk] })
+it('a pause shows on its group and in the list of all, with the age of the oldest call', async () => {
+  const { get, bus, pauses } = await running({ name: 'shop', use: [paid, check, clerk] })
   await pauses.set('tool', 'check', true)
+  await bus.publish({ type: 'order.paid', data: { order: 'a', amount: 1 } })
+  await until(async () => (await get('/groups')).body.groups.some(({ oldestMs }: any) => oldestMs > 20))
+  expect((await get('/groups', eve)).body.groups.some(({ oldestMs }: any) => oldestMs !== undefined)).toBe(false)
   await pauses.set('agent', 'clerk', true)
   const { body } = await get('/groups')
-  expect(body.groups).toContainEqual(expect.objectContaining({ group: 'tool/check', paused: true }))
+  expect(body.groups).toContainEqual(
+    expect.objectContaining({ group: 'tool/check', paused: true, oldestMs: expect.any(Number) }),
+  )
   expect(body.paused).toEqual([{ kind: 'tool', name: 'check' }, { kind: 'agent', name: 'clerk' }]) // biome-ignore format: one line
 })
 

@@ -48,6 +48,10 @@ export const groupsShape = z.object({
       mode: z.enum(['shared', 'sharded']),
       lag: z.number().int(),
       inFlight: z.number().int(),
+      oldestMs: z
+        .number()
+        .optional()
+        .describe('Of a tool or model: the age of the oldest call of the tenant that has no answer.'),
       paused: z.boolean(),
     }),
   ),

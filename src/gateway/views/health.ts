@@ -1,8 +1,10 @@
+import { setTimeout } from 'node:timers/promises'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import type { GroupState } from '../../bus/driver.ts'
 import { Pauses } from '../../bus/pauses.ts'
 import { WorkerList } from '../../tasks/presence.ts'
+import type { QueryIndex } from '../../trace/index/open.ts'
 import type { GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
 import { GroupHistory } from './group-history.ts'
@@ -11,9 +13,10 @@ import { readQuery } from './query.ts'
 
 const groupsQuery = z.strictObject({ since: z.coerce.number().min(0).default(0) })
 const noQuery = z.strictObject({})
+const maxIndexMs = 500
 
 /** What works, waits and fails now. */
-export function healthRoutes({ bus, streams }: GatewayDeps): Hono<GatewayEnv> {
+export function healthRoutes({ bus, query, streams }: GatewayDeps): Hono<GatewayEnv> {
   const activity = new LogActivity(bus, streams)
   const history = new GroupHistory(bus, activity)
   const workers = new WorkerList(bus)
@@ -21,11 +24,18 @@ export function healthRoutes({ bus, streams }: GatewayDeps): Hono<GatewayEnv> {
     .get('/groups', async c => {
       assertMay(c.var.principal, 'operate')
       const { since } = readQuery(c, groupsQuery)
-      const [looked, paused] = await Promise.all([history.look(c.var.principal.tenant, since), Pauses.read(bus)])
+      const { tenant } = c.var.principal
+      const [looked, paused, oldest] = await Promise.all([
+        history.look(tenant, since),
+        Pauses.read(bus),
+        oldestOf(query, tenant),
+      ])
       const isPaused = ({ kind, name }: NamedGroup) => paused.some(each => each.kind === kind && each.name === name)
       const groups = looked.groups.map(state => {
         const named = nameOf(state)
-        return { ...state, ...named, paused: isPaused(named) }
+        const since = oldest.get(`${named.kind} ${named.name}`)
+        const age = since !== undefined && { oldestMs: Math.max(0, Date.now() - since) }
+        return { ...state, ...named, ...age, paused: isPaused(named) }
       })
       return c.json({ at: new Date().toISOString(), groups, paused, history: looked.history })
     })
@@ -39,6 +49,15 @@ export function healthRoutes({ bus, streams }: GatewayDeps): Hono<GatewayEnv> {
       readQuery(c, noQuery)
       return c.json(activity.of(c.var.principal.tenant))
     })
+}
+
+/**
+ * When the oldest open call to each tool and model was made. The rest of the answer does not wait for an index that is being built.
+ */
+async function oldestOf(query: QueryIndex, tenant: string): Promise<ReadonlyMap<string, number>> {
+  const asked = query(index => index.oldestCalls(tenant)).catch(() => [])
+  const calls = await Promise.race([asked, setTimeout(maxIndexMs, [], { ref: false })])
+  return new Map(calls.map(({ type, target, since }) => [`${type.split('.')[0]} ${target}`, since]))
 }
 
 interface NamedGroup {

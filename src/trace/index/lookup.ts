@@ -10,7 +10,7 @@ import { listActions } from './action-list.ts'
 import { indexedUpTo } from './catch-up.ts'
 import { splitId } from './entry.ts'
 import { type EventPage, listEvents } from './event-list.ts'
-import { openCalls } from './open-calls.ts'
+import { oldestCalls, openCalls, type OldestCall } from './open-calls.ts'
 import { keysOf, unpack } from './packed.ts'
 import { countTasks, type ProgramCounts } from './program-counts.ts'
 import { resolveId, maxCandidates } from './resolve-id.ts'
@@ -283,6 +283,10 @@ export class Index {
   /** Positions of the calls of a task that have no answer yet, oldest first: 500 at most. */
   openCalls(task: string): Position[] {
     return openCalls(this.#db, task)
+  }
+
+  oldestCalls(tenant: string): OldestCall[] {
+    return oldestCalls(this.#db, tenant)
   }
 
   taskCounts(program: string, tenant: string): ProgramCounts {

@@ -17,3 +17,21 @@ export function openCalls(db: DatabaseSync, task: string): Position[] {
     .all(correlationOf(task), task.slice(37))
     .map(({ pos }) => unpack(pos))
 }
+
+/** The oldest open call to a tool, model or agent, by the type of the request and its target. */
+export interface OldestCall {
+  readonly type: string
+  readonly target: string
+  /** When it was made, ms since the epoch. */
+  readonly since: number
+}
+
+export function oldestCalls(db: DatabaseSync, tenant: string): OldestCall[] {
+  return prepareSql<OldestCall>(
+    db,
+    `SELECT y.name AS type, n.name AS target, min(e.time) AS since
+    FROM calls o JOIN tasks t ON t.key = o.task JOIN events e ON e.correlation = t.correlation AND e.task = t.key AND e.name = o.name
+      JOIN names n ON n.key = o.target JOIN names y ON y.key = e.type
+    WHERE NOT o.answered AND t.end IS NULL AND t.tenant = (SELECT key FROM names WHERE name = ?) GROUP BY e.type, o.target`,
+  ).all(tenant)
+}
