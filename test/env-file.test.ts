@@ -73,9 +73,9 @@ test('is reloaded by dev when it changes', async () => {
   let out = ''
   for (const stream of [child.stdout!, child.stderr!])
     stream.setEncoding('utf8').on('data', (chunk: string) => (out += chunk))
-  const seen = (what: string) => until(() => out.includes(what), { within: 20_000, what })
+  const seen = (what: string) => until(() => out.includes(what), { within: 50_000, what })
   await seen('● lemon runs')
   expect(out).toContain('secret first')
   await writeFile(join(project, '.env'), 'LEMON_SECRET=second\n')
   await seen('secret second')
-}, 60_000)
+}, 120_000)

@@ -53,7 +53,9 @@ onEveryBus(world => {
     return { log, down, worker, failed: await all(worker, 'agent.task.failed') }
   }
 
-  it('failed tasks are on the attention list until they are retried, discarded or too old', async () => {
+  it('failed tasks are on the attention list until they are retried, discarded or too old', {
+    timeout: 120_000,
+  }, async () => {
     const { log, down, worker, failed } = await withFailures(3)
     const [first, second] = failed.map(taskOf)
     const listed = await attention(log)

@@ -142,7 +142,7 @@ onEveryBus(world => {
       await until(async () => (await eventsOf(first, correlationid)).length > 200)
       await first.stop()
       const second = await log.worker({ use: [counter, add] })
-      expect((await ended(second, correlationid, id)).data).toMatchObject({ output: 300 })
+      expect((await ended(second, correlationid, id, 50_000)).data).toMatchObject({ output: 300 })
     })
   })
 
