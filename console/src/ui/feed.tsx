@@ -37,7 +37,8 @@ export function Feed({ label, count, estimate, keyOf, children, startAt, padding
     if (isEmpty) return
     if (startAt === undefined) rows.scrollToEnd()
     else rows.scrollToIndex(startAt, { align: 'start' })
-  }, [startAt, isEmpty])
+    // Where it begins, not what it follows.
+  }, [isEmpty])
   const items = rows.getVirtualItems()
   const [first, last] = [items[0]?.index ?? 0, items.at(-1)?.index ?? 0]
   useEffect(() => onRange?.(first, last), [first, last, count])

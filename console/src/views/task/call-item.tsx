@@ -88,8 +88,8 @@ function CallFoot({ request }: { request: CloudEvent }) {
 
 function Part({ title, children }: { title: string; children: React.ReactNode }) {
   return (
-    <section>
-      <h3>{title}</h3>
+    <section className={styles.part}>
+      <h2>{title}</h2>
       {children}
     </section>
   )

@@ -5,6 +5,7 @@ import { useHotkeys } from '../../shell/hotkeys.ts'
 import { Page } from '../../shell/page.tsx'
 import { useUrlState } from '../../shell/url-state.ts'
 import { StateBadge } from '../../ui/badge.tsx'
+import { countFull } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
 import { Id } from '../../ui/id.tsx'
 import { Failure, Loading } from '../../ui/states.tsx'
@@ -38,6 +39,7 @@ function TaskPage({ task }: { task: string }) {
   const isWorkflow = about?.kind === 'workflow'
   const tabIds = [...(isWorkflow ? ['workflow'] : []), 'conversation', 'turns', 'waits']
   const shown = tab !== undefined && tabIds.includes(tab) ? tab : tabIds[0]!
+  const tabLabel = (id: string, text: string) => <span title={`Key ${tabIds.indexOf(id) + 1}`}>{text}</span>
   useHotkeys({
     Escape: closeAll,
     ...Object.fromEntries(tabIds.map((id, i) => [String(i + 1), () => change({ tab: id }, true)])),
@@ -81,7 +83,7 @@ function TaskPage({ task }: { task: string }) {
                   ? [
                       {
                         id: 'workflow',
-                        label: 'Workflow',
+                        label: tabLabel('workflow', 'Workflow'),
                         content: (
                           <Suspense fallback={<Loading what="the graph" />}>
                             <WorkflowTab about={about} />
@@ -90,11 +92,19 @@ function TaskPage({ task }: { task: string }) {
                       },
                     ]
                   : []),
-                { id: 'conversation', label: 'Conversation', content: <ConversationTab view={view} texts={texts} /> },
-                { id: 'turns', label: `Turns ${about.total.toLocaleString('en')}`, content: <TurnsTab view={view} /> },
+                {
+                  id: 'conversation',
+                  label: tabLabel('conversation', 'Conversation'),
+                  content: <ConversationTab view={view} texts={texts} />,
+                },
+                {
+                  id: 'turns',
+                  label: tabLabel('turns', `Turns ${countFull(about.total)}`),
+                  content: <TurnsTab view={view} />,
+                },
                 {
                   id: 'waits',
-                  label: `Open calls ${about.open.length}`,
+                  label: tabLabel('waits', `Open calls ${about.open.length}`),
                   content: <WaitsTab about={about} />,
                 },
               ]}

@@ -1,4 +1,3 @@
-import { useState } from 'react'
 import type { CloudEvent } from '../../../../src/event.ts'
 import type { TurnDetails } from '../../../../src/trace/details.ts'
 import type { TaskTurns } from '../../api/task-shapes.ts'
@@ -20,16 +19,16 @@ interface TurnCardProps {
   /** The turn before, if it is loaded. */
   readonly before: TurnDetails | undefined
   readonly open: boolean
+  readonly onOpen: (open: boolean) => void
 }
 
 /** One turn on a line; in full when it is opened. */
-export function TurnCard({ about, turn, before, open: initially }: TurnCardProps) {
-  const [open, setOpen] = useState(initially)
+export function TurnCard({ about, turn, before, open, onOpen }: TurnCardProps) {
   const { version, at, inputs, emitted, end, programVersion, programHash } = turn
   const isNewCode = before !== undefined && before.programHash !== programHash
   return (
     <section className={styles.card} data-open={open || undefined} aria-label={`Turn ${version}`}>
-      <button type="button" className={styles.line} aria-expanded={open} onClick={() => setOpen(!open)}>
+      <button type="button" className={styles.line} aria-expanded={open} onClick={() => onOpen(!open)}>
         <Icon name={open ? 'down' : 'right'} size={12} />
         <span className={styles.version}>{version}</span>
         <Types label="got" events={inputs} />
@@ -99,7 +98,7 @@ function Types({ label, events }: { label: string; events: readonly CloudEvent[]
 function Events({ title, events, nothing }: { title: string; events: readonly CloudEvent[]; nothing: string }) {
   return (
     <section className={styles.part}>
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       {events.length === 0 && <p className={styles.none}>{nothing}</p>}
       {events.map(event => (
         <Disclosure
@@ -128,7 +127,7 @@ function StateChanges({ turn, before }: { turn: TurnDetails; before: TurnDetails
   if (turn.state === undefined)
     return turn.stateHash === undefined ? null : (
       <section className={styles.part}>
-        <h3>State</h3>
+        <h2>State</h2>
         <p className={styles.none}>
           Too large to be recorded; its digest is <code>{turn.stateHash.slice(0, 12)}</code>
         </p>
@@ -138,7 +137,7 @@ function StateChanges({ turn, before }: { turn: TurnDetails; before: TurnDetails
   const changes = isComparable ? changesBetween(before?.state ?? {}, turn.state) : []
   return (
     <section className={styles.part}>
-      <h3>State</h3>
+      <h2>State</h2>
       {isComparable && changes.length === 0 && <p className={styles.none}>No change.</p>}
       {changes.length > 0 && (
         <ul className={styles.changes}>

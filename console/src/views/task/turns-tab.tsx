@@ -6,7 +6,7 @@ import styles from './turns.module.css'
 
 /** Each turn with its inputs, what it emitted, and what it changed. It opens at the newest one, or at the one in the URL. */
 export function TurnsTab({ view }: { view: TaskView }) {
-  const [{ turn }] = useUrlState()
+  const [{ turn }, change] = useUrlState()
   const { about, turns, want } = view
   const wanted = turn === undefined ? undefined : Math.min(about.total, Math.max(1, Number(turn) || 1))
   return (
@@ -23,7 +23,15 @@ export function TurnsTab({ view }: { view: TaskView }) {
         const found = turns.get(version)
         if (!found) return <div className={styles.missing}>turn {version} …</div>
         const before = turns.get(version - 1)
-        return <TurnCard about={about} turn={found} before={before} open={version === wanted} />
+        return (
+          <TurnCard
+            about={about}
+            turn={found}
+            before={before}
+            open={version === wanted}
+            onOpen={open => change({ turn: open ? String(version) : '' }, true)}
+          />
+        )
       }}
     </Feed>
   )

@@ -10,7 +10,7 @@ const kinds: Readonly<Record<string, string>> = {
   'model.invoke': 'an answer of the model',
   'tool.invoke': 'a result of the tool',
   'agent.invoke': 'the end of a task of',
-  'approval.requested': 'the approval',
+  'approval.requested': 'an approval by',
   'step.invoke': 'a step of',
   'timer.set': 'a timer',
   'task.awaits': 'an event',

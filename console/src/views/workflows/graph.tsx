@@ -9,11 +9,13 @@ import {
   type Edge,
   type Node,
   type NodeProps,
+  type ReactFlowInstance,
 } from '@xyflow/react'
 import { useMemo } from 'react'
 import '@xyflow/react/dist/base.css'
 import type { GraphNode, WorkflowGraph } from '../../api/task-shapes.ts'
 import type { Tone } from '../../ui/badge.tsx'
+import { useIsPhone } from '../../ui/use-is-phone.ts'
 import { Icon, type IconName } from '../../ui/icon.tsx'
 import styles from './graph.module.css'
 
@@ -28,6 +30,7 @@ interface Step extends Record<string, unknown> {
 /** The steps of a workflow from top to bottom; those of an instance with their state. */
 export function Graph({ graph, label }: { graph: WorkflowGraph; label: string }) {
   const places = useMemo(() => placesOf(graph), [JSON.stringify(graph.edges)])
+  const isPhone = useIsPhone()
   const states = new Map(graph.nodes.map(({ id, state }) => [id, state]))
   const nodes: Node<Step>[] = graph.nodes.map(step => ({
     id: step.id,
@@ -53,8 +56,12 @@ export function Graph({ graph, label }: { graph: WorkflowGraph; label: string })
         nodes={nodes}
         edges={edges}
         nodeTypes={nodeTypes}
-        fitView
-        fitViewOptions={{ maxZoom: 1, padding: '20px' }}
+        {...(isPhone
+          ? {
+              onInit: (flow: ReactFlowInstance<Node<Step>>) =>
+                void flow.setCenter(...centerOf(graph, places), { zoom: 0.9 }),
+            }
+          : { fitView: true, fitViewOptions: { maxZoom: 1, padding: '20px' } })}
         minZoom={0.2}
         maxZoom={1.6}
         nodesDraggable={false}
@@ -67,6 +74,13 @@ export function Graph({ graph, label }: { graph: WorkflowGraph; label: string })
       </ReactFlow>
     </div>
   )
+}
+
+/** On a phone, which shows a part: the step that is active, or the first one. */
+function centerOf({ nodes }: WorkflowGraph, places: ReadonlyMap<string, { x: number; y: number }>): [number, number] {
+  const shown = nodes.find(({ state }) => state === 'active') ?? nodes[0]
+  const { x, y } = places.get(shown?.id ?? '') ?? { x: 0, y: 0 }
+  return [x + size.width / 2, y + size.height * 2]
 }
 
 const isReached = (state: GraphNode['state']) => state === 'passed' || state === 'active' || state === 'reached'
