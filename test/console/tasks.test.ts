@@ -11,6 +11,7 @@ import { workflow } from '../../src/workflows/workflow.ts'
 import { describeBrowser } from '../lib/browser.ts'
 import { Pen } from '../lib/pen.ts'
 import { ask, onEveryBus } from '../lib/world.ts'
+import { expectAccessible } from './lib/accessible.ts'
 import { openConsole, serveApp } from './lib/console.ts'
 
 /* Tasks and workflows in the console: the lists, a task while it is written, one with many turns, and an instance that goes on. */
@@ -77,6 +78,7 @@ await describeBrowser('tasks in the console', () =>
       await page.getByText('2 selected').waitFor()
       await page.reload()
       await page.getByText('2 selected').waitFor()
+      await expectAccessible(page)
       await ask(running, { type: 'stock.asked', data: { order: 'none' } })
       // What comes while tasks are selected does not move them.
       await page.getByRole('button', { name: '1 newer' }).click()
@@ -93,6 +95,7 @@ await describeBrowser('tasks in the console', () =>
       sheet.end()
       await page.getByText('with the answer above').waitFor()
       expect(await page.getByText('The sea is wide.').count()).toBe(1)
+      await expectAccessible(page)
 
       // A long task opens at its end, and scrolls back.
       const task = count.id.slice(0, 47)
@@ -101,6 +104,7 @@ await describeBrowser('tasks in the console', () =>
       expect(await page.getByRole('region', { name: 'Turn 1', exact: true }).count()).toBe(0)
       await page.goto(`${url}/console/tasks/${task}?tab=turns&turn=2`)
       await page.getByRole('region', { name: 'Turn 2', exact: true }).getByText('count-2').first().waitFor()
+      await expectAccessible(page)
 
       // Large data is a preview and a download.
       await page.goto(`${url}/console/tasks?program=copier`)
@@ -122,6 +126,7 @@ await describeBrowser('tasks in the console', () =>
       await page.goto(`${url}/console/tasks/${instanceId(correlationid, 'order')}`)
       await page.getByText('waits for an event order.paid').waitFor()
       await page.locator('[data-state=active]').getByText('payment').waitFor()
+      await expectAccessible(page)
       await running.bus.publish({ type: 'order.paid', correlationid, data: {} })
       await page.locator('[data-state=reached]').getByText('completed').waitFor()
     })

@@ -1,18 +1,14 @@
 import { Link } from '@tanstack/react-router'
-import type { ReactNode } from 'react'
 import type { CloudEvent } from '../../../../src/event.ts'
 import { isFork } from '../../../../src/tasks/fork.ts'
-import { endOf, type ModelResult } from '../../../../src/tasks/conversation.ts'
 import { problemOf } from '../../../../src/trace/outcome.ts'
-import type { TextPiece } from '../../../../src/tasks/text-delta.ts'
 import { isTruncated } from '../../api/task-shapes.ts'
-import { Badge, Dot, type Tone } from '../../ui/badge.tsx'
-import { costText, countFull } from '../../ui/format.ts'
-import { Icon, type IconName } from '../../ui/icon.tsx'
-import { Time } from '../../ui/time.tsx'
+import { Dot } from '../../ui/badge.tsx'
 import { publisherName, toneOfType } from '../event/family.ts'
+import { Answer, ModelText } from './answer-item.tsx'
+import { Bubble } from './bubble.tsx'
 import { CallItem } from './call-item.tsx'
-import { refusedCalls, textOf, type ChatItem } from './conversation.ts'
+import { textOf, type ChatItem } from './conversation.ts'
 import { DataView } from './data-view.tsx'
 import { Disclosure } from './disclosure.tsx'
 import styles from './chat.module.css'
@@ -43,36 +39,6 @@ function Item({ item, program, ended }: { item: ChatItem; program: string; ended
     case 'end':
       return <End event={item.event} isAnswer={item.isAnswer} />
   }
-}
-
-interface BubbleProps {
-  readonly tone: Tone
-  readonly icon: IconName
-  readonly name: ReactNode
-  readonly about?: ReactNode
-  readonly at?: string
-  readonly mine?: boolean
-  readonly children: ReactNode
-}
-
-function Bubble({ tone, icon, name, about, at, mine = false, children }: BubbleProps) {
-  return (
-    <article className={styles.bubble} data-mine={mine || undefined} style={{ '--tone': `var(--${tone})` } as object}>
-      <header className={styles.head}>
-        <span className={styles.avatar}>
-          <Icon name={icon} size={13} />
-        </span>
-        <span className={styles.name}>{name}</span>
-        <span className={styles.quiet}>{about}</span>
-        {at !== undefined && (
-          <span className={styles.at}>
-            <Time at={at} />
-          </span>
-        )}
-      </header>
-      {children}
-    </article>
-  )
 }
 
 function Message({ event, content }: { event: CloudEvent; content: unknown }) {
@@ -131,82 +97,6 @@ function Prompt({ event }: { event: CloudEvent }) {
   )
 }
 
-function Answer({ event, result, program }: { event: CloudEvent; result: ModelResult; program: string }) {
-  // A stub in a test, or data that is too large, may lack fields.
-  const { text, reasoning, usage, cost, model } = result ?? {}
-  const end = typeof result?.finish === 'string' ? endOf(result) : 'whole'
-  const calls = result?.toolCalls?.length ?? 0
-  return (
-    <Bubble
-      tone="agent"
-      icon="ask"
-      name={program}
-      about={
-        <>
-          {model ?? publisherName(event.source)}
-          {usage && ` · ${countFull(usage.input)} in, ${countFull(usage.output)} out`}
-          {cost !== undefined && ` · ${costText(cost)}`}
-          {text === '' && calls > 0 && ` · calls ${result.toolCalls.map(({ toolName }) => toolName).join(', ')}`}
-        </>
-      }
-      at={event.time}
-    >
-      {reasoning !== undefined && reasoning !== '' && <Reasoning text={reasoning} />}
-      {typeof text === 'string' && text !== '' && (
-        <p className={styles.text} dir="auto">
-          {text}
-        </p>
-      )}
-      {typeof text !== 'string' && <DataView value={event.data} label="Answer" />}
-      {refusedCalls(result ?? {}).map(call => (
-        <p key={call.toolCallId} className={styles.problem}>
-          The arguments for {call.toolName} are not JSON: {call.malformed}
-        </p>
-      ))}
-      {end !== 'whole' && !(end === 'empty' && calls > 0) && <Badge tone="waiting">{end}</Badge>}
-    </Bubble>
-  )
-}
-
-function Reasoning({ text }: { text: string }) {
-  return (
-    <details className={styles.reasoning}>
-      <summary>Reasoning</summary>
-      <p className={styles.text} dir="auto">
-        {text}
-      </p>
-    </details>
-  )
-}
-
-/** An answer that is being generated. */
-export function LiveAnswer({ program, model, parts }: { program: string; model: string; parts: readonly TextPiece[] }) {
-  return (
-    <div className={styles.turn}>
-      <Bubble
-        tone="agent"
-        icon="ask"
-        name={program}
-        about={`${model} ${parts.length === 0 ? 'was asked' : 'is writing'}`}
-      >
-        {parts.map(({ part, kind, text, toolName }) =>
-          kind === 'text' ? (
-            <p key={part} className={styles.text} dir="auto">
-              {text}
-              <span className={styles.caret} />
-            </p>
-          ) : (
-            <p key={part} className={styles.quiet}>
-              {kind === 'reasoning' ? text : `${toolName ?? 'tool'} ${text}`}
-            </p>
-          ),
-        )}
-        {parts.length === 0 && <span className={styles.caret} />}
-      </Bubble>
-    </div>
-  )
-}
-
 function Emitted({ event }: { event: CloudEvent }) {
   return (
     <Disclosure
@@ -241,11 +131,7 @@ function End({ event, isAnswer }: { event: CloudEvent; isAnswer: boolean }) {
     >
       {problem !== undefined && <p className={styles.problem}>{problem}</p>}
       {error?.next !== undefined && <p className={styles.quiet}>{error.next}</p>}
-      {problem === undefined && text !== undefined && !isAnswer && (
-        <p className={styles.text} dir="auto">
-          {text}
-        </p>
-      )}
+      {problem === undefined && text !== undefined && !isAnswer && <ModelText text={text} />}
       {problem === undefined && text === undefined && shown !== undefined && shown !== null && (
         <DataView value={shown} label="Output" />
       )}
