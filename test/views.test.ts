@@ -101,6 +101,13 @@ onEveryBus(world => {
     expect(await ids(`task=${ends[0]!.id.slice(0, 47)}&type=tool.>`)).toEqual(['tool.result', 'tool.invoke'])
     expect(await ids('since=1h&until=1m')).toEqual([])
     expect(await get('/events?limit=x')).toMatchObject({ error: { code: 'E_REQUEST_INVALID', message: /limit/ } })
+    expect(await get('/events?text=!!')).toMatchObject({
+      error: { code: 'E_REQUEST_INVALID', message: /text: must have a word/ },
+    })
+    expect(await get('/events?before=x')).toMatchObject({ error: { code: 'E_REQUEST_INVALID' } })
+    expect(await get('/tasks?before=x')).toMatchObject({ error: { code: 'E_REQUEST_INVALID' } })
+    const head = await running.fetch(new Request('http://shop.example/events?limit=1', { method: 'HEAD' }))
+    expect([head.status, await head.text()]).toEqual([200, ''])
     expect(await get('/events?color=red')).toMatchObject({ error: { code: 'E_REQUEST_INVALID' } })
   })
 

@@ -10,7 +10,7 @@ import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
 import { withoutStacks } from '../without-stacks.ts'
 import { boundedEvent } from './bounded.ts'
-import { cursor, limitUpTo, moment, readQuery, shortText, types } from './query.ts'
+import { cursor, limitUpTo, moment, readQuery, searchText, shortText, types } from './query.ts'
 import { isVisibleTo, readerFor, rowsAt } from './rows.ts'
 
 const eventsQuery = z.strictObject({
@@ -19,7 +19,7 @@ const eventsQuery = z.strictObject({
   user: shortText,
   task: z.string().refine(isTaskId, 'must be the id of a task').optional(),
   correlation: z.string().refine(isCorrelation, 'must be a UUID in lower case').optional(),
-  text: shortText,
+  text: searchText,
   failed: z.literal('1').optional(),
   since: moment,
   until: moment,

@@ -18,7 +18,7 @@ import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay, type Principal } from '../identity/principal.ts'
 import { withoutStacks } from '../without-stacks.ts'
 import { InlineBudget } from './bounded.ts'
-import { cursor, limitUpTo, moment, readQuery, shortText } from './query.ts'
+import { cursor, limitUpTo, moment, readQuery, searchText, shortText } from './query.ts'
 import { isVisibleTo } from './rows.ts'
 
 const tasksQuery = z.strictObject({
@@ -26,7 +26,7 @@ const tasksQuery = z.strictObject({
   state: z.enum(taskStates).optional(),
   since: moment,
   until: moment,
-  text: shortText,
+  text: searchText,
   failedWith: shortText,
   before: cursor,
   limit: limitUpTo(1_000, 100),

@@ -32,14 +32,14 @@ export async function catchUp(bus: Bus, db: DatabaseSync, onProgress?: OnProgres
   await readNew(bus, db, { ...(onProgress && { onProgress }) })
 }
 
-/** Empties the index if the log was replaced, and removes what was purged. */
-export async function checkLog(bus: Bus, db: DatabaseSync): Promise<void> {
+/** Empties the index if the log was replaced, and removes what was purged. `correlations`: see {@link prune}. */
+export async function checkLog(bus: Bus, db: DatabaseSync, correlations?: number): Promise<void> {
   const state = stateOf(db)
   if (!(await isSameLog(bus, state, await bus.head())))
     transact(db, () => {
       if (isSame(state, stateOf(db))) makeTables(db)
     })
-  await prune(bus, db)
+  await prune(bus, db, correlations)
 }
 
 /** Where the index is. */

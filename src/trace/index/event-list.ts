@@ -42,8 +42,8 @@ interface Match {
 }
 
 const firstWindow = 16_384
-/** A window that took less than this is followed by a larger one. */
-const maxWindowMs = 8
+/** How long the event loop is held. A window that took less is followed by a larger one. */
+const maxHeldMs = 8
 /** How long one page is searched for, in ms. */
 const maxPageMs = 2_000
 
@@ -57,20 +57,21 @@ interface EventListOptions {
 export async function listEvents(db: DatabaseSync, partitions: number, options: EventListOptions): Promise<EventPage> {
   const { reader, filter, page } = options
   const { before, limit } = page
-  const query = eventQuery(db, reader, filter)
   const start = before === undefined ? indexedUpTo(db) : readCursor(before)
   const until = performance.now() + maxPageMs
+  let begun = performance.now()
   const rows = Math.ceil((2 * limit) / partitions) + 1
-  const readers = offsetsOf(start, partitions).map(
-    (offset, partition) => new PartitionReader(db, query, { partition, offset, limit: rows }),
-  )
+  const open = partitionReaders(db, eventQuery(db, reader, filter), rows)
+  const readers = offsetsOf(start, partitions).map((offset, partition) => open(partition, offset))
   const cursor = () => compactCursor(formatCursor(readers.map(({ left }) => left)))
   const events: { position: Position; cursor: string }[] = []
   while (events.length < limit) {
     for (const reader of readers)
       while (reader.mustRead && performance.now() < until) {
         reader.readWindow()
+        if (performance.now() - begun < maxHeldMs) continue
         await setImmediate()
+        begun = performance.now()
       }
     if (readers.some(reader => reader.mustRead)) break
     const newest = readers.reduce((a, b) => (isNewer(b.first, a.first) ? b : a))
@@ -107,32 +108,47 @@ function eventQuery(db: DatabaseSync, reader: IndexReader, filter: EventFilter):
 const isNewer = (a: Match | undefined, b: Match | undefined) =>
   a !== undefined && (b === undefined || a.time > b.time || (a.time === b.time && a.pos > b.pos))
 
+function partitionReaders(db: DatabaseSync, { from, key, only, isSelective }: EventQuery, limit: number) {
+  const matches = prepareSql<Match>(
+    db,
+    `SELECT e.pos, e.time FROM ${from} WHERE ${key} > ? AND ${key} <= ? AND ${only.sql} ORDER BY ${key} DESC LIMIT ?`,
+  )
+  const first = prepareSql<{ pos: number }>(
+    db,
+    'SELECT pos FROM events WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT 1',
+  )
+  const window = isSelective ? Infinity : firstWindow
+  const read = (above: number, upTo: number) => matches.all(above, upTo, ...only.values, limit)
+  return (partition: number, offset: number) => {
+    const { low, high } = keysOf(partition)
+    const bottom = first.get(low, high)?.pos ?? Infinity
+    return new PartitionReader({ low, bottom, upTo: low + offset, window, limit, read })
+  }
+}
+
+interface PartitionOptions {
+  readonly low: number
+  /** The first event. */
+  readonly bottom: number
+  readonly upTo: number
+  readonly window: number
+  readonly limit: number
+  /** The newest matches in a range of keys. */
+  read(above: number, upTo: number): Match[]
+}
+
 /** Reads one partition from its end. */
 class PartitionReader {
-  readonly #sql: (above: number, upTo: number) => Match[]
-  readonly #low: number
-  readonly #bottom: number
-  readonly #limit: number
+  readonly #options: PartitionOptions
   #window: number
   /** What is above this key was read. */
   #upTo: number
   #matches: Match[] = []
 
-  constructor(db: DatabaseSync, query: EventQuery, at: { partition: number; offset: number; limit: number }) {
-    const { from, key, only, isSelective } = query
-    const sql = `SELECT e.pos, e.time FROM ${from} WHERE ${key} > ? AND ${key} <= ? AND ${only.sql} ORDER BY ${key} DESC LIMIT ?`
-    const statement = prepareSql<Match>(db, sql)
-    this.#sql = (above, upTo) => statement.all(above, upTo, ...only.values, at.limit)
-    this.#limit = at.limit
-    const { low, high } = keysOf(at.partition)
-    this.#low = low
-    this.#upTo = low + at.offset
-    const first = prepareSql<{ pos: number }>(
-      db,
-      'SELECT pos FROM events WHERE pos > ? AND pos <= ? ORDER BY pos LIMIT 1',
-    )
-    this.#bottom = first.get(low, high)?.pos ?? Infinity
-    this.#window = isSelective ? Infinity : firstWindow
+  constructor(options: PartitionOptions) {
+    this.#options = options
+    this.#window = options.window
+    this.#upTo = options.upTo
   }
 
   get first(): Match | undefined {
@@ -140,20 +156,22 @@ class PartitionReader {
   }
 
   get mustRead(): boolean {
-    return this.#matches.length === 0 && this.#upTo >= this.#bottom
+    return this.#matches.length === 0 && this.#upTo >= this.#options.bottom
   }
 
   /** The offset up to which nothing was taken. */
   get left(): number {
-    return (this.first?.pos ?? Math.max(this.#low, this.#upTo)) - this.#low
+    const { low } = this.#options
+    return (this.first?.pos ?? Math.max(low, this.#upTo)) - low
   }
 
   readWindow(): void {
     const begun = performance.now()
-    const above = Math.max(this.#bottom - 1, this.#upTo - this.#window)
-    this.#matches = this.#sql(above, this.#upTo)
-    this.#upTo = this.#matches.length < this.#limit ? above : this.#matches.at(-1)!.pos - 1
-    if (performance.now() - begun < maxWindowMs) this.#window *= 4
+    const { bottom, limit, read } = this.#options
+    const above = Math.max(bottom - 1, this.#upTo - this.#window)
+    this.#matches = read(above, this.#upTo)
+    this.#upTo = this.#matches.length < limit ? above : this.#matches.at(-1)!.pos - 1
+    if (performance.now() - begun < maxHeldMs) this.#window *= 4
   }
 
   take(): void {

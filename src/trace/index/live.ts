@@ -10,9 +10,15 @@ import { inMemory, isLocked, isCorrupt, openTables, removeFile } from './schema.
 
 /** Events that are written at a time, so that the event loop is held for a few ms. */
 const batchEvents = 256
+/** Correlations that are indexed again at a time after a purge. */
+const batchCorrelations = 16
 /** How often the log is compared with what was indexed: whether it is still the same one, and what was purged. */
 const checkIntervalMs = 60_000
 const busyRetryMs = 25
+/** How long the event loop may be held by another process that writes. */
+const lockTimeoutMs = 25
+/** How long closing waits for the log. */
+const closeTimeoutMs = 1_000
 
 interface LiveIndexOptions {
   readonly file?: string | undefined
@@ -58,9 +64,13 @@ export class LiveIndex {
   async close(): Promise<void> {
     this.#stop.abort(new TidingsError('E_BUS_CLOSED', 'the index of the log was closed'))
     this.#unsubscribe()
-    await this.#reading.catch(() => {})
-    this.#db?.close()
-    this.#db = undefined
+    const ended = this.#reading
+      .catch(() => {})
+      .then(() => {
+        this.#db?.close()
+        this.#db = undefined
+      })
+    await Promise.race([ended, setTimeout(closeTimeoutMs, undefined, { ref: false })])
   }
 
   #refresh(): Promise<void> {
@@ -80,7 +90,7 @@ export class LiveIndex {
       try {
         const db = (this.#db ??= this.#open())
         if (performance.now() - this.#checkedAt > checkIntervalMs) {
-          await checkLog(this.#bus, db)
+          await checkLog(this.#bus, db, batchCorrelations)
           this.#checkedAt = performance.now()
         }
         await readNew(this.#bus, db, {
@@ -101,7 +111,7 @@ export class LiveIndex {
   /** Without a file that can be used, the index is built in memory, which reads the whole log. */
   #open(): DatabaseSync {
     try {
-      return openTables(this.#file, 0)
+      return openTables(this.#file, lockTimeoutMs)
     } catch (error) {
       if (this.#file === inMemory || isLocked(error) || isCorrupt(error)) throw error
       log.warn?.({ file: this.#file }, `the index is built in memory: ${textOf(error)}`)

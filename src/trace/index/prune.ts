@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { setImmediate } from 'node:timers/promises'
 import type { Bus } from '../../bus/bus.ts'
 import { withOffset } from '../../bus/cursor.ts'
 import { prepareSql } from '../../bus/sql.ts'
@@ -15,18 +16,23 @@ import { IndexWriter } from './writer.ts'
 
 const chunk = 2_048
 
-/** Removes purged events from the index. */
-export async function prune(bus: Bus, db: DatabaseSync): Promise<void> {
+/** Removes purged events from the index. `correlations`: how many are indexed again at a time; other work of the process runs in between. */
+export async function prune(bus: Bus, db: DatabaseSync, correlations = chunk): Promise<void> {
   // A write of another process invalidates what was read, so the loop starts over.
-  for (let isDone = false; !isDone; ) isDone = await pruneOnce(bus, db, dataVersion(db))
+  for (let isDone = false; !isDone; ) isDone = await pruneOnce(bus, db, { version: dataVersion(db), correlations })
 }
 
-async function pruneOnce(bus: Bus, db: DatabaseSync, version: number): Promise<boolean> {
-  for (const mark of await highestMissing(bus, db)) if (!(await prunePartition(bus, db, mark, version))) return false
+interface PruneStep {
+  readonly version: number
+  readonly correlations: number
+}
+
+async function pruneOnce(bus: Bus, db: DatabaseSync, step: PruneStep): Promise<boolean> {
+  for (const mark of await highestMissing(bus, db)) if (!(await prunePartition(bus, db, mark, step))) return false
   return true
 }
 
-async function prunePartition(bus: Bus, db: DatabaseSync, mark: number, version: number): Promise<boolean> {
+async function prunePartition(bus: Bus, db: DatabaseSync, mark: number, step: PruneStep): Promise<boolean> {
   const { low } = keysOf(unpack(mark).partition)
   const { present, top } = await scanBottom(bus, db, mark)
   const lost = new Set<number>()
@@ -36,10 +42,12 @@ async function prunePartition(bus: Bus, db: DatabaseSync, mark: number, version:
   )
   for (const { pos, correlation } of rows.iterate(low, top)) if (!present.has(pos)) lost.add(correlation)
   const keys = [...lost]
-  for (let from = 0; from < keys.length; from += chunk) {
-    const some = keys.slice(from, from + chunk)
+  const { version, correlations } = step
+  for (let from = 0; from < keys.length; from += correlations) {
+    const some = keys.slice(from, from + correlations)
     const isLeft = (pos: number) => pos > top || present.has(pos)
     if (!(await refold(bus, db, some, isLeft, version))) return false
+    await setImmediate()
   }
   return true
 }

@@ -48,10 +48,17 @@ function normalize(text: string): string {
 
 /** The full-text query for events that contain all words. A word that ends in `*` matches by prefix. @throws E_USAGE without words */
 export function queryOf(text: string): string {
-  const words = text.split(/\s+/).flatMap(part => {
+  const words = wordsIn(text)
+  if (words.length > 0) return words.join(' ')
+  throw new TidingsError('E_USAGE', 'no search words: give words, or the beginning of a word followed by *')
+}
+
+export const hasWords = (text: string): boolean => wordsIn(text).length > 0
+
+/** In the syntax of a full-text query. */
+function wordsIn(text: string): string[] {
+  return text.split(/\s+/).flatMap(part => {
     const parts = normalize(part).match(/[a-z0-9\u0080-\u{10ffff}]+/gu) ?? []
     return parts.map((word, i) => (part.endsWith('*') && i === parts.length - 1 ? `"${word}"*` : `"${word}"`))
   })
-  if (words.length > 0) return words.join(' ')
-  throw new TidingsError('E_USAGE', 'no search words: give words, or the beginning of a word followed by *')
 }
