@@ -1,4 +1,5 @@
-import { beforeEach, expect, it } from 'vitest'
+import { beforeEach, expect, it, vi } from 'vitest'
+import { parseId, taskId } from '../../src/bus/ids.ts'
 import type { RunningApp } from '../../src/runtime/start.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { answerRequest, asked } from '../lib/approvals.ts'
@@ -15,6 +16,7 @@ const roles = { all: everything, guest: { read: ['>'] } }
 
 beforeEach(() => {
   shelf.isBroken = false
+  vi.unstubAllEnvs()
 })
 
 await describeBrowser('a person at the console', () =>
@@ -102,6 +104,32 @@ await describeBrowser('a person at the console', () =>
 
       const guest = await open('attention', 'eve', 'guest')
       await guest.getByText('"eve" may not operate').waitFor()
+    })
+
+    it('forks a turn with another input, and reads where changed code decides differently', async () => {
+      const { running, open } = await opened(await world())
+      const { correlationid, id } = await running.bus.publish({
+        type: 'agent.invoke', target: 'helper', data: { input: 'Are you open on Sunday?' },
+      }) // biome-ignore format: one line
+      const request = await complain(running, 'A1')
+      await until(async () => (await ended(running, 'completed')) === 1)
+      const page = await open(`tasks/${taskId(correlationid, 'helper', id)}?tab=turns&turn=1`)
+      await page.getByRole('region', { name: 'Turn 1' }).getByRole('button', { name: 'Fork' }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByRole('textbox', { name: 'input' }).fill('Are you open on Monday?')
+      await dialog.locator('mark').getByText('Sunday').waitFor()
+      await dialog.getByRole('button', { name: 'Fork with 1 changed input' }).click()
+      await page.waitForURL(/traces/)
+      await until(async () => (await ended(running, 'completed')) === 2)
+      await page.getByText('We read: Are you open on Monday?').first().waitFor()
+
+      vi.stubEnv('ACT_WORDING', 'We are sorry about')
+      const clerk = await open(`tasks/${parseId(request.id)!.task}`)
+      await clerk.getByRole('button', { name: 'Replay' }).click()
+      await clerk.getByRole('button', { name: 'Replay 1 task' }).click()
+      await clerk.getByText('1 replayed, 0 as recorded, 1 differ').waitFor()
+      const divergence = clerk.getByRole('article', { name: /clerk: tool.invoke order.refund changed/ })
+      expect(await divergence.locator('mark').allInnerTexts()).toEqual(['Sorry', 'We are sorry'])
     })
   }),
 )

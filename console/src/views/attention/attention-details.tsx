@@ -60,7 +60,7 @@ export function AttentionDetails({ item, onClose }: { item: Attention; onClose: 
               key="trace"
               to="/traces/$correlation"
               params={{ correlation }}
-              search={event === undefined ? {} : { open: event }}
+              search={event === undefined ? {} : { at: event, open: event }}
             >
               What led to it
             </Link>,

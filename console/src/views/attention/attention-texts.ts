@@ -41,8 +41,11 @@ export const kindTexts: Readonly<Record<AttentionKind, { readonly name: string; 
   },
 }
 
-/** What distinguishes an entry in a list, and names it in the URL. */
-export const keyOf = (item: Attention): string => (isDelivery(item) ? `#${item.id}` : `${item.kind} ${item.task}`)
+/** What distinguishes an entry in a list, and names it in the URL. The tasks that an entry stands for change. */
+export function keyOf(item: Attention): string {
+  if (item.kind === 'failed') return `failed ${item.program} ${item.code}`
+  return isDelivery(item) ? `#${item.id}` : `${item.kind} ${item.task}`
+}
 
 /** Whether a consumer group set an event aside. */
 export const isDelivery = (item: Attention): item is Extract<Attention, { reason: { code: string } }> =>

@@ -72,6 +72,7 @@ export function Attention() {
             keyOf={index => keyOf(items[index]!)}
             {...(opened >= 0 && { active: opened })}
             onActive={index => show(keyOf(items[index]!))}
+            multiple
             isSelected={index => picked.has(keyOf(items[index]!))}
           >
             {index => {

@@ -31,7 +31,7 @@ export function ApprovalMatter({ request }: { request: Shown }) {
           ['part of', replay],
           [
             'trace',
-            <Link key="trace" to="/traces/$correlation" params={{ correlation }} search={{ open: id }}>
+            <Link key="trace" to="/traces/$correlation" params={{ correlation }} search={{ at: id, open: id }}>
               What led to it
             </Link>,
           ],

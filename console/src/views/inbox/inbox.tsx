@@ -79,6 +79,7 @@ export function Inbox() {
             keyOf={index => requests[index]!.id}
             {...(opened >= 0 && { active: opened })}
             onActive={index => show(requests[index]!.id)}
+            multiple
             isSelected={index => picked.has(requests[index]!.id)}
           >
             {index => {

@@ -22,9 +22,14 @@ interface OperationDialogProps {
 
 /** Gives commands of an operator: says how many things they are about, gives them once, and shows what comes of them. */
 export function OperationDialog({ commands, onClose }: OperationDialogProps) {
-  const text = actionTexts[commands[0]!.action]
+  const { action } = commands[0]!
   return (
-    <Dialog open onClose={onClose} title={`${text.name} ${selectionOf(commands)}`}>
+    <Dialog
+      open
+      wide={action === 'replay' || action === 'redrive'}
+      onClose={onClose}
+      title={`${actionTexts[action].name} ${selectionOf(commands)}`}
+    >
       <OperationForm commands={commands} onClose={onClose} />
     </Dialog>
   )
@@ -57,11 +62,13 @@ function OperationForm({ commands, onClose }: OperationDialogProps) {
     return (
       <>
         {given.data.map(id => (
-          <OperationOutcome key={id} id={id} />
+          <OperationOutcome key={id} id={id} isTitled={given.data.length > 1} />
         ))}
-        <Button onClick={onClose} autoFocus>
-          Close
-        </Button>
+        <div className={styles.buttons}>
+          <Button onClick={onClose} autoFocus>
+            Close
+          </Button>
+        </div>
       </>
     )
   const counting = count.isLoading

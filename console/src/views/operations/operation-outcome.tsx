@@ -13,8 +13,14 @@ import { ReplayReport } from './replay-report.tsx'
 import { useProgress } from './use-progress.ts'
 import styles from './operations.module.css'
 
+interface OperationOutcomeProps {
+  readonly id: string
+  /** Whether it says which command it is about. */
+  readonly isTitled?: boolean
+}
+
 /** What becomes of a command: progress, then its result with links to what it started. */
-export function OperationOutcome({ id }: { id: string }) {
+export function OperationOutcome({ id, isTitled = false }: OperationOutcomeProps) {
   useRefetchOn(['operation', id], operationTypes)
   const { data, error, isPending, refetch } = useQuery(operationQuery(id))
   if (isPending) return <Loading what="the operation" />
@@ -23,11 +29,9 @@ export function OperationOutcome({ id }: { id: string }) {
     <section className={styles.outcome} aria-label="What became of it" aria-live="polite">
       <header className={styles.outcomeHead}>
         <StateBadge state={data.status} />
-        <span title={selectionText(data.request)}>
-          {actionTexts[data.request.action].name} {selectionText(data.request)}
-        </span>
-        <Link to="/operations/$id" params={{ id }} className={styles.open} title="Open the operation">
-          <Icon name="link" />
+        {isTitled && `${actionTexts[data.request.action].name} ${selectionText(data.request)}`}
+        <Link to="/operations/$id" params={{ id }} className={styles.open} activeProps={{ hidden: true }}>
+          Open the operation
         </Link>
       </header>
       {data.status === 'requested' && <Progress operation={data} />}
@@ -43,48 +47,29 @@ function Progress({ operation }: { operation: OperationView }) {
     <div className={styles.progress}>
       <progress max={selected ?? 1} value={selected === undefined ? undefined : done} />
       <span>
-        {selected === undefined
-          ? 'Waiting for a worker …'
-          : `${countFull(done)} of ${countOf(operation.request, selected)}`}
+        {selected === undefined ? 'Waiting for a worker …' : progressText(countOf(operation.request, selected), done)}
       </span>
     </div>
   )
 }
 
+const progressText = (all: string, done: number | undefined) =>
+  done === undefined ? `${all} …` : `${countFull(done)} of ${all}`
+
 type Result = NonNullable<OperationView['result']>
 
 function Result({ operation: { request }, result }: { operation: OperationView; result: Result }) {
-  const { found, done, unchanged, refused, started = [], refusals = [] } = result
+  const { found, started = [], refusals = [] } = result
   const text = actionTexts[request.action]
   const isDryRun = 'dryRun' in request && request.dryRun
   if (isDryRun)
     return <p className={styles.about}>{countOf(request, found)} matched. It was a dry run: nothing was changed.</p>
   return (
     <>
-      <ul className={styles.counts}>
-        <li>
-          <Badge tone={done > 0 ? 'ok' : 'other'}>{countFull(done)}</Badge> {text.done}
-        </li>
-        {unchanged > 0 && (
-          <li>
-            <Badge tone="other">{countFull(unchanged)}</Badge> were so before
-          </li>
-        )}
-        {refused > 0 && (
-          <li>
-            <Badge tone="failed">{countFull(refused)}</Badge> refused
-          </li>
-        )}
-        {found > done + unchanged + refused && (
-          <li>
-            <Badge tone="waiting">{countFull(found - done - unchanged - refused)}</Badge> left
-          </li>
-        )}
-      </ul>
+      {result.checked === undefined ? <Counts result={result} what={text.done} /> : <ReplayReport report={result} />}
       {refusals.map(({ id, error }) => (
         <Refusal key={id} id={id} message={error.message} code={error.code} />
       ))}
-      {result.checked !== undefined && <ReplayReport report={result} />}
       {started.length > 0 && (
         <div>
           <h3>Started</h3>
@@ -105,6 +90,32 @@ function Result({ operation: { request }, result }: { operation: OperationView; 
         </div>
       )}
     </>
+  )
+}
+
+function Counts({ result: { found, done, unchanged, refused }, what }: { result: Result; what: string }) {
+  const left = found - done - unchanged - refused
+  return (
+    <ul className={styles.counts}>
+      <li>
+        <Badge tone={done > 0 ? 'ok' : 'other'}>{countFull(done)}</Badge> {what}
+      </li>
+      {unchanged > 0 && (
+        <li>
+          <Badge tone="other">{countFull(unchanged)}</Badge> were so before
+        </li>
+      )}
+      {refused > 0 && (
+        <li>
+          <Badge tone="failed">{countFull(refused)}</Badge> refused
+        </li>
+      )}
+      {left > 0 && (
+        <li>
+          <Badge tone="waiting">{countFull(left)}</Badge> left
+        </li>
+      )}
+    </ul>
   )
 }
 

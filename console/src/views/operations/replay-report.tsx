@@ -55,7 +55,12 @@ function Divergence({ divergence }: { divergence: ShownDivergence }) {
       <header>
         <Badge tone={kind === 'threw' ? 'failed' : 'waiting'}>{kind}</Badge>
         <h3 title={what}>{what}</h3>
-        <Link to="/tasks/$task" params={{ task }} search={{ turn: String(turn) }} title={`${program} ${task}`}>
+        <Link
+          to="/tasks/$task"
+          params={{ task }}
+          search={{ tab: 'turns', turn: String(turn) }}
+          title={`${program} ${task}`}
+        >
           turn {turn} of {shortId(task)}
         </Link>
       </header>

@@ -1,36 +1,41 @@
-import type { OperationCommand } from '../../api/operations.ts'
+import { useMay, type OperationCommand } from '../../api/operations.ts'
+import { Button } from '../../ui/button.tsx'
+import { Icon } from '../../ui/icon.tsx'
+import { Menu, MenuItem } from '../../ui/menu.tsx'
+import type { TaskSelection } from '../tasks/selection.ts'
+import { openDialog } from './open-dialog.ts'
 import { OperationButton } from './operation-button.tsx'
+import { actionTexts } from './operation-texts.ts'
+import { taskCommands } from './task-commands.ts'
 
-/** A task as far as commands need it. */
-interface ActionableTask {
-  readonly task: string
-  readonly state: string
-}
-
-/** The commands that fit these tasks: one, or a selection. */
-export function TaskActions({ tasks }: { tasks: readonly ActionableTask[] }) {
-  const live = tasks.filter(({ state }) => state === 'running' || state === 'waiting')
-  const failed = tasks.filter(({ state }) => state === 'failed')
-  const retryable = tasks.filter(({ state }) => state === 'failed' || state === 'cancelled')
+/** What an operator can do with tasks: what is most likely as buttons, the rest in a menu. */
+export function TaskActions({ selection }: { selection: TaskSelection }) {
+  const mayOperate = useMay('operate')
+  const commands = taskCommands(selection)
+  if (!mayOperate || commands.length === 0) return null
+  const isLikely = ({ action }: OperationCommand) => action === 'cancel' || action === 'retry' || action === 'replay'
+  const others = commands.filter(command => !isLikely(command))
   return (
     <>
-      <OperationButton commands={onTasks('cancel', live)} label={labelOf('Cancel', live, tasks)} />
-      <OperationButton commands={onTasks('retry', retryable)} label={labelOf('Retry', retryable, tasks)} />
-      <OperationButton commands={onTasks('replay', tasks)} />
-      <OperationButton commands={onTasks('discard', failed)} label={labelOf('Discard', failed, tasks)} />
+      {commands.filter(isLikely).map(command => (
+        <OperationButton key={command.action} commands={[command]} />
+      ))}
+      {others.length > 0 && (
+        <Menu
+          trigger={
+            <Button icon aria-label="More actions" title="More actions">
+              <Icon name="more" />
+            </Button>
+          }
+        >
+          {others.map(command => (
+            <MenuItem key={command.action} onClick={() => openDialog({ commands: [command] })}>
+              <Icon name={actionTexts[command.action].icon} />
+              {actionTexts[command.action].name}
+            </MenuItem>
+          ))}
+        </Menu>
+      )}
     </>
   )
 }
-
-/** One command about these tasks; none if there are none. */
-function onTasks(
-  action: 'cancel' | 'retry' | 'replay' | 'discard',
-  tasks: readonly ActionableTask[],
-): OperationCommand[] {
-  if (tasks.length === 0) return []
-  return [tasks.length === 1 ? { action, task: tasks[0]!.task } : { action, ids: tasks.map(({ task }) => task) }]
-}
-
-/** With the number if a command does not fit the whole selection. */
-const labelOf = (name: string, fitting: readonly unknown[], all: readonly unknown[]) =>
-  fitting.length === all.length ? name : `${name} ${fitting.length}`

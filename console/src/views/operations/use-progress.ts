@@ -10,10 +10,17 @@ const actTypes: Readonly<Record<string, string>> = {
   discard: 'control.dismissed',
 }
 
-/** How far an operation is: how many it acts on, once that is known, and on how many it has acted. */
-export function useProgress({ operation, request }: OperationView): { selected?: number; done: number } {
-  const [progress, setProgress] = useState<{ selected?: number; done: number }>({ done: 0 })
+interface Progress {
+  /** How many it acts on, once a worker has selected them. */
+  readonly selected?: number
+  /** On how many it has acted; undefined if nothing says so. */
+  readonly done?: number
+}
+
+/** How far an operation is. */
+export function useProgress({ operation, request }: OperationView): Progress {
   const actType = actTypes[request.action]
+  const [progress, setProgress] = useState<Progress>(actType === undefined ? {} : { done: 0 })
   useEffect(() => {
     const stop = new AbortController()
     const selection = async () => {
@@ -22,13 +29,13 @@ export function useProgress({ operation, request }: OperationView): { selected?:
         correlation: operation,
         signal: stop.signal,
       }))
-        setProgress(({ done }) => ({ selected: (event.data as { ids: readonly string[] }).ids.length, done }))
+        setProgress(before => ({ ...before, selected: (event.data as { ids: readonly string[] }).ids.length }))
     }
     const acts = async () => {
       if (actType === undefined) return
       for await (const { event } of follow({ type: actType, rows: '1', signal: stop.signal }))
         if (operatorIn(event.source)?.operation === operation)
-          setProgress(before => ({ ...before, done: before.done + 1 }))
+          setProgress(before => ({ ...before, done: (before.done ?? 0) + 1 }))
     }
     // Without these streams the result still comes.
     for (const each of [selection(), acts()]) each.catch(() => {})

@@ -16,6 +16,7 @@ import { VirtualRows } from '../../ui/virtual-rows.tsx'
 import { Inspector } from '../event/inspector.tsx'
 import { LiveTextsContext } from '../event/live-text.tsx'
 import { useOpenEvents } from '../event/open-events.ts'
+import { OperationButton } from '../operations/operation-button.tsx'
 import { Overview } from './overview.tsx'
 import { isFiltering, shownLines } from './shown-lines.ts'
 import { rangeIn, rangeText } from './range.ts'
@@ -141,6 +142,7 @@ function OpenedTrace({ store, correlation }: { store: TraceStore; correlation: s
           <Button look="quiet" onClick={() => setCollapsed(new Set(collapsed.size > 0 ? [] : parents(shown)))}>
             {collapsed.size > 0 ? 'Expand all' : 'Collapse all'}
           </Button>
+          {!isOffline && <OperationButton commands={[{ action: 'redrive', correlation }]} />}
           {idles.length > 0 && (
             <Button
               look="quiet"
