@@ -100,14 +100,18 @@ it('/groups and /activity show what operators look at, and count only their tena
   expect(await get('/groups?limit=1')).toMatchObject({ status: 400, body: { error: { code: 'E_REQUEST_INVALID' } } })
 })
 
-it('a pause shows on its group and in the list of all, with the age of the oldest call', async () => {
+it('/groups shows what is paused, the age of the oldest call, and models that are away', async () => {
   const { get, bus, pauses } = await running({ name: 'shop', use: [paid, check, clerk] })
   await pauses.set('tool', 'check', true)
   await bus.publish({ type: 'order.paid', data: { order: 'a', amount: 1 } })
   await until(async () => (await get('/groups')).body.groups.some(({ oldestMs }: any) => oldestMs > 20))
   expect((await get('/groups', eve)).body.groups.some(({ oldestMs }: any) => oldestMs !== undefined)).toBe(false)
   await pauses.set('agent', 'clerk', true)
+  await bus.createGroup({ group: 'model/writer', filter: [], mode: 'shared', from: 'now' })
+  const open = { since: Date.now(), probeAt: Date.now(), intervalMs: 1_000, reason: 'busy' }
+  await bus.documents.create('circuit/writer', { open })
   const { body } = await get('/groups')
+  expect(body.unavailable).toMatchObject([{ model: 'writer', reason: 'busy', nextProbe: expect.any(String) }])
   expect(body.groups).toContainEqual(
     expect.objectContaining({ group: 'tool/check', paused: true, oldestMs: expect.any(Number) }),
   )

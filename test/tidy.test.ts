@@ -67,7 +67,7 @@ test('import rule: stations do not import each other', () => {
     tasks: [...core, 'bus'],
     http: [...core, 'bus'],
     ...Object.fromEntries(stations.map(station => [station, [...core, 'bus', 'http', 'tasks']])),
-    gateway: [...core, 'bus', 'http', 'tasks', 'ask', 'trace', 'workflows', 'replay'],
+    gateway: [...core, 'bus', 'http', 'tasks', 'ask', 'trace', 'workflows', 'replay', 'models'],
     runtime: 'anything',
     cli: 'anything',
     testing: 'anything',

@@ -4,7 +4,8 @@ import type { Activity, ServiceActivity } from '../trace/rates.ts'
 import { dim, paint, tidings } from '../trace/paint.ts'
 import { countText, elapsed, padOrShorten, printable, shorten } from '../trace/text.ts'
 import { formatTime } from './event-line.ts'
-import { paintUnavailable, unavailableText, type UnavailableModel } from './unavailable-models.ts'
+import type { UnavailableModel } from '../models/unavailable.ts'
+import { paintUnavailable, unavailableText } from './unavailable-models.ts'
 
 /** What `tidings top` shows at one moment. */
 export interface Dashboard {

@@ -5,10 +5,11 @@ import { Pauses } from '../bus/pauses.ts'
 import { environment, shownLog } from '../runtime/environment.ts'
 import { dim, tidings } from '../trace/paint.ts'
 import { countText, padOrShorten, displayWidth } from '../trace/text.ts'
+import { findUnavailable } from '../models/unavailable.ts'
 import { failedSince } from '../trace/attention/failed-tasks.ts'
 import { listAttention } from '../trace/attention/list.ts'
 import { queryIndexOf, withExistingLog } from './log.ts'
-import { paintUnavailable, findUnavailable, unavailableText } from './unavailable-models.ts'
+import { paintUnavailable, unavailableText } from './unavailable-models.ts'
 import { print, type GlobalOptions } from './output.ts'
 
 type Status = Awaited<ReturnType<typeof readStatus>>

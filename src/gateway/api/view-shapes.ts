@@ -56,6 +56,16 @@ export const groupsShape = z.object({
     }),
   ),
   paused: z.array(z.object({ kind: z.enum(['agent', 'tool', 'model']), name: z.string() })),
+  unavailable: z
+    .array(
+      z.object({
+        model: z.string(),
+        since: z.iso.datetime(),
+        reason: z.string(),
+        nextProbe: z.iso.datetime().optional(),
+      }),
+    )
+    .describe('Models whose provider keeps failing. Without `nextProbe`, a probe runs.'),
   history: z
     .object({
       everyMs: z.number().int(),

@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import type { GroupState } from '../../bus/driver.ts'
 import { Pauses } from '../../bus/pauses.ts'
+import { findUnavailable } from '../../models/unavailable.ts'
 import { WorkerList } from '../../tasks/presence.ts'
 import type { QueryIndex } from '../../trace/index/open.ts'
 import type { GatewayDeps, GatewayEnv } from '../context.ts'
@@ -30,6 +31,7 @@ export function healthRoutes({ bus, query, streams }: GatewayDeps): Hono<Gateway
         Pauses.read(bus),
         oldestOf(query, tenant),
       ])
+      const unavailable = await findUnavailable(bus, looked.groups)
       const isPaused = ({ kind, name }: NamedGroup) => paused.some(each => each.kind === kind && each.name === name)
       const groups = looked.groups.map(state => {
         const named = nameOf(state)
@@ -37,7 +39,7 @@ export function healthRoutes({ bus, query, streams }: GatewayDeps): Hono<Gateway
         const age = since !== undefined && { oldestMs: Math.max(0, Date.now() - since) }
         return { ...state, ...named, ...age, paused: isPaused(named) }
       })
-      return c.json({ at: new Date().toISOString(), groups, paused, history: looked.history })
+      return c.json({ at: new Date().toISOString(), groups, paused, unavailable, history: looked.history })
     })
     .get('/workers', async c => {
       assertMay(c.var.principal, 'operate')
