@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { build, type Rolldown } from 'vite'
+import { build } from 'vite'
 
 /*
  * Builds the console into dist/console, unless what is there was built from the same sources: `node scripts/console.ts`. The set-up runs it, so
@@ -38,14 +38,18 @@ export function isCurrent(): boolean {
 
 /** Builds the console, and writes down what it was made of. */
 export async function buildConsole(): Promise<void> {
-  const { output } = (await build({
+  const modules = new Set<string>()
+  // Also those of workers, which are built on their own.
+  const collect = { name: 'sources', moduleParsed: ({ id }: { id: string }) => void modules.add(id.split('?')[0]!) }
+  await build({
     root: join(root, 'console'),
     logLevel: 'error',
     build: { outDir: target, emptyOutDir: true },
-  })) as Rolldown.RolldownOutput
-  const modules = output.flatMap(file => (file.type === 'chunk' ? file.moduleIds : []))
-  const imported = modules
-    .map(id => relative(root, id.split('?')[0]!))
+    plugins: [collect],
+    worker: { plugins: () => [collect] },
+  })
+  const imported = [...modules]
+    .map(id => relative(root, id))
     .filter(file => file.startsWith('src/') && existsSync(join(root, file)))
   const sources = [...new Set([...own(), ...imported])].toSorted().map(file => [file, digestOf(file)] as const)
   writeFileSync(digestFile, `${JSON.stringify(Object.fromEntries(sources), undefined, 1)}\n`)

@@ -2,6 +2,7 @@ import type { CloudEvent } from '../../../src/event.ts'
 import { callOfApproval, claimId } from '../../../src/bus/ids.ts'
 import { approvalType } from '../../../src/tasks/approval.ts'
 import { isInvocation } from '../../../src/tasks/fork.ts'
+import { calledTask } from '../../../src/trace/outcome.ts'
 import type { TraceNode, TraceTask } from '../../../src/trace/tree.ts'
 
 /** What a call or task did for a while, in ms since the epoch. `to`: Infinity while it goes on. */
@@ -47,24 +48,42 @@ export function spansOfCall(node: TraceNode): Span[] {
   return withParts(from, to, parts)
 }
 
+/** Of tasks whose times are known already. */
+export type KnownSpans = Map<TraceTask, readonly Span[]>
+
 /** The time of a task: queued until its first turn, and waiting while all that it waits for are people, times and events. */
-export function spansOfTask(task: TraceTask, requested: number | undefined): Span[] {
-  const { started, end, ended } = task
+export function spansOfTask(task: TraceTask, requested: number | undefined, known: KnownSpans): Span[] {
+  const { started } = task
   if (started === undefined) return requested === undefined ? [] : [{ kind: 'queued', from: requested, to: Infinity }]
-  const to = end === undefined ? Infinity : (ended ?? started)
   const queued: Span[] =
     requested !== undefined && requested < started ? [{ kind: 'queued', from: requested, to: started }] : []
-  return [...queued, ...withParts(started, to, waitsOf(task, started, to))]
+  return [...queued, ...turnSpans(task, started, known)]
 }
 
+/** From the first turn on. */
+function turnSpans(task: TraceTask, started: number, known: KnownSpans): readonly Span[] {
+  const before = known.get(task)
+  if (before) return before
+  const to = task.end === undefined ? Infinity : (task.ended ?? started)
+  const spans = withParts(started, to, waitsOf(task, started, to, known))
+  known.set(task, spans)
+  return spans
+}
+
+const working: ReadonlySet<Span['kind']> = new Set(['running', 'queued'])
+
 /** When a task only waited. A workflow decides and waits; code of an agent also runs while no call is open. */
-function waitsOf({ nodes, station }: TraceTask, from: number, to: number): Span[] {
+function waitsOf({ nodes, station }: TraceTask, from: number, to: number, known: KnownSpans): Span[] {
   const changes: { at: number; work: number; wait: number }[] = []
   for (const node of nodes) {
     if (node.answers.length === 0 && node.event.replyto === undefined && !isWait(node)) continue
-    const [begin, end] = [ms(node.event), endOfCall(node)]
-    const kind = isWait(node) ? { work: 0, wait: 1 } : { work: 1, wait: 0 }
-    changes.push({ at: begin, ...kind }, { at: end, work: -kind.work, wait: -kind.wait })
+    const called = calledTask(node)
+    // What it called may wait itself.
+    const spans = called?.started === undefined ? spansOfCall(node) : turnSpans(called, called.started, known)
+    for (const span of spans) {
+      const [work, wait] = working.has(span.kind) ? [1, 0] : [0, 1]
+      changes.push({ at: span.from, work, wait }, { at: span.to, work: -work, wait: -wait })
+    }
   }
   changes.sort((one, other) => one.at - other.at)
   const spans: Span[] = []

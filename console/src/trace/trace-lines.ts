@@ -21,7 +21,7 @@ import { elapsed } from '../../../src/trace/text.ts'
 import { linkOf, type TraceNode, type TraceTask } from '../../../src/trace/tree.ts'
 import { walkTrace, type TraceStep } from '../../../src/trace/walk.ts'
 import { busyPeriods, longIdles, type Period } from './idle.ts'
-import { type Span, spansOfCall, spansOfTask } from './spans.ts'
+import { type KnownSpans, type Span, spansOfCall, spansOfTask } from './spans.ts'
 
 /** An event, a call with its answer, or a task, as a trace shows it on one line. */
 export interface TraceLine {
@@ -94,11 +94,12 @@ export class TraceLines {
     const trace = buildTraceTree(events)
     const lines: Draft[] = []
     const placeOf = new Map<unknown, number>()
+    const known: KnownSpans = new Map()
     const totals = { events: trace.events, tasks: 0, calls: 0, failed: 0, open: 0, from: Infinity, to: -Infinity }
     for (const step of walkTrace(trace)) {
       const above = step.parent === undefined ? undefined : lines[placeOf.get(step.parent)!]
       const depth = above ? above.depth + 1 : 0
-      const drafts = draftsOf(step).map((draft, i) => this.#numbered(draft, above, depth + (i > 0 ? 1 : 0)))
+      const drafts = draftsOf(step, known).map((draft, i) => this.#numbered(draft, above, depth + (i > 0 ? 1 : 0)))
       placeOf.set(step.item, lines.length)
       const [main, ...late] = drafts as [Draft, ...Draft[]]
       for (const each of late) each.parent = main.n
@@ -159,14 +160,14 @@ function sumUp(lines: readonly Draft[]) {
 
 type Part = Omit<Draft, 'n' | 'depth' | 'below'>
 
-function draftsOf(step: TraceStep): Part[] {
+function draftsOf(step: TraceStep, known: KnownSpans): Part[] {
   const { item, called, parent } = step
   const tags = [...replayTag(item, parent)]
-  if (item.kind === 'task') return [taskPart(item, undefined, parent, tags)]
+  if (item.kind === 'task') return [taskPart(item, undefined, step, tags, known)]
   const late = item.answers.filter(({ verdict }) => verdict === 'late').map(({ event }) => latePart(item, event))
   const link = linkOf(item)
   if (link) tags.push(parent ? `instance ${shortId(link.correlation)}` : `from ${shortId(link.from)}`)
-  return [called ? taskPart(called, item, parent, tags) : nodePart(item, tags), ...late]
+  return [called ? taskPart(called, item, step, tags, known) : nodePart(item, tags), ...late]
 }
 
 function* replayTag(item: TraceStep['item'], parent: TraceStep['parent']): Generator<string> {
@@ -177,13 +178,19 @@ function* replayTag(item: TraceStep['item'], parent: TraceStep['parent']): Gener
 const replayOf = (item: TraceNode | TraceTask) => (item.kind === 'task' ? item.turns[0] : item.event)?.replay
 
 /** `request`: the call that started the task by name. */
-function taskPart(task: TraceTask, request: TraceNode | undefined, parent: TraceStep['parent'], tags: string[]): Part {
+function taskPart(
+  task: TraceTask,
+  request: TraceNode | undefined,
+  { parent }: TraceStep,
+  tags: readonly string[],
+  known: KnownSpans,
+): Part {
   const { id, station, program, programVersion, turns, started, ending, retryOf, operator } = task
   const outcome = (request && requestOutcome(request)) ?? taskOutcome(task)
   const { conversation, guard } = (request?.event.data ?? {}) as { conversation?: object; guard?: unknown }
   const start = request?.event ?? (parent?.kind === 'node' ? parent.event : undefined)
   const requested = start && Date.parse(start.time)
-  const spans = spansOfTask(task, requested)
+  const spans = spansOfTask(task, requested, known)
   const from = spans[0]?.from ?? started ?? Date.parse(turns[0]?.time ?? '')
   return {
     event: request?.event.id ?? turns[0]?.id ?? id,

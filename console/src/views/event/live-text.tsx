@@ -13,7 +13,11 @@ const none: LiveTexts = { subscribeToTexts: () => () => {}, textOf: () => undefi
 
 export const LiveTextsContext = createContext(none)
 
-const names = { text: 'is written', reasoning: 'is thought', 'tool-input': 'is called' } as const
+const names = {
+  text: 'The model writes',
+  reasoning: 'The model thinks',
+  'tool-input': 'The model writes the arguments of a call',
+} as const
 
 /** The text of an open call of a model as it is generated; nothing for any other event. */
 export function LiveText({ call }: { call: string }) {

@@ -1,0 +1,116 @@
+import { randomUUID } from 'node:crypto'
+import { truncate } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { z } from 'zod'
+import { agent, event, tool } from '../../src/index.ts'
+import { sourceFromBus } from '../../src/replay/source.ts'
+import { writeSlice } from '../../src/replay/slice-write.ts'
+import { describeBrowser } from '../lib/browser.ts'
+import { Pen } from '../lib/pen.ts'
+import { onEveryBus } from '../lib/world.ts'
+import { openConsole, serveApp } from './lib/console.ts'
+
+const asked = event('support.asked', z.object({ text: z.string() }))
+
+function support(pen: Pen) {
+  const helper = agent('helper', { input: z.string(), model: pen.model, instructions: 'Answer from the notes.' })
+  const update = tool('crm.update', {
+    description: 'Updates.',
+    input: z.object({ id: z.string() }),
+    run: () => {
+      throw new Error('the field "street" is empty')
+    },
+  })
+  const desk = agent('desk', {
+    on: asked,
+    async run(ctx, { text }) {
+      const answer = await ctx.call(helper, text)
+      await ctx.call(update, { id: 'c-77' })
+      return answer
+    },
+  })
+  return { use: [asked, helper, update, desk] }
+}
+
+await describeBrowser('the trace', () =>
+  onEveryBus(world => {
+    const opened = async () => {
+      const pen = new Pen()
+      const log = await world()
+      const { running, url } = await serveApp(log, support(pen))
+      const { correlationid } = await running.bus.publish({ type: 'support.asked', data: { text: 'When is it open?' } })
+      return { pen, log, running, url, correlation: correlationid }
+    }
+
+    it('grows while it happens, with the text as it is written, and says why', async () => {
+      const { pen, url, correlation } = await opened()
+      const page = await openConsole(url, { path: 'traces' })
+      const sheet = await pen.sheet()
+      await page.getByRole('option', { name: /support\.asked.*1 live|When is it open/ }).click()
+      const lines = page.getByRole('option')
+      await lines.filter({ hasText: 'model' }).waitFor()
+      sheet.write('On Sunday ', 'from ', 'ten ')
+      await lines.getByText('On Sunday from').waitFor()
+      sheet.write('to four.')
+      sheet.end()
+      await lines.filter({ hasText: 'crm.update' }).getByText('the field "street" is empty').waitFor()
+      await page.getByText('2 failed').waitFor()
+      expect(await lines.filter({ hasText: 'helper' }).getByText('On Sunday from ten to four.').count()).toBe(1)
+      expect(page.url()).toContain(`/traces/${correlation}`)
+
+      // Down to the tool, and what led to it.
+      await page.keyboard.press('j')
+      await page.keyboard.press('End')
+      await page.keyboard.press('k')
+      await page.keyboard.press('w')
+      const why = page.getByRole('region', { name: 'Why it happened' })
+      await why.getByText('It came from outside: here it began.').waitFor()
+      expect(await why.getByText(/code [0-9a-f]{8}/).count()).toBeGreaterThan(0)
+      await page.keyboard.press('Escape')
+
+      // The model was asked this, by that code.
+      await lines.filter({ hasText: 'model' }).click()
+      await page.keyboard.press('w')
+      await why.getByText('Answer from the notes.').waitFor()
+      expect(await why.getByText('When is it open?').count()).toBeGreaterThan(0)
+      await page.keyboard.press('Escape')
+
+      await page.getByRole('button', { name: /Failed only/ }).click()
+      await lines.filter({ hasText: 'model' }).waitFor({ state: 'detached' })
+      expect(page.url()).toContain('failed=1')
+      await page.reload()
+      await lines.filter({ hasText: 'crm.update' }).waitFor()
+      expect(await lines.filter({ hasText: 'model' }).count()).toBe(0)
+    })
+
+    it('is the same of a slice, without a server', async () => {
+      const { pen, log, running, url, correlation } = await opened()
+      const sheet = await pen.sheet()
+      sheet.write('On Sunday.')
+      sheet.end()
+      const page = await openConsole(url, { path: `traces/${correlation}` })
+      await page.getByText('2 failed').waitFor()
+      const names = () => page.getByRole('option').locator('b').allInnerTexts()
+      const before = await names()
+
+      const file = join(log.place.home, `${randomUUID()}.jsonl.gz`)
+      await writeSlice(sourceFromBus(running.bus, { correlation }), file)
+      await page.goto(`${url}/console/offline`)
+      await page.getByText('Drop an exported slice here').waitFor()
+      await page.context().setOffline(true)
+      await page.setInputFiles('input[type=file]', file)
+      await page.getByRole('option').filter({ hasText: 'support.asked' }).click()
+      await page.getByText('2 failed').waitFor()
+      expect(await names()).toEqual(before)
+      await page.getByRole('option').filter({ hasText: 'model' }).click()
+      await page.getByRole('tab', { name: 'Why' }).click()
+      await page.getByText('Answer from the notes.').waitFor()
+
+      await page.goBack()
+      await truncate(file, 200)
+      await page.setInputFiles('input[type=file]', file)
+      await page.getByText(/the file is truncated or damaged/).waitFor()
+    })
+  }),
+)
