@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { Bus } from '../src/bus/bus.ts'
 import { MemoryDriver } from '../src/testing/memory/driver.ts'
 import { MemoryLog } from '../src/testing/memory/log.ts'
+import { withinTime } from '../src/gateway/views/within-time.ts'
 import { LiveIndex } from '../src/trace/index/live.ts'
 import { dumpIndex } from './lib/index-dump.ts'
 
@@ -88,4 +89,11 @@ test('a page of events goes on where the page before ended, whatever is publishe
   ).toEqual([])
   const broken = live.query(index => index.events(reader, {}, { before: 'no cursor', limit: 9 }))
   await expect(broken).rejects.toMatchObject({ code: 'E_REQUEST_INVALID' })
+})
+
+test('a list does not wait for minutes until a long log is indexed', async () => {
+  const building = withinTime(() => new Promise<never>(() => {}), 1)
+  await expect(building(() => {})).rejects.toMatchObject({ code: 'E_BUSY', retryable: true })
+  const { open } = await setUp(1)
+  expect(await withinTime(open().query)(index => index.positionOf('e0'))).toBeDefined()
 })

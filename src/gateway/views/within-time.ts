@@ -2,11 +2,9 @@ import { setTimeout } from 'node:timers/promises'
 import { TidingsError } from '../../errors.ts'
 import type { QueryIndex } from '../../trace/index/open.ts'
 
-const maxWaitMs = 10_000
-
 /** Asks the index, but does not wait for long where it is being built. @throws E_BUSY */
 export const withinTime =
-  (query: QueryIndex): QueryIndex =>
+  (query: QueryIndex, maxWaitMs = 10_000): QueryIndex =>
   async question => {
     const stop = new AbortController()
     const late = setTimeout(maxWaitMs, undefined, { signal: stop.signal }).then(() => {
