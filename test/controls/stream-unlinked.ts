@@ -6,5 +6,5 @@ export default {
   find: 'if (feeder === undefined) return',
   replace: "if (feeder !== '') return",
   test: 'test/workflows/linked.test.ts',
-  name: 'are one stream',
+  name: 'on sqlite.*are one stream',
 } satisfies Control
