@@ -59,6 +59,17 @@ describeNatsServer('the views of operators, with the permissions of the template
       { within: 15_000 },
     )
     expect(attention.items).toMatchObject([{ kind: 'parked', next: ['tidings resume tool notes.search'] }])
+    const { tasks } = (await get('/tasks?program=desk&state=completed')).body
+    const { events } = (await get('/events?text=sunday&type=question.asked')).body
+    expect([tasks.length, events.length]).toEqual([1, 2])
+    for (const path of [
+      `/tasks/${tasks[0].task}/turns`,
+      `/correlations/${correlationid}/events`,
+      `/events/${id}/why`,
+      '/correlations',
+      '/usage',
+    ])
+      expect([path, (await get(path)).status]).toEqual([path, 200])
     for (const path of ['/workflows', '/operations', `/slice?correlation=${correlationid}`, '/slice?since=1h'])
       expect([path, (await get(path)).status]).toEqual([path, 200])
     // It tries once to remove a consumer of its own, which the server does later anyway.
