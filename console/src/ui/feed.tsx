@@ -1,5 +1,5 @@
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { type ReactNode, useEffect, useLayoutEffect, useRef } from 'react'
+import { type KeyboardEvent, type ReactNode, useEffect, useLayoutEffect, useRef } from 'react'
 import styles from './feed.module.css'
 
 interface FeedProps {
@@ -39,12 +39,19 @@ export function Feed({ label, count, estimate, keyOf, children, startAt, padding
     else rows.scrollToIndex(startAt, { align: 'start' })
     // Where it begins, not what it follows.
   }, [isEmpty])
+  // A browser scrolls slowly to the ends, and stops where rows turn out to be higher.
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.target !== event.currentTarget || (event.key !== 'Home' && event.key !== 'End')) return
+    event.preventDefault()
+    if (event.key === 'Home') rows.scrollToIndex(0, { align: 'start' })
+    else rows.scrollToEnd()
+  }
   const items = rows.getVirtualItems()
   const [first, last] = [items[0]?.index ?? 0, items.at(-1)?.index ?? 0]
   useEffect(() => onRange?.(first, last), [first, last, count])
   return (
     // A region that scrolls must be reachable by keyboard.
-    <div ref={scroller} className={styles.feed} role="feed" aria-label={label} tabIndex={0}>
+    <div ref={scroller} className={styles.feed} role="feed" aria-label={label} tabIndex={0} onKeyDown={onKeyDown}>
       <div className={styles.rows} style={{ height: rows.getTotalSize() }}>
         {items.map(item => (
           <div

@@ -13,7 +13,7 @@ export function TurnsTab({ view }: { view: TaskView }) {
     <Feed
       label="Turns"
       count={about.total}
-      estimate={52}
+      estimate={41}
       keyOf={index => index + 1}
       startAt={wanted === undefined ? undefined : wanted - 1}
       onRange={(first, last) => want(first, last + 1)}
