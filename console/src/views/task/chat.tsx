@@ -2,8 +2,10 @@ import { Link } from '@tanstack/react-router'
 import type { CloudEvent } from '../../../../src/event.ts'
 import { isFork } from '../../../../src/tasks/fork.ts'
 import { problemOf } from '../../../../src/trace/outcome.ts'
+import { preview } from '../../../../src/trace/text.ts'
 import { isTruncated } from '../../api/task-shapes.ts'
 import { Dot } from '../../ui/badge.tsx'
+import { bytesText } from '../../ui/format.ts'
 import { publisherName, toneOfType } from '../event/family.ts'
 import { Answer, ModelText } from './answer-item.tsx'
 import { Bubble } from './bubble.tsx'
@@ -49,7 +51,7 @@ function Message({ event, content }: { event: CloudEvent; content: unknown }) {
     <Bubble
       tone={isAsked ? 'accent' : toneOfType(type)}
       icon={isAsked ? 'user' : 'live'}
-      name={user ?? publisherName(source).replace(/^\//, '')}
+      name={user ?? (publisherName(source).replace(/^\//, '') || 'the app')}
       about={isFork(type) ? 'continues an earlier task' : type}
       at={time}
       mine
@@ -106,7 +108,9 @@ function Emitted({ event }: { event: CloudEvent }) {
           <span className={styles.callName}>
             <span className={styles.callKind}>emitted</span> {event.type}
           </span>
-          <span className={styles.callHint} />
+          <span className={styles.callHint}>
+            {isTruncated(event.data) ? bytesText(event.data.bytes) : preview(event.data).slice(0, 200)}
+          </span>
         </>
       }
     >

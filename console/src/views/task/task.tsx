@@ -73,7 +73,7 @@ function TaskPage({ task }: { task: string }) {
         {!error && !view && <Loading what="the task" />}
         {view && about && (
           <>
-            <TaskFacts view={view} />
+            <TaskFacts view={view} hasProblem={shown !== 'conversation'} />
             {view.problem !== undefined && <Failure error={view.problem} retry={refresh} />}
             <Tabs
               value={shown}
