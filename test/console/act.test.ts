@@ -6,6 +6,7 @@ import { answerRequest, asked } from '../lib/approvals.ts'
 import { describeBrowser } from '../lib/browser.ts'
 import { everything, keyFor, policyFile } from '../lib/identity.ts'
 import { onEveryBus, type World } from '../lib/world.ts'
+import { expectAccessible } from './lib/accessible.ts'
 import { openConsole, serveApp } from './lib/console.ts'
 import { shelf, shop } from './lib/act-app.ts'
 
@@ -23,8 +24,8 @@ await describeBrowser('a person at the console', () =>
   onEveryBus(world => {
     const opened = async (log: World) => {
       const { running, url } = await serveApp(log, shop, { module, policy: await policyFile({ roles }) })
-      const open = async (path: string, user = 'ann', role = 'all') =>
-        openConsole(url, { path, key: await keyFor(running.bus, user, role) })
+      const open = async (path: string, user = 'ann', role = 'all', theme?: 'light') =>
+        openConsole(url, { path, key: await keyFor(running.bus, user, role), ...(theme && { theme }) })
       return { running, open }
     }
     const complain = async ({ bus }: RunningApp, order: string) => {
@@ -47,6 +48,7 @@ await describeBrowser('a person at the console', () =>
       await details.getByText('Sorry about order A2: broken').waitFor()
       expect(await details.getByText(requests[1]!.data.hash).count()).toBe(1)
       await page.getByLabel('3 waiting', { exact: true }).waitFor()
+      await expectAccessible(page)
 
       // An answer needs a second key, because nobody can take it back.
       await page.keyboard.press('a')
@@ -66,7 +68,7 @@ await describeBrowser('a person at the console', () =>
 
       await complain(running, 'A4')
       await page.getByText('2 waiting for you').waitFor()
-      await page.getByLabel('Select order.refund').first().check()
+      await page.getByTitle('Select (x)').first().click()
       await page.getByRole('button', { name: 'All 2' }).click()
       await page.keyboard.press('d')
       await page.getByRole('button', { name: 'Deny 2' }).click()
@@ -82,12 +84,13 @@ await describeBrowser('a person at the console', () =>
       await running.bus.publishAll(
         ['tea', 'jam', 'cups'].map(goods => ({ type: 'goods.wanted', data: { goods, count: 1 } })),
       )
-      const page = await open('attention')
+      const page = await open('attention', 'ann', 'all', 'light')
       await page.getByText('3 need a person').waitFor()
       await page.getByRole('listbox').focus()
       await page.keyboard.press('j')
       const details = page.getByRole('complementary')
       await details.getByText(/does not answer/).waitFor()
+      await expectAccessible(page)
 
       shelf.isBroken = false
       await details.getByRole('button', { name: 'Retry', exact: true }).click()
@@ -101,6 +104,7 @@ await describeBrowser('a person at the console', () =>
       await dialog.getByRole('link', { name: 'Open the operation' }).click()
       await page.getByRole('option', { name: /Retry tasks of buyer with E_TOOL_THREW/ }).waitFor()
       await page.getByText('given by').waitFor()
+      await expectAccessible(page)
 
       const guest = await open('attention', 'eve', 'guest')
       await guest.getByText('"eve" may not operate').waitFor()
@@ -118,6 +122,7 @@ await describeBrowser('a person at the console', () =>
       const dialog = page.getByRole('dialog')
       await dialog.getByRole('textbox', { name: 'input' }).fill('Are you open on Monday?')
       await dialog.locator('mark').getByText('Sunday').waitFor()
+      await expectAccessible(page)
       await dialog.getByRole('button', { name: 'Fork with 1 changed input' }).click()
       await page.waitForURL(/traces/)
       await until(async () => (await ended(running, 'completed')) === 2)

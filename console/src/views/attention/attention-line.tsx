@@ -4,13 +4,13 @@ import { Check } from '../../ui/check.tsx'
 import { countFull } from '../../ui/format.ts'
 import { Age } from '../../ui/time.tsx'
 import { useNow } from '../../ui/use-now.ts'
-import { codeOf, keyOf, subjectOf, timeOf, whyOf } from './attention-texts.ts'
+import { codeOf, subjectOf, timeOf, whyOf } from './attention-texts.ts'
 import styles from './attention.module.css'
 
 interface AttentionLineProps {
   readonly item: Attention
   readonly picked: boolean
-  readonly onPick: () => void
+  readonly onPick: (range: boolean) => void
 }
 
 /** One entry: what it is about, why it is here, how many are like it. */
@@ -19,7 +19,7 @@ export function AttentionLine({ item, picked, onPick }: AttentionLineProps) {
   const [subject, code, why] = [subjectOf(item), codeOf(item), whyOf(item, now)]
   return (
     <div className={styles.line}>
-      <Check label={`Select ${keyOf(item)}`} checked={picked} onChange={onPick} />
+      <Check checked={picked} onChange={onPick} />
       <StateBadge state={item.kind} />
       <span className={styles.main}>
         <span className={styles.subject}>

@@ -1,16 +1,16 @@
 import { useQuery } from '@tanstack/react-query'
-import { useMemo, useState } from 'react'
+import { useMemo } from 'react'
 import { attentionQuery, attentionTypes, type Attention as Item } from '../../api/attention.ts'
 import { useRefetchOn } from '../../api/live-queries.ts'
 import { useHotkeys } from '../../shell/hotkeys.ts'
 import { Page } from '../../shell/page.tsx'
+import { useSelection } from '../../shell/use-selection.ts'
 import { useUrlState } from '../../shell/url-state.ts'
 import { Button } from '../../ui/button.tsx'
 import { FilterField } from '../../ui/field.tsx'
 import { countFull } from '../../ui/format.ts'
 import { SelectionBar } from '../../ui/selection-bar.tsx'
 import { Empty, Failure, Loading } from '../../ui/states.tsx'
-import { toggled } from '../../ui/toggled.ts'
 import { VirtualRows } from '../../ui/virtual-rows.tsx'
 import { OperationButton } from '../operations/operation-button.tsx'
 import { commandsFor } from './attention-commands.ts'
@@ -26,10 +26,10 @@ export function Attention() {
   useRefetchOn(attentionQuery.queryKey, attentionTypes)
   const { data, error, isPending, refetch } = useQuery(attentionQuery)
   const [params, change] = useUrlState()
-  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set())
   const all = data?.items ?? []
   const items = useMemo(() => all.filter(matching(params.kind, params.text)), [all, params.kind, params.text])
-  const selected = items.filter(item => picked.has(keyOf(item)))
+  const selection = useSelection(items.map(keyOf))
+  const selected = items.filter((_, index) => selection.isSelected(index))
   const opened = items.findIndex(item => keyOf(item) === params.at)
   const show = (key: string | undefined) => change({ at: key }, true)
   const step = (by: number) => {
@@ -39,8 +39,8 @@ export function Attention() {
   useHotkeys({
     j: () => step(1),
     k: () => step(-1),
-    x: () => opened >= 0 && setPicked(toggled(picked, keyOf(items[opened]!))),
-    Escape: () => (picked.size > 0 ? setPicked(new Set()) : show(undefined)),
+    x: () => opened >= 0 && selection.toggle(opened),
+    Escape: () => (selection.ids.length > 0 ? selection.clear() : show(undefined)),
   })
   return (
     <Page
@@ -73,23 +73,18 @@ export function Attention() {
             {...(opened >= 0 && { active: opened })}
             onActive={index => show(keyOf(items[index]!))}
             multiple
-            isSelected={index => picked.has(keyOf(items[index]!))}
+            isSelected={selection.isSelected}
           >
-            {index => {
-              const item = items[index]!
-              const key = keyOf(item)
-              return (
-                <AttentionLine item={item} picked={picked.has(key)} onPick={() => setPicked(toggled(picked, key))} />
-              )
-            }}
+            {index => (
+              <AttentionLine
+                item={items[index]!}
+                picked={selection.isSelected(index)}
+                onPick={range => selection.toggle(index, range)}
+              />
+            )}
           </VirtualRows>
         )}
-        <SelectionBar
-          count={selected.length}
-          of={items.length}
-          onAll={() => setPicked(new Set(items.map(keyOf)))}
-          onNone={() => setPicked(new Set())}
-        >
+        <SelectionBar count={selected.length} of={items.length} onAll={selection.selectLoaded} onNone={selection.clear}>
           {actions.map(action => (
             <OperationButton key={action} commands={commandsFor(action, selected)} />
           ))}

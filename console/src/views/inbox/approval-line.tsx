@@ -9,7 +9,7 @@ import styles from './inbox.module.css'
 interface ApprovalLineProps {
   readonly request: OpenApproval
   readonly picked: boolean
-  readonly onPick: () => void
+  readonly onPick: (range: boolean) => void
 }
 
 /** One request: who asks for what, and until when. */
@@ -18,7 +18,7 @@ export function ApprovalLine({ request, picked, onPick }: ApprovalLineProps) {
   const summary = summarizeMatter(what)
   return (
     <div className={styles.line}>
-      <Check label={`Select ${name}`} checked={picked} onChange={onPick} />
+      <Check checked={picked} onChange={onPick} />
       <span className={styles.main}>
         <span className={styles.name}>
           <strong title={name}>{name}</strong>

@@ -4,11 +4,11 @@ import type { OpenApproval } from '../../../../src/tasks/approval-list.ts'
 import { approvalsQuery } from '../../api/queries.ts'
 import { useHotkeys } from '../../shell/hotkeys.ts'
 import { Page } from '../../shell/page.tsx'
+import { useSelection } from '../../shell/use-selection.ts'
 import { useUrlState } from '../../shell/url-state.ts'
 import { countFull } from '../../ui/format.ts'
 import { SelectionBar } from '../../ui/selection-bar.tsx'
 import { Empty, Failure, Loading } from '../../ui/states.tsx'
-import { toggled } from '../../ui/toggled.ts'
 import { VirtualRows } from '../../ui/virtual-rows.tsx'
 import { AnswerButtons } from './answer-buttons.tsx'
 import { AnswerDialog, type Decision } from './answer-dialog.tsx'
@@ -22,13 +22,13 @@ import styles from './inbox.module.css'
 export function Inbox() {
   const { data, error, isPending, refetch } = useQuery(approvalsQuery)
   const [params, change] = useUrlState()
-  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set())
   const [decision, setDecision] = useState<Decision>()
   const requests = useMemo(() => byUrgency(data?.approvals ?? []), [data])
   useAnswerNotices(requests)
+  const selection = useSelection(requests.map(({ id }) => id))
 
   const opened = requests.findIndex(({ id }) => id === params.at)
-  const selected = requests.filter(({ id }) => picked.has(id))
+  const selected = requests.filter((_, index) => selection.isSelected(index))
   const show = (id: string | undefined) => change({ at: id }, true)
   const step = (by: number) => show(requests[Math.max(0, Math.min(requests.length - 1, opened + by))]?.id)
   const decide = (answer: Decision['answer']) => {
@@ -39,8 +39,7 @@ export function Inbox() {
     const left = (request: OpenApproval) => !answered.has(request.id)
     const next = requests.slice(Math.max(0, opened)).find(left) ?? requests.find(left)
     setDecision(undefined)
-    setPicked(new Set())
-    if (params.at !== undefined && answered.has(params.at)) show(next?.id)
+    change({ selected: '', ...(params.at !== undefined && answered.has(params.at) && { at: next?.id }) }, true)
   }
   useHotkeys({
     j: () => step(1),
@@ -49,8 +48,8 @@ export function Inbox() {
     ArrowUp: () => step(-1),
     a: () => decide('grant'),
     d: () => decide('deny'),
-    x: () => opened >= 0 && setPicked(toggled(picked, requests[opened]!.id)),
-    Escape: () => (picked.size > 0 ? setPicked(new Set()) : show(undefined)),
+    x: () => opened >= 0 && selection.toggle(opened),
+    Escape: () => (selection.ids.length > 0 ? selection.clear() : show(undefined)),
   })
   return (
     <Page
@@ -80,25 +79,22 @@ export function Inbox() {
             {...(opened >= 0 && { active: opened })}
             onActive={index => show(requests[index]!.id)}
             multiple
-            isSelected={index => picked.has(requests[index]!.id)}
+            isSelected={selection.isSelected}
           >
-            {index => {
-              const { id } = requests[index]!
-              return (
-                <ApprovalLine
-                  request={requests[index]!}
-                  picked={picked.has(id)}
-                  onPick={() => setPicked(toggled(picked, id))}
-                />
-              )
-            }}
+            {index => (
+              <ApprovalLine
+                request={requests[index]!}
+                picked={selection.isSelected(index)}
+                onPick={range => selection.toggle(index, range)}
+              />
+            )}
           </VirtualRows>
         )}
         <SelectionBar
           count={selected.length}
           of={requests.length}
-          onAll={() => setPicked(new Set(requests.map(({ id }) => id)))}
-          onNone={() => setPicked(new Set())}
+          onAll={selection.selectLoaded}
+          onNone={selection.clear}
         >
           <AnswerButtons onAnswer={decide} />
         </SelectionBar>

@@ -3,6 +3,7 @@ import { preview } from '../../../../src/trace/text.ts'
 import type { ListedTask } from '../../api/task-shapes.ts'
 import { StateBadge } from '../../ui/badge.tsx'
 import { costText, countFull, countShort, durationText } from '../../ui/format.ts'
+import { Check, CheckAll } from '../../ui/check.tsx'
 import { Icon } from '../../ui/icon.tsx'
 import { Age } from '../../ui/time.tsx'
 import { useNow } from '../../ui/use-now.ts'
@@ -22,7 +23,7 @@ export function TaskLine({ row, selected = false, onSelect }: TaskLineProps) {
   const shown = row.ended === undefined ? preview(row.shows) : ''
   return (
     <div className={styles.line}>
-      {onSelect ? <Check selected={selected} onSelect={onSelect} /> : <span />}
+      {onSelect ? <Check checked={selected} onChange={onSelect} /> : <span />}
       <span>
         <StateBadge state={state} />
       </span>
@@ -64,38 +65,11 @@ export function TaskLine({ row, selected = false, onSelect }: TaskLineProps) {
   )
 }
 
-/** For the pointer; the row says that it is selected, and `x` selects by keyboard. */
-function Check({ selected, onSelect }: Required<Pick<TaskLineProps, 'selected' | 'onSelect'>>) {
-  return (
-    <span
-      className={styles.check}
-      data-checked={selected || undefined}
-      title="Select (x); with Shift: all in between"
-      aria-hidden="true"
-      onClick={event => {
-        event.stopPropagation()
-        onSelect(event.shiftKey)
-      }}
-      // A click with Shift would select text.
-      onMouseDown={event => event.shiftKey && event.preventDefault()}
-    >
-      <span>{selected && <Icon name="check" size={12} />}</span>
-    </span>
-  )
-}
-
 /** The names of the columns, above the list. */
 export function TaskLineHead({ onSelectLoaded }: { onSelectLoaded: () => void }) {
   return (
     <div className={`${styles.line} ${styles.names}`}>
-      <button
-        type="button"
-        className={styles.check}
-        aria-label="Select all tasks that are loaded"
-        onClick={onSelectLoaded}
-      >
-        <span />
-      </button>
+      <CheckAll label="Select all tasks that are loaded" onClick={onSelectLoaded} />
       <span>State</span>
       <span>Program</span>
       <span className={styles.id}>Task</span>

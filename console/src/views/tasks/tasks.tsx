@@ -5,6 +5,7 @@ import { taskStates } from '../../../../src/trace/index/rows.ts'
 import { infoQuery } from '../../api/queries.ts'
 import { useHotkeys } from '../../shell/hotkeys.ts'
 import { Page } from '../../shell/page.tsx'
+import { useSelection } from '../../shell/use-selection.ts'
 import { Dot } from '../../ui/badge.tsx'
 import { FilterField, Select } from '../../ui/field.tsx'
 import { countFull } from '../../ui/format.ts'
@@ -12,7 +13,6 @@ import { Icon } from '../../ui/icon.tsx'
 import { Empty, Failure, Loading } from '../../ui/states.tsx'
 import { VirtualRows } from '../../ui/virtual-rows.tsx'
 import { SelectionBar } from './selection-bar.tsx'
-import { useSelection } from './selection.ts'
 import { useTaskFilter, type TaskListFilter } from './task-filter.ts'
 import { TaskLine, TaskLineHead } from './task-line.tsx'
 import { useTaskList } from './task-list.ts'
@@ -34,7 +34,7 @@ export function Tasks() {
     filter,
     isScrolled || hasSelection,
   )
-  const selection = useSelection(tasks)
+  const selection = useSelection(tasks.map(({ task }) => task))
   const isSelecting = selection.isAll || selection.ids.length > 0
   if (isSelecting !== hasSelection) setHasSelection(isSelecting)
   const activeIndex = tasks.findIndex(({ task }) => task === active)
