@@ -48,6 +48,7 @@ it('/info says what the log is, who asks, and what the apps declare, with schema
   const { get, log } = await running({ name: 'shop', use: [paid, check, clerk, ship], retention: '2d' })
   const form = { type: 'object', properties: { order: { type: 'string' } }, required: ['order'] }
   const known = {
+    apps: [{ app: 'shop', budget: { calls: 1_000, events: 10_000 } }],
     agents: [{ app: 'shop', name: 'clerk', version: 1, hash: expect.any(String), on: ['order.paid'], input: { type: 'object' } }],
     workflows: [{ app: 'shop', name: 'ship', callable: true, input: { properties: { to: { type: 'string' } } } }],
     tools: [{ name: 'check', description: 'Checks an order.', readOnly: true, atMostOnce: false, approval: false, input: form, output: { type: 'boolean' } }],
@@ -98,6 +99,23 @@ it('/groups and /activity show what operators look at, and count only their tena
   expect((await get('/groups', eve)).body.history.series.total.failed.at(-1)).toBe(0)
   expect((await get(`/groups?since=${from + 100 * everyMs}`)).body.history.series.total.failed).toEqual([])
   expect(await get('/groups?limit=1')).toMatchObject({ status: 400, body: { error: { code: 'E_REQUEST_INVALID' } } })
+})
+
+it('/health/stream has groups, activity and workers, and since when the oldest call waits', async () => {
+  const { fetchAs, bus, pauses } = await running({ name: 'shop', use: [paid, check, clerk] })
+  await pauses.set('tool', 'check', true)
+  await bus.publish({ type: 'order.paid', data: { order: 'a', amount: 1 } })
+  const stream = await fetchAs(ann, new Request('http://shop.example/health/stream'))
+  let text = ''
+  for await (const chunk of stream.body!.pipeThrough(new TextDecoderStream())) {
+    text += chunk
+    if (/"oldestMs":\d+/.test(text) && text.endsWith('\n\n')) break
+  }
+  const { groups, history, activity, workers } = JSON.parse(text.trim().split('data: ').at(-1)!)
+  expect(groups).toContainEqual(expect.objectContaining({ group: 'tool/check', paused: true }))
+  expect(history.series.total.perSecond.length).toBeGreaterThan(0)
+  expect(activity.tools).toEqual([])
+  expect(workers).toEqual([expect.objectContaining({ app: 'shop', pid: process.pid })])
 })
 
 it('/groups shows what is paused, the age of the oldest call, and models that are away', async () => {

@@ -31,6 +31,7 @@ const views = shell.addChildren([
   view('/find/$id', () => import('./views/find/find.tsx'), 'Find'),
   view('/traces', () => import('./views/traces/traces.tsx'), 'Traces'),
   view('/traces/$correlation', () => import('./views/trace/trace.tsx'), 'Trace'),
+  view('/health', () => import('./views/health/health.tsx'), 'Health'),
   view('/offline', () => import('./views/offline/offline.tsx'), 'Offline'),
   view('/tasks', () => import('./views/tasks/tasks.tsx'), 'Tasks'),
   view('/tasks/$task', () => import('./views/task/task.tsx'), 'Task'),

@@ -1,5 +1,5 @@
 const streamPaths =
-  /^\/(events\/(stream|socket)|tasks\/[^/]+\/stream|ui\/chat\/[^/]+\/[^/]+\/stream|ag-ui\/[^/]+\/[^/]+)$/
+  /^\/(events\/(stream|socket)|health\/stream|tasks\/[^/]+\/stream|ui\/chat\/[^/]+\/[^/]+\/stream|ag-ui\/[^/]+\/[^/]+)$/
 
 /** Whether a GET of this path opens a stream. */
 export const isStreamPath = (path: string): boolean => streamPaths.test(path)

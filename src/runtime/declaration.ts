@@ -6,10 +6,11 @@ import { eventTypes } from '../workflows/definition-tree.ts'
 import type { App } from './app.ts'
 
 /** What an app declares, for people and forms. A schema that has no JSON form is left out. */
-export function declarationOf({ name, retention, agents, workflows, tools, models, events }: App): DeclaredApp {
+export function declarationOf({ name, retention, budget, agents, workflows, tools, models, events }: App): DeclaredApp {
   return {
     app: name,
     retention: milliseconds(retention),
+    budget: Object.fromEntries(Object.entries(budget).filter(([, limit]) => Number.isFinite(limit))),
     agents: agents.map(({ name, description, input, definition, needs }) => ({
       ...programOf(definition),
       ...(description !== undefined && { description }),

@@ -1,5 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import type { JsonSchema } from '../schema.ts'
+import type { Budget } from './budget.ts'
 
 /*
  * What the apps of a log declare, for people and forms: the document `declared/APP` of each app, as its newest worker with the role
@@ -11,6 +12,8 @@ export interface DeclaredApp {
   readonly app: string
   /** How long events stay, in ms. */
   readonly retention: number
+  /** The most that one correlation may spend; without what has no limit. Absent where an older worker wrote it. */
+  readonly budget?: Readonly<Partial<Budget>>
   readonly agents: readonly DeclaredAgent[]
   readonly workflows: readonly DeclaredWorkflow[]
   readonly tools: readonly DeclaredTool[]

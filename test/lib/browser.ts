@@ -22,7 +22,7 @@ export async function openPage(width = 1024): Promise<Page> {
     args,
   })
   onTestFinished(() => browser.close())
-  const page = await browser.newPage({ viewport: { width, height: 720 } })
+  const page = await browser.newPage({ viewport: { width, height: 720 }, locale: 'en-GB' })
   page.setDefaultTimeout(20_000)
   const errors: string[] = []
   page.on('pageerror', error => errors.push(String(error)))

@@ -1,6 +1,13 @@
 import { GatewayConnection } from '../../../src/client/connection.ts'
 import { ClientError } from '../../../src/client/errors.ts'
-import { streamEvents, type StreamedEvent, type StreamFilter } from '../../../src/client/event-stream.ts'
+import {
+  assertResumable,
+  connections,
+  streamEvents,
+  type StreamedEvent,
+  type StreamFilter,
+} from '../../../src/client/event-stream.ts'
+import { serverEvents } from '../../../src/client/server-events.ts'
 import type { ErrorData } from '../../../src/errors.ts'
 import { notedFetch } from './reachability.ts'
 
@@ -77,6 +84,16 @@ export const follow = (
   filter: StreamFilter & { readonly rows?: '1' },
   onOpen?: () => void,
 ): AsyncGenerator<StreamedEvent> => streamEvents(newConnection(onOpen), filter)
+
+/** Messages of an event stream of the gateway that cannot resume; each connection begins again. @throws ClientError */
+export async function* messages<T>(path: string, event: string, signal: AbortSignal): AsyncGenerator<T> {
+  for await (const response of connections(newConnection(), path, () => undefined, signal))
+    for await (const message of serverEvents(response)) {
+      if (message.data === undefined) continue
+      assertResumable(message.event, message.data)
+      if (message.event === event) yield JSON.parse(message.data) as T
+    }
+}
 
 /** What any thrown value says to a person. */
 export function problemOf(error: unknown): Pick<ErrorData, 'code' | 'message'> & { next?: string | undefined } {

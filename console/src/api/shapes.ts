@@ -1,4 +1,5 @@
 import type { CloudEvent } from '../../../src/event.ts'
+import type { Budget } from '../../../src/tasks/budget.ts'
 
 /* What the gateway answers: docs/http.md. */
 
@@ -41,6 +42,7 @@ export interface Info {
   }
   /** Whether requests need a credential. */
   readonly identity: boolean
+  readonly apps: readonly { readonly app: string; readonly budget?: Readonly<Partial<Budget>> }[]
   readonly agents: readonly Declared[]
   readonly tools: readonly Declared[]
   readonly models: readonly { readonly name: string }[]

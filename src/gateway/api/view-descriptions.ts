@@ -33,6 +33,15 @@ export const viewDescriptions: readonly RouteDescription[] = [
     answers: { 200: { description: 'The last minute.', body: shapes.activityShape } },
   },
   {
+    route: 'GET /health/stream',
+    id: 'streamHealth',
+    tag: 'operating',
+    summary: 'Groups, activity and workers, every two seconds',
+    description:
+      'Messages `health` with the answers of `GET /groups`, `GET /activity` and `GET /workers` in one. The first one has all samples, the others the newest.',
+    answers: { 200: { description: 'The stream.', body: 'text/event-stream' } },
+  },
+  {
     route: 'GET /workers',
     id: 'listWorkers',
     tag: 'operating',

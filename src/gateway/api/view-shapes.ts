@@ -29,6 +29,12 @@ export const infoShape = z.object({
     user: z.string().optional(),
     rights: z.object({ publish: z.boolean(), read: z.boolean(), approve: z.boolean(), operate: z.boolean() }),
   }),
+  apps: z.array(
+    z.object({
+      app: z.string(),
+      budget: z.record(z.string(), z.number()).optional().describe('What one correlation may spend.'),
+    }),
+  ),
   agents: z.array(program),
   workflows: z.array(program),
   tools: z.array(z.looseObject({ name: z.string() })),

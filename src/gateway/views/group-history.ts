@@ -3,8 +3,8 @@ import type { GroupState } from '../../bus/driver.ts'
 import type { LogActivity } from './log-activity.ts'
 import { WhileLooked } from './while-looked.ts'
 
-const everyMs = 5_000
-const slots = (15 * 60_000) / everyMs
+export const sampledEveryMs = 5_000
+const slots = (15 * 60_000) / sampledEveryMs
 
 /** What happened on the log as a whole, within one tenant. */
 interface Total {
@@ -43,7 +43,7 @@ export class GroupHistory {
     this.#bus = bus
     this.#activity = activity
     this.#sampling = new WhileLooked(() => {
-      const timer = setInterval(() => void this.#sample().catch(() => {}), everyMs).unref()
+      const timer = setInterval(() => void this.#sample().catch(() => {}), sampledEveryMs).unref()
       return () => {
         clearInterval(timer)
         this.#tenants.clear()
@@ -56,13 +56,13 @@ export class GroupHistory {
     this.#sampling.look()
     this.#tenants.add(tenant)
     const groups = await this.#sample()
-    return { groups, history: this.#series(tenant, Math.floor(since / everyMs)) }
+    return { groups, history: this.#series(tenant, Math.floor(since / sampledEveryMs)) }
   }
 
   /** Every look samples too; the last one in a slot counts. */
   async #sample(): Promise<GroupState[]> {
     const groups = await this.#bus.listGroups()
-    const slot = Math.floor(Date.now() / everyMs)
+    const slot = Math.floor(Date.now() / sampledEveryMs)
     for (const old of this.#samples.keys()) if (old <= slot - slots) this.#samples.delete(old)
     this.#samples.set(slot, {
       groups: new Map(groups.map(each => [each.group, each])),
@@ -96,6 +96,6 @@ export class GroupHistory {
       failed: numbers(({ totals }) => totals.get(tenant)?.failed),
       retries: numbers(({ totals }) => totals.get(tenant)?.retries),
     }
-    return { everyMs, from: first * everyMs, series: { ...Object.fromEntries(groups), total } }
+    return { everyMs: sampledEveryMs, from: first * sampledEveryMs, series: { ...Object.fromEntries(groups), total } }
   }
 }

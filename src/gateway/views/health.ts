@@ -8,7 +8,8 @@ import { WorkerList } from '../../tasks/presence.ts'
 import type { QueryIndex } from '../../trace/index/open.ts'
 import type { GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
-import { GroupHistory } from './group-history.ts'
+import { sendStream } from '../send-stream.ts'
+import { GroupHistory, sampledEveryMs } from './group-history.ts'
 import { LogActivity } from './log-activity.ts'
 import { readQuery } from './query.ts'
 
@@ -16,30 +17,46 @@ const groupsQuery = z.strictObject({ since: z.coerce.number().min(0).default(0) 
 const noQuery = z.strictObject({})
 const maxIndexMs = 500
 
+/** Between two messages of the stream. */
+const streamEveryMs = 2_000
+
 /** What works, waits and fails now. */
 export function healthRoutes({ bus, query, streams }: GatewayDeps): Hono<GatewayEnv> {
   const activity = new LogActivity(bus, streams)
   const history = new GroupHistory(bus, activity)
   const workers = new WorkerList(bus)
+
+  const groupsFor = async (tenant: string, since: number) => {
+    const [looked, paused, oldest] = await Promise.all([
+      history.look(tenant, since),
+      Pauses.read(bus),
+      oldestOf(query, tenant),
+    ])
+    const unavailable = await findUnavailable(bus, looked.groups)
+    const isPaused = ({ kind, name }: NamedGroup) => paused.some(each => each.kind === kind && each.name === name)
+    const groups = looked.groups.map(state => {
+      const named = nameOf(state)
+      const since = oldest.get(`${named.kind} ${named.name}`)
+      const age = since !== undefined && { oldestMs: Math.max(0, Date.now() - since) }
+      return { ...state, ...named, ...age, paused: isPaused(named) }
+    })
+    return { at: new Date().toISOString(), groups, paused, unavailable, history: looked.history }
+  }
+
+  async function* messages(tenant: string, signal: AbortSignal): AsyncGenerator<string> {
+    for (let since = 0; !signal.aborted; since = Date.now() - 2 * sampledEveryMs) {
+      const [groups, running] = await Promise.all([groupsFor(tenant, since), workers.list()])
+      const data = { ...groups, activity: activity.of(tenant), workers: running }
+      yield `event: health\ndata: ${JSON.stringify(data)}\n\n`
+      await setTimeout(streamEveryMs, undefined, { signal, ref: false }).catch(() => {})
+    }
+  }
+
   return new Hono<GatewayEnv>()
     .get('/groups', async c => {
       assertMay(c.var.principal, 'operate')
       const { since } = readQuery(c, groupsQuery)
-      const { tenant } = c.var.principal
-      const [looked, paused, oldest] = await Promise.all([
-        history.look(tenant, since),
-        Pauses.read(bus),
-        oldestOf(query, tenant),
-      ])
-      const unavailable = await findUnavailable(bus, looked.groups)
-      const isPaused = ({ kind, name }: NamedGroup) => paused.some(each => each.kind === kind && each.name === name)
-      const groups = looked.groups.map(state => {
-        const named = nameOf(state)
-        const since = oldest.get(`${named.kind} ${named.name}`)
-        const age = since !== undefined && { oldestMs: Math.max(0, Date.now() - since) }
-        return { ...state, ...named, ...age, paused: isPaused(named) }
-      })
-      return c.json({ at: new Date().toISOString(), groups, paused, unavailable, history: looked.history })
+      return c.json(await groupsFor(c.var.principal.tenant, since))
     })
     .get('/workers', async c => {
       assertMay(c.var.principal, 'operate')
@@ -50,6 +67,11 @@ export function healthRoutes({ bus, query, streams }: GatewayDeps): Hono<Gateway
       assertMay(c.var.principal, 'operate')
       readQuery(c, noQuery)
       return c.json(activity.of(c.var.principal.tenant))
+    })
+    .get('/health/stream', c => {
+      const { principal } = c.var
+      assertMay(principal, 'operate')
+      return sendStream(c, signal => messages(principal.tenant, signal))
     })
 }
 

@@ -24,6 +24,7 @@ export function infoRoutes({ bus, identity }: GatewayDeps): Hono<GatewayEnv> {
         ...(user !== undefined && { user }),
         rights: Object.fromEntries(actions.map(action => [action, principal.may(action)])),
       },
+      apps: apps.map(({ app, budget }) => ({ app, ...(budget && { budget }) })),
       ...(await membersOf(bus, apps)),
     })
   })
