@@ -9,6 +9,7 @@ import { writeSlice } from '../../src/replay/slice-write.ts'
 import { describeBrowser } from '../lib/browser.ts'
 import { Pen } from '../lib/pen.ts'
 import { onEveryBus } from '../lib/world.ts'
+import { expectAccessible } from './lib/accessible.ts'
 import { openConsole, serveApp } from './lib/console.ts'
 
 const asked = event('support.asked', z.object({ text: z.string() }))
@@ -48,7 +49,7 @@ await describeBrowser('the trace', () =>
       const page = await openConsole(url, { path: 'traces' })
       const sheet = await pen.sheet()
       await page.getByRole('option', { name: /support\.asked.*1 live|When is it open/ }).click()
-      const lines = page.getByRole('option')
+      const lines = page.getByRole('treeitem')
       await lines.filter({ hasText: 'model' }).waitFor()
       sheet.write('On Sunday ', 'from ', 'ten ')
       await lines.getByText('On Sunday from').waitFor()
@@ -74,6 +75,7 @@ await describeBrowser('the trace', () =>
       await page.keyboard.press('w')
       await why.getByText('Answer from the notes.').waitFor()
       expect(await why.getByText('When is it open?').count()).toBeGreaterThan(0)
+      await expectAccessible(page)
       await page.keyboard.press('Escape')
 
       await page.getByRole('button', { name: /Failed only/ }).click()
@@ -91,7 +93,7 @@ await describeBrowser('the trace', () =>
       sheet.end()
       const page = await openConsole(url, { path: `traces/${correlation}` })
       await page.getByText('2 failed').waitFor()
-      const names = () => page.getByRole('option').locator('b').allInnerTexts()
+      const names = () => page.getByRole('treeitem').locator('b').allInnerTexts()
       const before = await names()
 
       const file = join(log.place.home, `${randomUUID()}.jsonl.gz`)
@@ -100,10 +102,12 @@ await describeBrowser('the trace', () =>
       await page.getByText('Drop an exported slice here').waitFor()
       await page.context().setOffline(true)
       await page.setInputFiles('input[type=file]', file)
+      await page.getByRole('option').filter({ hasText: 'support.asked' }).waitFor()
+      await expectAccessible(page)
       await page.getByRole('option').filter({ hasText: 'support.asked' }).click()
       await page.getByText('2 failed').waitFor()
       expect(await names()).toEqual(before)
-      await page.getByRole('option').filter({ hasText: 'model' }).click()
+      await page.getByRole('treeitem').filter({ hasText: 'model' }).click()
       await page.getByRole('tab', { name: 'Why' }).click()
       await page.getByText('Answer from the notes.').waitFor()
 

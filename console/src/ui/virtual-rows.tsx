@@ -21,6 +21,8 @@ interface VirtualRowsProps {
   readonly scroller?: RefObject<HTMLDivElement | null>
   readonly onScroll?: () => void
   readonly footer?: ReactNode
+  /** Of a tree: the level of a row, from 1 on, and whether what is below it is shown. */
+  readonly levelOf?: (index: number) => { readonly level: number; readonly isExpanded?: boolean }
   /** Scrolls to a row, whenever this is another object. */
   readonly reveal?: { readonly index: number } | undefined
 }
@@ -48,7 +50,7 @@ export function VirtualRows(props: VirtualRowsProps) {
     getItemKey: keyOf,
     overscan: 12,
   })
-  const { reveal } = props
+  const { reveal, levelOf } = props
   useEffect(() => {
     if (reveal && reveal.index >= 0) rows.scrollToIndex(reveal.index, { align: 'auto' })
   }, [reveal])
@@ -84,7 +86,7 @@ export function VirtualRows(props: VirtualRowsProps) {
       className={styles.scroller}
       // The list takes the focus, and says which row is active.
       tabIndex={0}
-      role="listbox"
+      role={levelOf ? 'tree' : 'listbox'}
       aria-multiselectable={props.multiple}
       aria-label={label}
       aria-activedescendant={active === undefined ? undefined : `row-${keyOf(active)}`}
@@ -99,7 +101,9 @@ export function VirtualRows(props: VirtualRowsProps) {
             data-index={item.index}
             ref={measured ? rows.measureElement : undefined}
             className={styles.row}
-            role="option"
+            role={levelOf ? 'treeitem' : 'option'}
+            aria-level={levelOf?.(item.index).level}
+            aria-expanded={levelOf?.(item.index).isExpanded}
             aria-selected={isSelected?.(item.index) ?? item.index === active}
             data-active={item.index === active || undefined}
             style={{ transform: `translateY(${item.start}px)`, ...(!measured && { height: rowHeight }) }}

@@ -33,6 +33,7 @@ export class OpenTrace {
   #timer: ReturnType<typeof setTimeout> | undefined
   #textTimer: ReturnType<typeof setTimeout> | undefined
   #pauseMs = minPauseMs
+  #isComplete = false
 
   constructor(listener: Listener) {
     this.#listener = listener
@@ -46,7 +47,9 @@ export class OpenTrace {
     return this.#lines.find(event)
   }
 
-  add(events: readonly CloudEvent[]): void {
+  /** `isComplete`: whether there are no further events on the log. */
+  add(events: readonly CloudEvent[], isComplete: boolean): void {
+    this.#isComplete = isComplete
     for (const event of events) {
       this.#events.push(event)
       if (event.call !== undefined) this.#texts.delete(event.call)
@@ -97,7 +100,13 @@ export class OpenTrace {
       const isPartial = at + size < changed.length
       // The order names lines, so it comes with the last of them; but what fits the screen is shown at once.
       const shown = isPartial ? isFirst && at === 0 && order.slice(0, size) : !isSameOrder && order
-      this.#listener.update({ lines: changed.slice(at, at + size), ...(shown && { order: shown }), totals, isPartial })
+      this.#listener.update({
+        lines: changed.slice(at, at + size),
+        ...(shown && { order: shown }),
+        totals,
+        isPartial,
+        isComplete: this.#isComplete,
+      })
     }
     // A large trace takes longer, and is reported less often.
     this.#pauseMs = Math.max(minPauseMs, 4 * (performance.now() - begun))
@@ -131,7 +140,7 @@ export async function followTrace(
   signal: AbortSignal,
 ): Promise<void> {
   const connection = new GatewayConnection({ url, ...(token !== undefined && { token }) })
-  const head = await readTrace(connection, correlation, events => trace.add(events), signal)
+  const head = await readTrace(connection, correlation, (...page) => trace.add(...page), signal)
   const filter = { correlation, type: ['>', turnType], rows: '1', after: head, signal }
   for await (const { event, cursor } of streamEvents(connection, filter))
     if (cursor === undefined) trace.signal(event)
@@ -142,7 +151,7 @@ export async function followTrace(
 export async function readTrace(
   connection: GatewayConnection,
   correlation: string,
-  add: (events: readonly CloudEvent[]) => void,
+  add: (events: readonly CloudEvent[], isComplete: boolean) => void,
   signal?: AbortSignal,
 ): Promise<string> {
   let after: string | undefined
@@ -150,7 +159,7 @@ export async function readTrace(
     const query = after === undefined ? `?limit=${firstEvents}` : `?after=${encodeURIComponent(after)}`
     const response = await connection.send(`correlations/${correlation}/events${query}`, { signal, retryForMs: 5_000 })
     const page = (await response.json()) as { events: CloudEvent[]; next?: string; head: string }
-    add(page.events)
+    add(page.events, page.next === undefined)
     if (page.next === undefined) return page.head
     after = page.next
   }

@@ -71,6 +71,8 @@ export interface TraceUpdate {
   readonly totals: TraceTotals
   /** Whether more lines of the same state follow. */
   readonly isPartial: boolean
+  /** Whether all events that are on the log have been read. */
+  readonly isComplete: boolean
 }
 
 export type ToWorker =

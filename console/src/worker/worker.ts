@@ -64,7 +64,7 @@ function open(number: number, origin: Origin, correlation: string): void {
     if (origin !== 'slice') return followTrace(origin, correlation, trace, stop.signal)
     const rows = slice().trace(correlation)
     if (rows.length === 0) throw new TidingsError('E_NOT_FOUND', `the slice has no event of ${correlation}`)
-    trace.add(rows)
+    trace.add(rows, true)
   }
   fill().catch((error: unknown) => {
     if (!stop.signal.aborted) send({ trace: number, ...problemOf(error) })

@@ -4,12 +4,22 @@ import { costText, countFull, countShort, durationText } from '../../ui/format.t
 import { Time } from '../../ui/time.tsx'
 import styles from './trace.module.css'
 
+interface TotalsProps {
+  readonly totals: TraceTotals
+  /** Whether all of it has been read. */
+  readonly isComplete: boolean
+  readonly isLive: boolean
+  readonly end: number
+}
+
 /** A trace in numbers. */
-export function Totals({ totals, isLive, end }: { totals: TraceTotals; isLive: boolean; end: number }) {
+export function Totals({ totals, isComplete, isLive, end }: TotalsProps) {
   const { events, tasks, calls, failed, open, tokens, cost, from } = totals
   return (
     <div className={styles.totals}>
-      {isLive ? (
+      {!isComplete ? (
+        <span role="status">reading …</span>
+      ) : isLive ? (
         <span className={styles.live} role="status">
           <Dot tone="running" pulsing /> {countFull(open)} open
         </span>

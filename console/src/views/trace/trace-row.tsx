@@ -1,7 +1,9 @@
+import { Link } from '@tanstack/react-router'
 import { memo, useSyncExternalStore } from 'react'
 import { printable } from '../../../../src/trace/text.ts'
 import type { TimeScale } from '../../trace/time-scale.ts'
 import type { TraceLine } from '../../trace/trace-lines.ts'
+import { useSource } from '../../api/source.tsx'
 import { toneOfState, toneStyle, type Tone } from '../../ui/badge.tsx'
 import { classes } from '../../ui/classes.ts'
 import { costText, countFull, countShort, durationText } from '../../ui/format.ts'
@@ -37,18 +39,18 @@ const icons: Readonly<Record<string, IconName>> = {
 /** One line of a trace: what it is, what came of it, and its times. */
 export const TraceRow = memo(function TraceRow(props: TraceRowProps) {
   const { line, scale, now, isContext, isCollapsed, onCollapse } = props
-  const { depth, label, name, version, status, tags, tokens, cost, below, from, to, spans } = line
+  const { depth, task, label, name, version, status, tags, tokens, cost, below, from, to, spans } = line
+  const isOffline = useSource().origin === 'slice'
   const tone = toneOf(line)
   const isOpen = to === Infinity
   return (
     <div className={classes(styles.row, isContext && styles.context)}>
       <div className={styles.name} style={{ paddingInlineStart: Math.min(depth, maxIndent) * 16 }}>
-        <button
-          type="button"
+        {/* The keys ← and → do the same; the row itself says whether it is expanded. */}
+        <span
           className={styles.fold}
-          tabIndex={-1}
-          aria-label={isCollapsed ? `Expand: ${below} below` : `Collapse: ${below} below`}
-          aria-expanded={below > 0 ? !isCollapsed : undefined}
+          aria-hidden="true"
+          title={isCollapsed ? `Expand: ${countFull(below)} below` : `Collapse: ${countFull(below)} below`}
           style={{ visibility: below > 0 ? 'visible' : 'hidden' }}
           onClick={event => {
             event.stopPropagation()
@@ -56,7 +58,7 @@ export const TraceRow = memo(function TraceRow(props: TraceRowProps) {
           }}
         >
           <Icon name={isCollapsed ? 'right' : 'down'} size={12} />
-        </button>
+        </span>
         <span className={styles.icon} style={toneStyle(tone)}>
           {icons[label] ? <Icon name={icons[label]} size={13} /> : <span className={styles.point} />}
         </span>
@@ -72,6 +74,17 @@ export const TraceRow = memo(function TraceRow(props: TraceRowProps) {
           ))}
         </span>
         <Note {...props} />
+        {task !== undefined && !isOffline && (
+          <Link
+            to={`/tasks/${task}`}
+            className={styles.go}
+            title="Open the task"
+            tabIndex={-1}
+            onClick={event => event.stopPropagation()}
+          >
+            <Icon name="external" size={12} />
+          </Link>
+        )}
       </div>
       <span className={styles.time} style={toneStyle(status === undefined ? 'other' : toneOfState(status))}>
         {status !== undefined && <Mark status={status} />}

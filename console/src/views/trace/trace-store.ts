@@ -12,6 +12,8 @@ export interface TraceSnapshot {
   /** Numbers of lines, from top to bottom. */
   readonly order: Uint32Array
   readonly totals?: TraceTotals
+  /** Whether all events that are on the log have been read. */
+  readonly isComplete: boolean
 }
 
 /** The lines of a trace, which the worker of the page sends. */
@@ -21,7 +23,7 @@ export class TraceStore implements LiveTexts {
   readonly #textListeners = new Set<() => void>()
   readonly #texts = new Map<string, WrittenText>()
   #lines: TraceLine[] = []
-  #snapshot: TraceSnapshot = { status: 'loading', lines: [], order: new Uint32Array() }
+  #snapshot: TraceSnapshot = { status: 'loading', lines: [], order: new Uint32Array(), isComplete: false }
 
   constructor(source: EventSource, correlation: string) {
     this.#opened = openTrace(source.origin, correlation, {
@@ -46,7 +48,7 @@ export class TraceStore implements LiveTexts {
     this.#opened.close()
   }
 
-  #update({ lines, order, totals, isPartial }: TraceUpdate): void {
+  #update({ lines, order, totals, isPartial, isComplete }: TraceUpdate): void {
     for (const line of lines) {
       this.#lines[line.n] = line
       if (line.to !== Infinity) this.#texts.delete(line.event)
@@ -54,7 +56,7 @@ export class TraceStore implements LiveTexts {
     // The first lines are shown while the others arrive; the list of a later state is shown when it is complete.
     if (isPartial && order === undefined) return
     this.#lines = this.#lines.slice()
-    this.#change({ status: 'open', lines: this.#lines, totals, ...(order && { order }) })
+    this.#change({ status: 'open', lines: this.#lines, totals, isComplete, ...(order && { order }) })
   }
 
   #write(texts: readonly WrittenText[]): void {

@@ -1,7 +1,7 @@
+import { shortId } from '../../../../src/trace/short-id.ts'
 import { useSource } from '../../api/source.tsx'
 import { Badge, Dot } from '../../ui/badge.tsx'
 import { costText, countFull, countShort, durationText } from '../../ui/format.ts'
-import { Id } from '../../ui/id.tsx'
 import { Age, Time } from '../../ui/time.tsx'
 import type { CorrelationRow } from '../../worker/protocol.ts'
 import { publisherName, toneOfType } from '../event/family.ts'
@@ -34,8 +34,14 @@ export function CorrelationLine({ row }: { row: CorrelationRow }) {
         <span className={styles.what} style={{ color: `var(--${tone})` }}>
           <Dot tone={tone} />
           <b title={first?.type}>{first?.type ?? 'an event that you may not read'}</b>
-          <span className={styles.from}>{first && publisherName(first.source)}</span>
-          <Id id={correlation} />
+          {first && (
+            <span className={styles.from}>
+              {first.target === undefined ? publisherName(first.source) : `→ ${first.target}`}
+            </span>
+          )}
+          <span className={styles.id} title={correlation}>
+            {shortId(correlation)}
+          </span>
         </span>
         <span className={styles.summary} title={first?.summary} dir="auto">
           {first?.summary}
