@@ -51,7 +51,11 @@ onEveryBus(world => {
     const other = await connect(log.place.bus, { home: log.place.home })
     onTestFinished(() => other.close())
     const late = read(other.handle(handle.id))
-    modelWorker(log, '2')
+    const second = modelWorker(log, '2')
+    const after = [before[0], 'On a bright mörning ']
+    const isReset = () => [reader, late].every(({ texts }) => texts().join('|') === after.join('|'))
+    await until(isReset)
+    second.send('end')
     await Promise.all([reader.done, late.done])
 
     const events = await eventsOf(agents, handle.correlation)

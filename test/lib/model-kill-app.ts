@@ -1,10 +1,11 @@
+import { once } from 'node:events'
 import { z } from 'zod'
 import { agent, app, model, start, tool } from '../../src/index.ts'
 import { Pen } from './pen.ts'
 
 /*
  * A worker of models, in a process of its own: `node model-kill-app.ts HOME BUS PROCESS`. It is asked twice: before a tool, and after it. The
- * first process never ends its second answer.
+ * first process never ends its second answer, the second one when it is told to.
  */
 
 const pen = new Pen()
@@ -25,6 +26,11 @@ if (import.meta.main) {
   }
   const second = await pen.sheet()
   second.think(isFirst ? 'About the night. ' : 'About the day. ')
-  second.write(...(isFirst ? ['It was a dark ', 'and '] : ['On a bright ', 'mörning ', 'of the 🌊 ', 'it ended.']))
-  if (!isFirst) second.end()
+  if (isFirst) second.write('It was a dark ', 'and ')
+  else {
+    second.write('On a bright ', 'mörning ')
+    await once(process, 'message')
+    second.write('of the 🌊 ', 'it ended.')
+    second.end()
+  }
 }
