@@ -4,7 +4,7 @@ import { compactCursor, formatCursor, offsetsOf, readCursor } from '../../bus/cu
 import type { Position } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
 import { prepareSql } from '../../bus/sql.ts'
-import { compileFilter } from '../../pattern.ts'
+import { compileFilter, isType } from '../../pattern.ts'
 import { namesTurns, turnType } from '../../tasks/turn.ts'
 import { isFailureType } from '../outcome.ts'
 import { indexedUpTo } from './catch-up.ts'
@@ -12,7 +12,7 @@ import { Conditions, keyOfName, keysInJson } from './conditions.ts'
 import { keysOf, unpack } from './packed.ts'
 import type { EventFilter, IndexReader, ListPage } from './rows.ts'
 import { typeKeys } from './types.ts'
-import { queryOf } from './words.ts'
+import { hasWords, queryOf } from './words.ts'
 
 /*
  * Events, newest first. Each partition is read from its end in windows of positions, and the partitions are merged by time. So a cursor says
@@ -82,9 +82,20 @@ export async function listEvents(db: DatabaseSync, partitions: number, options: 
   return { events, next: cursor() }
 }
 
+/** The full-text query that finds the events of a filter, or more. The words of an event contain its type and source; turns have none. */
+function searchedWords({ text, source, types = [] }: EventFilter): string | undefined {
+  const [type] = types
+  const isOneType = types.length === 1 && isType(type) && type !== turnType
+  const isInWords = source !== undefined && hasWords(source) && !namesTurns(types)
+  if (text === undefined && !isInWords) return undefined
+  const sought = [text, isInWords ? source : undefined, isOneType ? type : undefined]
+  return sought.map(each => (each === undefined ? '' : queryOf(each))).join(' ')
+}
+
 function eventQuery(db: DatabaseSync, reader: IndexReader, filter: EventFilter): EventQuery {
-  const { types, source, user, task, correlation = task && correlationOf(task), text, failed, since, until } = filter
-  const path = correlation ? 'correlation' : text ? 'text' : user ? 'user' : types || failed ? 'type' : 'tenant'
+  const { types, source, user, task, correlation = task && correlationOf(task), failed, since, until } = filter
+  const words = searchedWords(filter)
+  const path = correlation ? 'correlation' : words ? 'text' : user ? 'user' : types || failed ? 'type' : 'tenant'
   // The unary plus keeps SQLite from the index of another column.
   const column = (name: string) => (path === name ? `e.${name}` : `+e.${name}`)
   const matches = types ? compileFilter([{ types }]) : () => true
@@ -94,15 +105,15 @@ function eventQuery(db: DatabaseSync, reader: IndexReader, filter: EventFilter):
   const only = new Conditions()
     .only('e.correlation = (SELECT key FROM correlations WHERE id = ?)', correlation)
     .only('e.task = (SELECT t.key FROM tasks t WHERE t.correlation = e.correlation AND t.hash = ?)', task?.slice(37))
-    .only('w.words MATCH ?', text === undefined ? undefined : queryOf(text))
+    .only('w.words MATCH ?', words)
     .only(`${column('user')} = ${keyOfName}`, user)
     .only(`${column('type')} IN ${keysInJson}`, JSON.stringify(typeKeys(db, isShown)))
     .only(`${column('tenant')} = ${keyOfName}`, reader.tenant)
     .only(`+e.source = ${keyOfName}`, source)
     .only('e.time >= ?', since)
     .only('e.time <= ?', until)
-  const from = text === undefined ? 'events e' : 'words w CROSS JOIN events e ON e.pos = w.rowid'
-  return { from, key: text === undefined ? 'e.pos' : 'w.rowid', only, isSelective: correlation !== undefined }
+  const from = words === undefined ? 'events e' : 'words w CROSS JOIN events e ON e.pos = w.rowid'
+  return { from, key: words === undefined ? 'e.pos' : 'w.rowid', only, isSelective: correlation !== undefined }
 }
 
 const isNewer = (a: Match | undefined, b: Match | undefined) =>
