@@ -6,10 +6,10 @@ import { storedEventShape } from './shapes.ts'
 
 const uuid = z.uuid()
 
-export const rowShape = storedEventShape
+const rowShape = storedEventShape
   .extend({ summary: z.string().max(160), bytes: z.number().int().optional() })
   .describe('An event as lists and traces show it. Its data has only what a trace is made of.')
-export const listedRowShape = rowShape.extend({
+const listedRowShape = rowShape.extend({
   cursor: z.string().describe('Covers this event and all that are listed after it.'),
 })
 const next = z.string().optional().describe('Where the list goes on: the `before` or `after` of the next request.')

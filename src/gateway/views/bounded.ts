@@ -1,7 +1,7 @@
 import type { CloudEvent } from '../../event.ts'
 
 /** How much data of an event, or of a turn, one answer has. */
-export const maxInlineBytes = 256 * 1024
+const maxInlineBytes = 256 * 1024
 const previewChars = 16 * 1024
 /** Of one of several fields. */
 const shortPreviewChars = 1_024
