@@ -31,7 +31,7 @@ export function CallItem({ item, ended }: { item: Call; ended: boolean }) {
             <span className={styles.callKind}>{kindOf(request)}</span> {nameOf(request)}
           </span>
           <span className={styles.callHint} title={hintOf(request)}>
-            {hintOf(request)}
+            {request.type === 'timer.set' ? <TimerEnd request={request} /> : hintOf(request)}
           </span>
           {answer && <span className={styles.quiet}>{durationText(between(request, answer))}</span>}
           {approval?.isOpen && !answer ? (
@@ -59,6 +59,15 @@ export function CallItem({ item, ended }: { item: Call; ended: boolean }) {
         </>
       )}
     </Disclosure>
+  )
+}
+
+function TimerEnd({ request: { data } }: { request: CloudEvent }) {
+  const { due } = (data ?? {}) as { due?: string }
+  return due === undefined ? null : (
+    <>
+      until <Time at={due} />
+    </>
   )
 }
 

@@ -78,7 +78,7 @@ function Origin({ task, start }: { task: string; start: CloudEvent }) {
   )
 }
 
-const maxChildren = 3
+const maxChildren = 6
 
 /** The tasks that it called, of the turns that are loaded. */
 function Children({ turns }: Pick<TaskView, 'turns'>) {
@@ -98,7 +98,9 @@ function Children({ turns }: Pick<TaskView, 'turns'>) {
         </Link>
       ))}
       {tasks.length > maxChildren && (
-        <span title={tasks.map(({ program }) => program).join(', ')}>and {tasks.length - maxChildren} more</span>
+        <Link to="/traces/$correlation" params={{ correlation: calls[0]!.correlationid }}>
+          and {tasks.length - maxChildren} more
+        </Link>
       )}
     </Fact>
   )

@@ -6,6 +6,8 @@ import type { EventPage } from '../../api/shapes.ts'
 
 const turnPauseMs = 300
 const textPauseMs = 50
+/** The gateway may be away when the page opens. */
+const retryMs = 1_000
 
 /** What models write right now, by call. */
 export type LiveTexts = ReadonlyMap<string, readonly TextPiece[]>
@@ -35,9 +37,11 @@ export function useTaskStream(task: string, isLive: boolean, onTurn: () => void)
         }
       }
     }
-    void run().catch(() => {
+    const runUntilStopped = async () => {
       // The query of the task shows what is wrong.
-    })
+      while (!stop.signal.aborted) await run().catch(() => new Promise(resolve => setTimeout(resolve, retryMs)))
+    }
+    void runUntilStopped()
     return () => {
       stop.abort()
       soon.turn.clear()

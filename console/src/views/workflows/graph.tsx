@@ -1,36 +1,41 @@
-import { layout, Graph as Layout } from '@dagrejs/dagre'
 import {
   Background,
+  BaseEdge,
   Controls,
   Handle,
   MarkerType,
   Position,
   ReactFlow,
   type Edge,
+  type EdgeProps,
   type Node,
   type NodeProps,
   type ReactFlowInstance,
 } from '@xyflow/react'
-import { useMemo } from 'react'
+import { useMemo, useRef } from 'react'
 import '@xyflow/react/dist/base.css'
 import type { GraphNode, WorkflowGraph } from '../../api/task-shapes.ts'
 import type { Tone } from '../../ui/badge.tsx'
-import { useIsPhone } from '../../ui/use-is-phone.ts'
 import { Icon, type IconName } from '../../ui/icon.tsx'
+import { drawingOf, stepSize as size, type Drawing } from './graph-layout.ts'
 import styles from './graph.module.css'
 
 /* Loaded only where a graph is shown, because of its libraries. */
 
-const size = { width: 232, height: 46 }
+/** A graph that would be smaller is shown in part. */
+const minReadableZoom = 0.7
+const padding = '20px'
 
 interface Step extends Record<string, unknown> {
   readonly step: GraphNode
 }
 
+type Route = Record<string, unknown> & Drawing['routes'][number]
+
 /** The steps of a workflow from top to bottom; those of an instance with their state. */
 export function Graph({ graph, label }: { graph: WorkflowGraph; label: string }) {
-  const places = useMemo(() => placesOf(graph), [JSON.stringify(graph.edges)])
-  const isPhone = useIsPhone()
+  const { places, routes } = useMemo(() => drawingOf(graph), [JSON.stringify(graph.edges)])
+  const frame = useRef<HTMLDivElement>(null)
   const states = new Map(graph.nodes.map(({ id, state }) => [id, state]))
   const nodes: Node<Step>[] = graph.nodes.map(step => ({
     id: step.id,
@@ -40,28 +45,37 @@ export function Graph({ graph, label }: { graph: WorkflowGraph; label: string })
     ...size,
     ariaLabel: [step.label, step.state, step.progress].filter(Boolean).join(', '),
   }))
-  const edges: Edge[] = graph.edges.map(({ from, to, label: text }, i) => ({
+  const edges: Edge<Route>[] = graph.edges.map(({ from, to, label: text }, i) => ({
     id: `${i}`,
     source: from,
     target: to,
-    type: 'smoothstep',
+    type: 'route',
+    data: { ...routes[i]! },
     ...(text !== undefined && { label: text }),
     animated: states.get(to) === 'active' && ['passed', 'active'].includes(states.get(from) ?? ''),
-    className: states.get(from) === 'passed' && isReached(states.get(to)) ? styles.taken! : styles.edge!,
+    // That a round was repeated is not known.
+    className:
+      states.get(from) === 'passed' && isReached(states.get(to)) && text !== 'again' ? styles.taken! : styles.edge!,
     markerEnd: { type: MarkerType.ArrowClosed, width: 16, height: 16, color: 'var(--border-strong)' },
   }))
+  /** All of it, or the step that is active, or the beginning. */
+  const showReadable = async (flow: ReactFlowInstance<Node<Step>, Edge<Route>>) => {
+    await flow.fitView({ maxZoom: 1, padding })
+    if (flow.getZoom() >= minReadableZoom || !frame.current) return
+    const shown = graph.nodes.find(({ state }) => state === 'active')
+    const { x, y } = places.get((shown ?? graph.nodes[0]!).id)!
+    const zoom = 0.9
+    const below = shown ? size.height / 2 : frame.current.clientHeight / zoom / 2 - 24
+    await flow.setCenter(x + size.width / 2, y + below, { zoom })
+  }
   return (
-    <div className={styles.graph} aria-label={label} role="group">
+    <div ref={frame} className={styles.graph} aria-label={label} role="group">
       <ReactFlow
         nodes={nodes}
         edges={edges}
         nodeTypes={nodeTypes}
-        {...(isPhone
-          ? {
-              onInit: (flow: ReactFlowInstance<Node<Step>>) =>
-                void flow.setCenter(...centerOf(graph, places), { zoom: 0.9 }),
-            }
-          : { fitView: true, fitViewOptions: { maxZoom: 1, padding: '20px' } })}
+        edgeTypes={edgeTypes}
+        onInit={flow => void showReadable(flow)}
         minZoom={0.2}
         maxZoom={1.6}
         nodesDraggable={false}
@@ -74,13 +88,6 @@ export function Graph({ graph, label }: { graph: WorkflowGraph; label: string })
       </ReactFlow>
     </div>
   )
-}
-
-/** On a phone, which shows a part: the step that is active, or the first one. */
-function centerOf({ nodes }: WorkflowGraph, places: ReadonlyMap<string, { x: number; y: number }>): [number, number] {
-  const shown = nodes.find(({ state }) => state === 'active') ?? nodes[0]
-  const { x, y } = places.get(shown?.id ?? '') ?? { x: 0, y: 0 }
-  return [x + size.width / 2, y + size.height * 2]
 }
 
 const isReached = (state: GraphNode['state']) => state === 'passed' || state === 'active' || state === 'reached'
@@ -147,20 +154,11 @@ function textsOf({ kind, label }: GraphNode): { name: string; what: string } {
   return { name: kind === 'emit' ? label.replace(/^emit /, '') : label, what: verbs[kind] ?? '' }
 }
 
-const nodeTypes = { step: StepNode }
-
-function placesOf({ nodes, edges }: WorkflowGraph): ReadonlyMap<string, { x: number; y: number }> {
-  const drawing = new Layout({ multigraph: true })
-  drawing.setGraph({ rankdir: 'TB', nodesep: 32, ranksep: 34, edgesep: 20 })
-  drawing.setDefaultEdgeLabel(() => ({}))
-  for (const { id } of nodes) drawing.setNode(id, { ...size })
-  for (const [i, { from, to, label = '' }] of edges.entries())
-    drawing.setEdge(from, to, { width: label.length * 7, height: 14 }, `${i}`)
-  layout(drawing)
-  return new Map(
-    nodes.map(({ id }) => {
-      const { x, y } = drawing.node(id) as { x: number; y: number }
-      return [id, { x: x - size.width / 2, y: y - size.height / 2 }]
-    }),
-  )
+function RouteEdge({ data, label, markerEnd, style }: EdgeProps<Edge<Route>>) {
+  const { path, label: at } = data!
+  const end = markerEnd === undefined ? {} : { markerEnd }
+  return <BaseEdge path={path} label={label} labelX={at.x} labelY={at.y} style={style} {...end} />
 }
+
+const nodeTypes = { step: StepNode }
+const edgeTypes = { route: RouteEdge }
