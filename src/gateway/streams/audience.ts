@@ -106,7 +106,8 @@ export class Audience {
       for (const client of this.clients) {
         const frames = await held.framesFor(client)
         if (!this.clients.has(client)) continue
-        if (client.trySend(frames, this.#options.maxQueuedBytes)) client.advance(batch.entries.at(-1)!.cursor)
+        const isSent = frames.length === 0 || client.trySend(frames, this.#options.maxQueuedBytes)
+        if (isSent) client.advance(batch.entries.at(-1)!.cursor)
         else this.#onLeave(client)
         for (const frame of frames) bytes += frame.bytes
         if (bytes < maxHeldBytes && performance.now() - begun < maxHeldMs) continue
