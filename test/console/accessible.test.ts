@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { AxeResults } from 'axe-core'
+import { expect, it } from 'vitest'
+import { z } from 'zod'
+import { agent } from '../../src/agents/agent.ts'
+import { tool } from '../../src/tools/tool.ts'
+import { until } from '../../src/testing/wait.ts'
+import { describeBrowser } from '../lib/browser.ts'
+import { embeddedWorld } from '../lib/world.ts'
+import { openConsole, serveApp } from './lib/console.ts'
+
+const axe = readFileSync(join(import.meta.dirname, '../../node_modules/axe-core/axe.min.js'), 'utf8')
+
+const pay = tool('pay', {
+  description: 'Pays.',
+  input: z.object({ amount: z.number() }),
+  approval: true,
+  run: () => 'paid',
+})
+const clerk = agent('clerk', {
+  on: 'bill.came',
+  run: async (ctx, { amount }: { amount: number }) => {
+    if (amount < 0) throw new Error('a bill cannot be negative')
+    return ctx.call(pay, { amount })
+  },
+})
+
+await describeBrowser('every view', () => {
+  it('has nothing serious for axe, in both themes', async () => {
+    const { running, url } = await serveApp(await embeddedWorld(), { use: [clerk, pay] })
+    const { correlationid } = await running.bus.publish({ type: 'bill.came', data: { amount: 12 } })
+    await running.bus.publish({ type: 'bill.came', data: { amount: -1 } })
+    await until(async () => (await running.approvals()).length === 1 || undefined)
+    const page = await openConsole(url, { path: `live${new URL(running.console!).hash}` })
+    const views = [
+      'live?failed=1',
+      'traces',
+      `traces/${correlationid}`,
+      'tasks',
+      'workflows',
+      'inbox',
+      'attention',
+      'health',
+      'operations',
+      'ask',
+      'offline',
+    ]
+    const found: string[] = []
+    for (const theme of ['dark', 'light'] as const) {
+      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' })
+      for (const view of views) {
+        await page.goto(new URL(view, `${url}/console/`).href)
+        await page.locator('h1').first().waitFor()
+        await page.waitForFunction(() => document.querySelector('[role=status] [class*=bar]') === null)
+        await page.evaluate(axe)
+        const { violations } = await page.evaluate(() =>
+          (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
+        )
+        for (const { id, impact, nodes } of violations)
+          if (impact === 'serious' || impact === 'critical')
+            found.push(`${theme} ${view}: ${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`)
+      }
+    }
+    expect(found).toEqual([])
+  })
+})
