@@ -41,7 +41,7 @@ await describeBrowser('every view', () => {
       'workflows',
       'inbox',
       'attention',
-      'health',
+
       'operations',
       'ask',
       'offline',
@@ -51,7 +51,7 @@ await describeBrowser('every view', () => {
       await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' })
       for (const view of views) {
         await page.goto(new URL(view, `${url}/console/`).href)
-        await page.locator('h1').first().waitFor()
+        await page.locator('h1, h2').first().waitFor()
         await page.waitForFunction(() => document.querySelector('[role=status] [class*=bar]') === null)
         await page.evaluate(axe)
         const { violations } = await page.evaluate(() =>

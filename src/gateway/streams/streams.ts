@@ -99,6 +99,8 @@ export class Streams {
       const problem = `the cursor ${compactCursor(after)} is after the end of the log, ${compactCursor(head)}`
       throw new TidingsError('E_REQUEST_INVALID', `${problem}; the cursor may be of another log`)
     }
+    // It left while the log was asked. Its signal does not abort again, so nothing would remove it.
+    if (transport.closed.aborted) return
     if (this.#clients.size >= this.#maxStreams) {
       const problem = `${this.#maxStreams} streams are open, the limit of this gateway; close some or run another gateway`
       throw new TidingsError('E_BUSY', problem, { retryable: true })
