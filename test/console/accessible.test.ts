@@ -52,7 +52,7 @@ await describeBrowser('every view', () => {
       for (const view of views) {
         await page.goto(new URL(view, `${url}/console/`).href)
         await page.locator('h1, h2').first().waitFor()
-        await page.waitForFunction(() => document.querySelector('[role=status] [class*=bar]') === null)
+        await page.getByText(/^loading /).waitFor({ state: 'detached' })
         await page.evaluate(axe)
         const { violations } = await page.evaluate(() =>
           (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),

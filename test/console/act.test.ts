@@ -86,7 +86,7 @@ await describeBrowser('a person at the console', () =>
       )
       const page = await open('attention', 'ann', 'all', 'light')
       await page.getByText('3 need a person').waitFor()
-      await page.getByRole('listbox').focus()
+      await page.getByRole('grid').focus()
       await page.keyboard.press('j')
       const details = page.getByRole('complementary')
       await details.getByText(/does not answer/).waitFor()
@@ -102,7 +102,7 @@ await describeBrowser('a person at the console', () =>
       expect(await dialog.getByRole('link', { name: /^Trace/ }).count()).toBe(3)
       await until(async () => (await ended(running, 'completed')) === 3)
       await dialog.getByRole('link', { name: 'Open the operation' }).click()
-      await page.getByRole('option', { name: /Retry tasks of buyer with E_TOOL_THREW/ }).waitFor()
+      await page.getByRole('row', { name: /Retry tasks of buyer with E_TOOL_THREW/ }).waitFor()
       await page.getByText('given by').waitFor()
       await expectAccessible(page)
 

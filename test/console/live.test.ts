@@ -14,7 +14,7 @@ const clerk = agent('clerk', {
   },
 })
 
-const rows = (page: Page) => page.getByRole('option')
+const rows = (page: Page) => page.getByRole('row')
 const arrived = (page: Page) => page.locator('[data-arrived]').getAttribute('data-arrived').then(Number)
 
 await describeBrowser('the live view', () =>
@@ -36,11 +36,11 @@ await describeBrowser('the live view', () =>
 
       // Of each order three events: placed, booked, and that the task has completed. It opens at the newest event, and follows.
       await publish(100, 5)
-      await page.getByRole('option', { name: '"order":104' }).first().waitFor()
+      await page.getByRole('row', { name: '"order":104' }).first().waitFor()
       await until(async () => (await arrived(page)) === 15 || undefined)
 
       // A person who scrolls up is left alone.
-      await page.getByRole('listbox').hover()
+      await page.getByRole('grid').hover()
       await page.mouse.wheel(0, -800)
       await page.getByRole('button', { name: 'Paused: follow again' }).waitFor()
       const [top] = await rows(page).allInnerTexts()
@@ -48,7 +48,7 @@ await describeBrowser('the live view', () =>
       await page.getByRole('button', { name: '90 new: follow again' }).waitFor()
       expect((await rows(page).allInnerTexts())[0]).toBe(top)
       await page.getByRole('button', { name: 'follow again' }).click()
-      await page.getByRole('option', { name: '"order":229' }).first().waitFor()
+      await page.getByRole('row', { name: '"order":229' }).first().waitFor()
 
       // Nothing is missing after the gateway was gone.
       const { port } = new URL(url)
@@ -61,7 +61,7 @@ await describeBrowser('the live view', () =>
       // Filters are in the address; several events are open at once, with their causes and effects.
       await publish(500, 1, { broken: true })
       await page.getByRole('button', { name: 'Failed only' }).click()
-      await page.getByRole('option', { name: 'order 500 is broken' }).click()
+      await page.getByRole('row', { name: 'order 500 is broken' }).click()
       await page.getByRole('tree', { name: 'Payload' }).getByText('order 500 is broken').waitFor()
       await page.getByRole('tab', { name: 'Attributes' }).click()
       await page
@@ -70,7 +70,7 @@ await describeBrowser('the live view', () =>
         .waitFor()
       expect(new URL(page.url()).search).toMatch(/failed=1&open=/)
       await page.reload()
-      await page.getByRole('option', { name: 'order 500 is broken' }).waitFor()
+      await page.getByRole('row', { name: 'order 500 is broken' }).waitFor()
       expect(await rows(page).count()).toBe(1)
       await page.getByRole('button', { name: 'Failed only' }).click()
       await page.getByLabel('Regular expression').fill('/"order":5\\d\\d/')

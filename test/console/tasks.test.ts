@@ -46,7 +46,7 @@ const order = workflow('order', { on: 'order.placed', within: '90d' })
   .when('payment', on('order.paid'), { within: '30d' })
   .complete(() => 'paid')
 
-const rowsIn = (page: Page) => page.getByRole('listbox', { name: /^Tasks/ }).getByRole('option')
+const rowsIn = (page: Page) => page.getByRole('grid', { name: /^Tasks/ }).getByRole('row')
 
 await describeBrowser('tasks in the console', () =>
   onEveryBus(world => {
@@ -70,7 +70,7 @@ await describeBrowser('tasks in the console', () =>
       await until(async () => (await rows.count()) === 3)
       await page.getByLabel('State').selectOption('failed')
       await until(async () => (await rows.count()) === 2)
-      await page.getByRole('listbox', { name: /^Tasks/ }).focus()
+      await page.getByRole('grid', { name: /^Tasks/ }).focus()
       await page.keyboard.press('j')
       await page.keyboard.press('x')
       await page.keyboard.press('j')

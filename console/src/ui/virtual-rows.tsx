@@ -1,5 +1,5 @@
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { type KeyboardEvent, type ReactNode, type RefObject, useEffect, useRef } from 'react'
+import { type KeyboardEvent, type ReactNode, type RefObject, useEffect, useId, useRef } from 'react'
 import styles from './virtual-rows.module.css'
 
 interface VirtualRowsProps {
@@ -41,6 +41,7 @@ export function VirtualRows(props: VirtualRowsProps) {
     onOpen,
     isSelected,
   } = props
+  const id = useId()
   const own = useRef<HTMLDivElement>(null)
   const scroller = props.scroller ?? own
   const rows = useVirtualizer({
@@ -86,22 +87,24 @@ export function VirtualRows(props: VirtualRowsProps) {
       className={styles.scroller}
       // The list takes the focus, and says which row is active.
       tabIndex={0}
-      role={levelOf ? 'tree' : 'listbox'}
+      role={levelOf ? 'treegrid' : 'grid'}
+      aria-rowcount={count}
       aria-multiselectable={props.multiple}
       aria-label={label}
-      aria-activedescendant={active === undefined ? undefined : `row-${keyOf(active)}`}
+      aria-activedescendant={active === undefined ? undefined : `${id}-${active}`}
       onKeyDown={onKeyDown}
       onScroll={props.onScroll}
     >
-      <div style={{ height: rows.getTotalSize(), position: 'relative' }} role="presentation">
+      <div style={{ height: rows.getTotalSize(), position: 'relative' }} role="rowgroup">
         {rows.getVirtualItems().map(item => (
           <div
             key={item.key}
-            id={`row-${item.key}`}
+            id={`${id}-${item.index}`}
+            aria-rowindex={item.index + 1}
             data-index={item.index}
             ref={measured ? rows.measureElement : undefined}
             className={styles.row}
-            role={levelOf ? 'treeitem' : 'option'}
+            role="row"
             aria-level={levelOf?.(item.index).level}
             aria-expanded={levelOf?.(item.index).isExpanded}
             aria-selected={isSelected?.(item.index) ?? item.index === active}
@@ -112,7 +115,9 @@ export function VirtualRows(props: VirtualRowsProps) {
               onOpen?.(item.index)
             }}
           >
-            {children(item.index)}
+            <div role="gridcell" className={styles.cell}>
+              {children(item.index)}
+            </div>
           </div>
         ))}
       </div>
