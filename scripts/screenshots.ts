@@ -19,13 +19,24 @@ import shop from './screenshots-shop.ts'
 const root = join(import.meta.dirname, '..')
 const target = join(root, 'docs/console')
 const sizes = { desk: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } }
-const questions = ['How do retries work?', 'What does a replay check?', 'How does the embedded log survive a power cut?']
+const questions = [
+  'How do retries work?',
+  'What does a replay check?',
+  'How does the embedded log survive a power cut?',
+]
 
 const browser = await findBrowser()
 if ('reason' in browser) throw new Error(browser.reason)
 const home = await mkdtemp(join(tmpdir(), 'tidings-screenshots-'))
 const desk = spawn(process.execPath, [join(root, 'examples/report-desk/main.ts'), '--docs', join(root, 'docs')], {
-  env: { ...process.env, TIDINGS_HOME: home, TIDINGS_PORT: '0', TIDINGS_SMTP_PORT: '0', TIDINGS_BUS: '', TIDINGS_MODEL: '' },
+  env: {
+    ...process.env,
+    TIDINGS_HOME: home,
+    TIDINGS_PORT: '0',
+    TIDINGS_SMTP_PORT: '0',
+    TIDINGS_BUS: '',
+    TIDINGS_MODEL: '',
+  },
 })
 try {
   const address = new URL(await consoleAddress())
@@ -75,8 +86,18 @@ async function story(): Promise<Record<string, string>> {
   for (const question of questions)
     asked.push(await bus.publish({ type: 'question.asked', source: '/screenshots', user: 'ann', data: { question } }))
   for (let n = 11; n < 29; n++)
-    await bus.publish({ type: 'order.placed', source: '/shop', user: n % 2 ? 'bob' : 'eve', data: { order: `A-${n}`, total: n * 7 } })
-  await bus.publish({ type: 'order.returned', source: '/shop', user: 'bob', data: { order: 'A-12', amount: 250, reason: 'The cup is broken.' } })
+    await bus.publish({
+      type: 'order.placed',
+      source: '/shop',
+      user: n % 2 ? 'bob' : 'eve',
+      data: { order: `A-${n}`, total: n * 7 },
+    })
+  await bus.publish({
+    type: 'order.returned',
+    source: '/shop',
+    user: 'bob',
+    data: { order: 'A-12', amount: 250, reason: 'The cup is broken.' },
+  })
   const answered = await running.ask('shop-assistant', 'When does order A-12 arrive?')
   await answered.result({ within: '1m' })
   const open = () => running.approvals()

@@ -21,5 +21,7 @@ test('a client that leaves before its stream is open takes no place', async () =
   }
   const stays = new AbortController()
   onTestFinished(() => stays.abort())
-  expect(await pullStream(streams, {}, anyone, stays.signal).next()).toMatchObject({ value: { cursor: expect.any(String) } })
+  expect(await pullStream(streams, {}, anyone, stays.signal).next()).toMatchObject({
+    value: { cursor: expect.any(String) },
+  })
 })
