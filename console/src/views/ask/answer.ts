@@ -122,10 +122,20 @@ function sourceFrom({ id, text, about }: Found): Source {
 
 function pagesIn(work: readonly Work[]): Source[] {
   return work.flatMap(({ kind, output, parts }) => {
-    const { content = [] } = kind === 'model' ? (output as { content?: readonly Record<string, unknown>[] }) : {}
-    const pages = content.filter(({ type, url }) => type === 'source' && typeof url === 'string')
-    return [...pages.map(({ url, title }) => ({ key: String(url), url: String(url), title: String(title ?? url), quotes: [] })), ...pagesIn(parts)]
-  }) // biome-ignore format: two lists
+    const answer = (kind === 'model' ? output : undefined) as
+      | { content?: readonly Record<string, unknown>[] }
+      | undefined
+    const pages = (answer?.content ?? []).filter(({ type, url }) => type === 'source' && typeof url === 'string')
+    return [
+      ...pages.map(({ url, title }) => ({
+        key: String(url),
+        url: String(url),
+        title: String(title ?? url),
+        quotes: [],
+      })),
+      ...pagesIn(parts),
+    ]
+  })
 }
 
 /** Agents that an event of the story starts and that have not begun. */

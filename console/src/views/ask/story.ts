@@ -74,7 +74,7 @@ export interface Found {
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
-type OpenWork = Mutable<Omit<Work, 'parts' | 'number'>> & { number: number; parts: OpenWork[]; written?: CallText }
+type OpenWork = Mutable<Omit<Work, 'parts' | 'number'>> & { number: number; parts: OpenWork[] }
 
 const kinds: Readonly<Record<string, WorkKind>> = {
   'agent.invoke': 'agent',
@@ -95,6 +95,8 @@ export class Story {
   readonly #counts = new Map<string, number>()
   readonly #events: CloudEvent[] = []
   readonly #found = new Map<string, Found>()
+  /** What models are writing, by the call. */
+  readonly #written = new Map<string, CallText>()
   #at = 0
 
   add(event: CloudEvent): void {
@@ -113,14 +115,16 @@ export class Story {
     else if (!isRuntimeType(type)) this.#events.push(event)
   }
 
+  /** A signal may overtake the request that it is about. */
   addSignal({ type, subject, data }: CloudEvent): void {
-    const work = subject === undefined ? undefined : this.#work.get(subject)
-    if (!work || work.state !== 'running') return
-    if (type === 'tool.progress') work.text = typeof data === 'string' ? data : JSON.stringify(data)
+    const work = this.#work.get(subject ?? '')
+    if (subject === undefined || (work && work.state !== 'running')) return
+    if (type === 'tool.progress' && work) work.text = typeof data === 'string' ? data : JSON.stringify(data)
     if (type !== textDeltaType || !isTextDelta(data)) return
-    const written = (work.written ??= new CallText())
+    const written = this.#written.get(subject) ?? new CallText()
+    this.#written.set(subject, written)
     written.add(data)
-    work.text = written.parts.map(part => (part.kind === 'text' ? part.text : '')).join('')
+    if (work) work.text = textOf(written)
   }
 
   /** A copy for rendering. */
@@ -170,6 +174,8 @@ export class Story {
       parts: [],
     }
     this.#work.set(id, work)
+    const written = this.#written.get(id)
+    if (written) work.text = textOf(written)
     const parent = this.#workOf.get(parseId(id)?.task ?? '')
     if (parent) parent.parts.push(work)
     else this.#top.push(work)
@@ -191,6 +197,7 @@ export class Story {
     if (!work || work.state !== 'running') return
     Object.assign(work, endOf(event), { ended: Date.parse(event.time) })
     delete work.delay
+    this.#written.delete(work.id)
     if (work.kind === 'tool') this.#find(work.output)
     if (work.kind === 'model') work.text = (work.output as { text?: string } | undefined)?.text ?? ''
     // What it asked for and did not wait for is of no interest any more.
@@ -204,6 +211,8 @@ export class Story {
     }
   }
 }
+
+const textOf = ({ parts }: CallText): string => parts.map(({ kind, text }) => (kind === 'text' ? text : '')).join('')
 
 const isAnswer = (type: string) =>
   /^(tool|model|step)\.(result|failed)$/.test(type) || type === grantedType || type === deniedType

@@ -61,7 +61,7 @@ const decisive: ReadonlySet<string> = new Set(['approved', 'accepted', 'allowed'
 function amountsOf(output: unknown): string {
   if (typeof output === 'string') return isLong(output) ? amount(output.match(/\S+/g)?.length ?? 0, 'words') : oneLine(output)
   if (Array.isArray(output)) return amount(output.length, 'results')
-  if (typeof output !== 'object' || output === null) return output === undefined ? '' : JSON.stringify(output)
+  if (typeof output !== 'object' || output === null) return output === undefined || output === null ? '' : JSON.stringify(output)
   const entries = Object.entries(output)
   const lists = entries.flatMap(([key, value]) => (Array.isArray(value) ? [[key, value.length] as const] : []))
   const full = lists.filter(([, length]) => length > 0)
