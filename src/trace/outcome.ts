@@ -161,7 +161,8 @@ export const usageOfTask = (task: TraceTask) =>
 
 const isAbandoned = ({ cancellation, by }: TraceNode) => cancellation !== undefined || by?.task.end !== undefined
 
-const decisiveAnswer = (answers: readonly TraceAnswer[]) =>
+/** The answer that counts: the one that was taken, else one that no turn has processed yet. */
+export const decisiveAnswer = (answers: readonly TraceAnswer[]) =>
   answers.find(answer => answer.verdict === 'taken') ?? answers.find(answer => answer.verdict === 'open')
 
 // A continuation passes on the caller of its task, so it never gets an answer of its own.

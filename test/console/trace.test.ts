@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import { truncate } from 'node:fs/promises'
+import { mkdtemp, rm, truncate } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { agent, event, tool } from '../../src/index.ts'
 import { sourceFromBus } from '../../src/replay/source.ts'
 import { writeSlice } from '../../src/replay/slice-write.ts'
 import { describeBrowser } from '../lib/browser.ts'
 import { Pen } from '../lib/pen.ts'
-import { onEveryBus } from '../lib/world.ts'
+import { onEveryBus, World } from '../lib/world.ts'
 import { expectAccessible } from './lib/accessible.ts'
 import { openConsole, serveApp } from './lib/console.ts'
 
@@ -70,8 +71,9 @@ await describeBrowser('the trace', () =>
       expect(await why.getByText(/code [0-9a-f]{8}/).count()).toBeGreaterThan(0)
       await page.keyboard.press('Escape')
 
-      // The model was asked this, by that code.
+      // The model was asked this, by that code, and answered that.
       await lines.filter({ hasText: 'model' }).click()
+      await page.getByRole('region', { name: 'Answer' }).getByText('On Sunday from ten to four.').waitFor()
       await page.keyboard.press('w')
       await why.getByText('Answer from the notes.').waitFor()
       expect(await why.getByText('When is it open?').count()).toBeGreaterThan(0)
@@ -118,3 +120,39 @@ await describeBrowser('the trace', () =>
     })
   }),
 )
+
+/** Only here: the driver has no part in what this is about. */
+async function embedded(): Promise<World> {
+  const log = new World(await mkdtemp(join(tmpdir(), 'tidings-test-')), 'sqlite')
+  onTestFinished(async () => {
+    await log.stop()
+    await rm(log.place.home, { recursive: true, force: true })
+  })
+  return log
+}
+
+await describeBrowser('a long trace', () => {
+  it('has 30,000 events, and goes to any of them', async () => {
+    const { running, url } = await serveApp(await embedded(), { use: [] })
+    const correlation = randomUUID()
+    for (let i = 0; i < 30_000; i += 1_000)
+      await running.bus.publishAll(
+        Array.from({ length: 1_000 }, (_, n) => ({
+          id: `step-${i + n}`,
+          type: 'step.taken',
+          correlationid: correlation,
+          ...(i + n > 0 && { causationid: `step-${n % 10}` }),
+          data: { number: i + n },
+        })),
+      )
+    const page = await openConsole(url, { path: `traces/${correlation}?at=step-29999` })
+    await page.getByText('events 30,000').waitFor()
+    const last = page.getByRole('treeitem').filter({ hasText: '{"number":29999}' })
+    await last.waitFor()
+    expect(await last.getAttribute('data-active')).toBe('true')
+    expect(await page.getByRole('treeitem').count()).toBeLessThan(100)
+    await page.getByLabel('Text').fill('29998')
+    await page.getByRole('treeitem').filter({ hasText: '{"number":29998}' }).waitFor()
+    await last.waitFor({ state: 'detached' })
+  })
+})

@@ -2,7 +2,7 @@ import type { CloudEvent } from '../../../src/event.ts'
 import { callOfApproval, claimId } from '../../../src/bus/ids.ts'
 import { approvalType } from '../../../src/tasks/approval.ts'
 import { isInvocation } from '../../../src/tasks/fork.ts'
-import { calledTask } from '../../../src/trace/outcome.ts'
+import { calledTask, decisiveAnswer } from '../../../src/trace/outcome.ts'
 import type { TraceNode, TraceTask } from '../../../src/trace/tree.ts'
 
 /** What a call or task did for a while, in ms since the epoch. `to`: Infinity while it goes on. */
@@ -22,7 +22,7 @@ export const isWait = ({ event }: TraceNode): boolean => waits.has(event.type)
 
 /** When a call ended: with the answer that counted, else when it was taken back; Infinity while it is open. */
 export function endOfCall({ answers, cancellation, by }: TraceNode): number {
-  const answer = answers.find(({ verdict }) => verdict === 'taken') ?? answers.find(({ verdict }) => verdict === 'open')
+  const answer = decisiveAnswer(answers)
   if (answer) return ms(answer.event)
   if (cancellation) return ms(cancellation)
   return by?.task.ended ?? Infinity

@@ -3,6 +3,7 @@ import { buildTraceTree } from '../../../src/trace/build-tree.ts'
 import { parseId } from '../../../src/bus/ids.ts'
 import {
   between,
+  decisiveAnswer,
   decisionText,
   delayText,
   endText,
@@ -31,6 +32,8 @@ export interface TraceLine {
   readonly parent?: number
   /** The event that the line opens. */
   readonly event: string
+  /** The event that answered the call, or ended the task. */
+  readonly answer?: string
   readonly task?: string
   /** Decides the colour. */
   readonly type: string
@@ -190,10 +193,12 @@ function taskPart(
   const { conversation, guard } = (request?.event.data ?? {}) as { conversation?: object; guard?: unknown }
   const start = request?.event ?? (parent?.kind === 'node' ? parent.event : undefined)
   const requested = start && Date.parse(start.time)
+  const answer = (request && decisiveAnswer(request.answers)?.event) ?? ending
   const spans = spansOfTask(task, requested, known)
   const from = spans[0]?.from ?? started ?? Date.parse(turns[0]?.time ?? '')
   return {
     event: request?.event.id ?? turns[0]?.id ?? id,
+    ...(answer && { answer: answer.id }),
     task: id,
     type: station === 'workflow' ? 'workflow.task' : 'agent.task',
     label: station,
@@ -240,12 +245,14 @@ function nodePart(node: TraceNode, tags: string[]): Part {
     }
   }
   const spans = spansOfCall(node)
+  const answer = decisiveAnswer(answers)
   const end = endText(given)
   const retries = retriesText(given)
   const decisions = given.flatMap(answer => decisionText(answer) ?? [])
   const isSummary = type === 'model.invoke' && (event.data as { summary?: unknown } | null)?.summary === true
   return {
     ...common,
+    ...(answer && { answer: answer.event.id }),
     label: type === 'timer.set' ? 'timer' : type.replace(/\.(invoke|requested)$/, ''),
     ...(called !== undefined && { name: called }),
     status: outcome.status,

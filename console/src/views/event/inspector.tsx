@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import type { EventDetails } from '../../api/shapes.ts'
-import { TraceLink, useSource, type EventSource } from '../../api/source.tsx'
+import { TraceLink, useSource } from '../../api/source.tsx'
 import { Button } from '../../ui/button.tsx'
 import { Icon } from '../../ui/icon.tsx'
 import { Id } from '../../ui/id.tsx'
@@ -9,10 +9,11 @@ import { Tabs } from '../../ui/tabs.tsx'
 import { Time } from '../../ui/time.tsx'
 import { CopyMenu } from './copy-menu.tsx'
 import { EventLine } from './event-line.tsx'
+import { eventQuery } from './event-query.ts'
 import { toneOfType } from './family.ts'
 import { LiveText } from './live-text.tsx'
 import { type EventTab, useOpenEvents } from './open-events.ts'
-import { Payload } from './payload.tsx'
+import { CallPayload } from './call-payload.tsx'
 import { Why } from './why.tsx'
 import styles from './inspector.module.css'
 
@@ -26,14 +27,6 @@ export function Inspector({ ids, onClose }: { ids: readonly string[]; onClose: (
     </aside>
   )
 }
-
-export const eventQuery = (source: EventSource, id: string) => ({
-  queryKey: ['event', source.id, id],
-  queryFn: ({ signal }: { signal: AbortSignal }) => source.event(id, signal),
-  networkMode: source.networkMode,
-  // What is on the log does not change.
-  staleTime: Infinity,
-})
 
 function OpenEvent({ id, onClose }: { id: string; onClose: () => void }) {
   const { data, error, isPending, refetch } = useQuery(eventQuery(useSource(), id))
@@ -58,7 +51,7 @@ function OpenEvent({ id, onClose }: { id: string; onClose: () => void }) {
           value={tabOf(id)}
           onChange={tab => show(id, tab as EventTab)}
           tabs={[
-            { id: 'payload', label: 'Payload', content: <Payload details={data} /> },
+            { id: 'payload', label: 'Payload', content: <CallPayload details={data} /> },
             { id: 'attributes', label: 'Attributes', content: <Attributes details={data} /> },
             { id: 'why', label: 'Why', content: <Why id={id} /> },
             { id: 'effects', label: 'Effects', content: <Effects details={data} /> },

@@ -5,7 +5,7 @@ import { Aside } from '../../ui/aside.tsx'
 import { Badge } from '../../ui/badge.tsx'
 import { Failure, Loading } from '../../ui/states.tsx'
 import { Time } from '../../ui/time.tsx'
-import { eventQuery } from '../event/inspector.tsx'
+import { eventQuery } from '../event/event-query.ts'
 import { ApprovalMatter } from './approval-matter.tsx'
 import styles from './inbox.module.css'
 

@@ -5,7 +5,7 @@ import { Id } from '../../ui/id.tsx'
 import { Empty, Failure, Loading } from '../../ui/states.tsx'
 import { VirtualRows } from '../../ui/virtual-rows.tsx'
 import { Inspector } from '../event/inspector.tsx'
-import { LiveTextsContext } from '../event/live-text.tsx'
+import { CallNewsContext } from '../event/live-text.tsx'
 import { useOpenEvents } from '../event/open-events.ts'
 import { Overview } from './overview.tsx'
 import { rangeText } from './range.ts'
@@ -111,9 +111,9 @@ function OpenedTrace({ store, correlation }: { store: TraceStore; correlation: s
         )}
       </section>
       {open.length > 0 && (
-        <LiveTextsContext value={store}>
+        <CallNewsContext value={store}>
           <Inspector ids={open} onClose={close} />
-        </LiveTextsContext>
+        </CallNewsContext>
       )}
     </Page>
   )

@@ -1,5 +1,5 @@
 import { Link } from '@tanstack/react-router'
-import { memo, useSyncExternalStore } from 'react'
+import { type CSSProperties, memo, useSyncExternalStore } from 'react'
 import { printable } from '../../../../src/trace/text.ts'
 import type { TimeScale } from '../../trace/time-scale.ts'
 import type { TraceLine } from '../../trace/trace-lines.ts'
@@ -45,7 +45,7 @@ export const TraceRow = memo(function TraceRow(props: TraceRowProps) {
   const isOpen = to === Infinity
   return (
     <div className={classes(styles.row, isContext && styles.context)}>
-      <div className={styles.name} style={{ paddingInlineStart: Math.min(depth, maxIndent) * 16 }}>
+      <div className={styles.name} style={{ '--depth': Math.min(depth, maxIndent) } as CSSProperties}>
         {/* The keys ← and → do the same; the row itself says whether it is expanded. */}
         <span
           className={styles.fold}

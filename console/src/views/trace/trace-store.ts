@@ -1,7 +1,7 @@
 import type { EventSource } from '../../api/source.tsx'
 import { openTrace } from '../../api/worker.ts'
 import type { TraceLine, TraceTotals } from '../../trace/trace-lines.ts'
-import type { LiveTexts } from '../event/live-text.tsx'
+import type { CallNews } from '../event/live-text.tsx'
 import type { TraceUpdate, WrittenText } from '../../worker/protocol.ts'
 
 export interface TraceSnapshot {
@@ -17,7 +17,7 @@ export interface TraceSnapshot {
 }
 
 /** The lines of a trace, which the worker of the page sends. */
-export class TraceStore implements LiveTexts {
+export class TraceStore implements CallNews {
   readonly #opened: ReturnType<typeof openTrace>
   readonly #listeners = new Set<() => void>()
   readonly #textListeners = new Set<() => void>()
@@ -39,6 +39,8 @@ export class TraceStore implements LiveTexts {
 
   /** What a model has written so far for a call that is open. */
   textOf = (call: string): WrittenText | undefined => this.#texts.get(call)
+
+  answerOf = (call: string): string | undefined => this.#lines.find(({ event }) => event === call)?.answer
 
   find(event: string): Promise<number | undefined> {
     return this.#opened.find(event)

@@ -69,6 +69,9 @@ export function TraceTools(props: TraceToolsProps) {
           </Button>
         </>
       )}
+      <span className={styles.keys}>
+        <kbd>j</kbd> <kbd>k</kbd> move · <kbd>←</kbd> <kbd>→</kbd> fold · <kbd>Enter</kbd> open · <kbd>w</kbd> why
+      </span>
     </>
   )
 }
