@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { pullStream } from '../../../test/lib/pulled-stream.ts'
 import { Bus } from '../../bus/bus.ts'
@@ -8,6 +11,8 @@ import { MemoryDriver } from '../../testing/memory/driver.ts'
 import { MemoryLog } from '../../testing/memory/log.ts'
 import { until } from '../../testing/wait.ts'
 import { anyone } from '../identity/principal.ts'
+import { SseTransport } from './sse-transport.ts'
+import { streamRequest } from './stream-request.ts'
 import { Streams } from './streams.ts'
 
 /** A stream that stays silent ends then. */
@@ -49,7 +54,7 @@ function writing() {
     }
     return { next }
   }
-  return { bus, write, open, requests: () => requests }
+  return { bus, streams, write, open, requests: () => requests }
 }
 
 test('a client that joins late gets the text so far, then the rest, and the worker is asked once', async () => {
@@ -64,6 +69,22 @@ test('a client that joins late gets the text so far, then the rest, and the work
   write('again ', 'b')
   expect([await first.next(), await second.next()]).toEqual(['0 again ', '0 again '])
   expect(requests()).toBe(1)
+})
+
+test('a connection that gets nothing else gets a text that is known when it opens', async () => {
+  const { streams, write, open } = writing()
+  const first = await open()
+  write('one ')
+  expect(await first.next()).toBe('0 one ')
+  const request = streamRequest({ correlation, types: [textDeltaType] })
+  const server = createServer((_, response) => void streams.open(request, anyone, new SseTransport(response, 'event')))
+  onTestFinished(() => void server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { body } = await fetch(url, { signal: AbortSignal.timeout(patienceMs) })
+  let got = ''
+  for await (const bytes of body!) if ((got += Buffer.from(bytes).toString()).includes('model.delta')) break
+  expect(got).toContain('one ')
 })
 
 test('a slow client gets larger pieces, and no text after the answer', async () => {
