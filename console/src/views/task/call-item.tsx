@@ -47,9 +47,12 @@ export function CallItem({ item, ended }: { item: Call; ended: boolean }) {
       {() => (
         <>
           {approval && <ApprovalNote approval={approval} />}
-          <Part title="Input">
-            <DataView value={inputOfCall(request)} label="Input" />
-          </Part>
+          {/* A request to a model names the messages by their ids: they are in the conversation. */}
+          {request.type !== 'model.invoke' && (
+            <Part title="Input">
+              <DataView value={inputOfCall(request)} label="Input" />
+            </Part>
+          )}
           {answer && (
             <Part title={isProblem ? 'Failed' : 'Output'}>
               <DataView value={outputOf(answer)} label="Output" />

@@ -12,7 +12,7 @@ const retryMs = 1_000
 /** What models write right now, by call. */
 export type LiveTexts = ReadonlyMap<string, readonly TextPiece[]>
 
-/** Follows a task: calls `onTurn` after new turns, and returns the text that is being generated. */
+/** Follows a task: calls `onTurn` after new turns and approvals, and returns the text that is being generated. */
 export function useTaskStream(task: string, isLive: boolean, onTurn: () => void): LiveTexts {
   const [texts, setTexts] = useState<LiveTexts>(new Map())
   const turned = useRef(onTurn)
@@ -27,9 +27,10 @@ export function useTaskStream(task: string, isLive: boolean, onTurn: () => void)
       const { head } = await get<EventPage>('events', { limit: 1 }, stop.signal)
       // For what happened between the first answer and now.
       turned.current()
-      const type = ['task.turn', textDeltaType]
+      // A tool call that needs an approval asks for it beside the turns.
+      const type = ['task.turn', 'approval.*', textDeltaType]
       for await (const { event } of follow({ task, type, after: head, rows: '1', signal: stop.signal })) {
-        if (event.type === 'task.turn') soon.turn.run(() => turned.current())
+        if (event.type !== textDeltaType) soon.turn.run(() => turned.current())
         else if (event.subject !== undefined && isTextDelta(event.data)) {
           if (!calls.has(event.subject)) calls.set(event.subject, new CallText())
           calls.get(event.subject)!.add(event.data)
