@@ -1,4 +1,8 @@
-import { beforeEach, expect, it, vi } from 'vitest'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import { beforeEach, expect, it, onTestFinished, vi } from 'vitest'
 import { parseId, taskId } from '../../src/bus/ids.ts'
 import type { RunningApp } from '../../src/runtime/start.ts'
 import { collect, until } from '../../src/testing/wait.ts'
@@ -48,6 +52,11 @@ await describeBrowser('a person at the console', () =>
       await details.getByText('Sorry about order A2: broken').waitFor()
       expect(await details.getByText(requests[1]!.data.hash).count()).toBe(1)
       await page.getByLabel('3 waiting', { exact: true }).waitFor()
+      // A browser has six connections to a server, over all of its tabs: none is kept for a stream.
+      const streams: string[] = []
+      page.on('request', request => void (request.url().includes('/events/stream') && streams.push(request.url())))
+      await page.reload()
+      await details.getByText('Sorry about order A2: broken').waitFor()
       await expectAccessible(page)
 
       // An answer needs a second key, because nobody can take it back.
@@ -73,9 +82,25 @@ await describeBrowser('a person at the console', () =>
       await page.keyboard.press('d')
       await page.getByRole('button', { name: 'Deny 2' }).click()
       await page.getByText('Nothing waits for you').waitFor()
+      expect(streams).toEqual([])
       expect((await answers(running)).map(({ type }) => type).toSorted()).toEqual([
         'approval.denied', 'approval.denied', 'approval.denied', 'approval.granted',
       ]) // biome-ignore format: one list
+    })
+
+    it('sees what happens in a gateway that another server has mounted, without sockets', async () => {
+      const { running } = await opened(await world())
+      const server = createServer(getRequestListener(running.fetch)).listen(0, '127.0.0.1')
+      onTestFinished(() => server.close().closeAllConnections())
+      await once(server, 'listening')
+      const key = await keyFor(running.bus, 'ann')
+      const page = await openConsole(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, {
+        path: 'inbox',
+        key,
+      })
+      await page.getByText('Nothing waits for you').waitFor()
+      await complain(running, 'A1')
+      await page.getByText('1 waiting for you').waitFor()
     })
 
     it('retries what failed after it saw the number, and finds what came of it', async () => {

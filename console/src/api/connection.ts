@@ -9,6 +9,7 @@ import {
 } from '../../../src/client/event-stream.ts'
 import { serverEvents } from '../../../src/client/server-events.ts'
 import type { ErrorData } from '../../../src/errors.ts'
+import { socketEvents } from './event-socket.ts'
 import { notedFetch } from './reachability.ts'
 
 /* The gateway that served this page. `<base>` is the folder of the console, and the gateway is the folder above it. */
@@ -37,14 +38,9 @@ export const credential = {
   },
 }
 
-function newConnection(onAnswer?: () => void): GatewayConnection {
+function newConnection(): GatewayConnection {
   const token = credential.get()
-  const send = async (url: string, init: RequestInit) => {
-    const response = await notedFetch(url, init)
-    if (response.ok) onAnswer?.()
-    return response
-  }
-  return new GatewayConnection({ url: gatewayUrl, fetch: send, ...(token !== undefined && { token }) })
+  return new GatewayConnection({ url: gatewayUrl, fetch: notedFetch, ...(token !== undefined && { token }) })
 }
 
 export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>
@@ -83,7 +79,7 @@ export async function remove(path: string, body?: unknown): Promise<void> {
 export const follow = (
   filter: StreamFilter & { readonly rows?: '1' },
   onOpen?: () => void,
-): AsyncGenerator<StreamedEvent> => streamEvents(newConnection(onOpen), filter)
+): AsyncGenerator<StreamedEvent> => socketEvents(newConnection(), filter, onOpen)
 
 /** Messages of an event stream of the gateway that cannot resume; each connection begins again. @throws ClientError */
 export async function* messages<T>(path: string, event: string, signal: AbortSignal): AsyncGenerator<T> {

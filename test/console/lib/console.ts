@@ -30,7 +30,7 @@ export async function openConsole(url: string, { path, width = 1440, theme = 'da
   const page = await openPage(width)
   const problems: string[] = []
   page.on('console', message => {
-    if (message.type() === 'error' && !/net::ERR_|Failed to load resource/.test(message.text()))
+    if (message.type() === 'error' && !/net::ERR_|Failed to load resource|WebSocket connection to/.test(message.text()))
       problems.push(message.text())
   })
   onTestFinished(() => {

@@ -3,6 +3,7 @@ import type { UnavailableModel } from '../../../../src/models/unavailable.ts'
 import type { Activity, ServiceActivity } from '../../../../src/trace/rates.ts'
 import { Badge, type Tone } from '../../ui/badge.tsx'
 import { countFull, durationText } from '../../ui/format.ts'
+import { PauseButton } from '../operations/pause-button.tsx'
 import type { Group, Series } from './health-feed.ts'
 import { Spark } from './spark.tsx'
 import styles from './table.module.css'
@@ -38,6 +39,7 @@ export function GroupsTable({ groups, series, activity, unavailable }: GroupsTab
             <th className={`${styles.number} ${styles.rare}`} title="95 of 100 answers are faster">p95</th>
             <th className={`${styles.number} ${styles.rare}`} title="In the last minute">Retries</th>
             <th className={styles.number} title="In the last minute">Failed</th>
+            <th aria-label="Actions" />
           </tr>
         </thead>
         <tbody>
@@ -101,6 +103,9 @@ function GroupRow({ group, series, service, unavailable }: GroupRowProps) {
       </td>
       <td className={styles.number}>
         <Count value={service?.failed} to="/live" search={{ ...source, failed: '1' }} tone="failed" />
+      </td>
+      <td className={styles.number}>
+        {(kind === 'tool' || kind === 'model') && <PauseButton kind={kind} name={name} paused={paused} small />}
       </td>
     </tr>
   ) // biome-ignore format: one column a line

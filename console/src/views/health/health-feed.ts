@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'react'
+import type { PausableKind } from '../../../../src/bus/pauses.ts'
 import type { UnavailableModel } from '../../../../src/models/unavailable.ts'
 import type { Activity } from '../../../../src/trace/rates.ts'
 import type { SeenWorker } from '../../../../src/tasks/presence.ts'
@@ -21,6 +22,8 @@ type Numbers = readonly (number | null)[]
 interface HealthMessage {
   readonly at: string
   readonly groups: readonly Group[]
+  /** Everything that is paused: agents have no group of their own. */
+  readonly paused: readonly { readonly kind: PausableKind; readonly name: string }[]
   readonly history: {
     readonly everyMs: number
     readonly from: number

@@ -11,6 +11,7 @@ import { Chart } from './chart.tsx'
 import { GroupsTable } from './groups-table.tsx'
 import { type Health as Shown, useHealth } from './health-feed.ts'
 import { LogCard } from './log-card.tsx'
+import { Pauses } from './pauses.tsx'
 import { Spend } from './spend.tsx'
 import { Workers } from './workers.tsx'
 import styles from './health.module.css'
@@ -31,6 +32,7 @@ export function Health() {
           <section className={styles.section} aria-label="Groups">
             <header>
               <h2>Groups</h2>
+              <Pauses paused={health.paused} agents={info?.agents ?? []} />
             </header>
             <GroupsTable {...health} />
           </section>

@@ -54,7 +54,7 @@ function Progress({ operation }: { operation: OperationView }) {
 }
 
 const progressText = (all: string, done: number | undefined) =>
-  done === undefined ? `${all} …` : `${countFull(done)} of ${all}`
+  done === undefined ? `${all} are at work …` : `${countFull(done)} of ${all}`
 
 type Result = NonNullable<OperationView['result']>
 

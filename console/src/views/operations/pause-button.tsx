@@ -9,5 +9,9 @@ interface PauseButtonProps {
 
 /** Pauses an agent, tool or model, or resumes it. */
 export const PauseButton = ({ kind, name, paused, small = false }: PauseButtonProps) => (
-  <OperationButton commands={[{ action: paused ? 'resume' : 'pause', kind, name }]} small={small} />
+  <OperationButton
+    commands={[{ action: paused ? 'resume' : 'pause', kind, name }]}
+    small={small}
+    {...(small && { label: `${paused ? 'Resume' : 'Pause'} ${kind} ${name}` })}
+  />
 )
