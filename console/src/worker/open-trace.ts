@@ -157,7 +157,10 @@ export async function readTrace(
   let after: string | undefined
   for (;;) {
     const query = after === undefined ? `?limit=${firstEvents}` : `?after=${encodeURIComponent(after)}`
-    const response = await connection.send(`correlations/${correlation}/events${query}`, { signal, retryForMs: 5_000 })
+    const response = await connection.send(`correlations/${correlation}/events${query}`, {
+      signal,
+      retryForMs: Infinity,
+    })
     const page = (await response.json()) as { events: CloudEvent[]; next?: string; head: string }
     add(page.events, page.next === undefined)
     if (page.next === undefined) return page.head
