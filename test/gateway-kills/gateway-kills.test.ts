@@ -13,6 +13,7 @@ onEveryBus(world => {
     const brief = { clients: 16, kills: 3, killEveryMs: 500, intervalMs: 10, patienceMs: 20_000 }
     const { differences, figures } = await gatewayKillTest({ ...place, ...brief })
     expect(differences).toSatisfy(isClean)
-    expect(figures.replayed).toBeGreaterThan(0)
+    // On a busy machine a kill may find no request that was stored and not answered.
+    expect(figures.attempts).toBeGreaterThan(figures.requests!)
   })
 })
