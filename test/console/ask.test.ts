@@ -6,6 +6,7 @@ import { writeSample } from '../../examples/report-desk/sample.ts'
 import { offlineModel } from '../../src/index.ts'
 import { describeBrowser } from '../lib/browser.ts'
 import { onEveryBus } from '../lib/world.ts'
+import { expectAccessible } from './lib/accessible.ts'
 import { openConsole, serveApp } from './lib/console.ts'
 
 /* What an end user of the report desk sees, in a real browser. */
@@ -30,6 +31,7 @@ await describeBrowser('ask', () =>
       const approval = page.getByRole('region', { name: 'Approval' })
       const sentence = 'The lamp of the lighthouse turns once in thirty seconds.'
       await approval.getByText(sentence).first().waitFor()
+      await expectAccessible(page)
       await page.reload()
       await approval.getByText(sentence).first().waitFor()
       await page.getByRole('button', { name: 'Waiting for the approval of the editor' }).click()
@@ -46,6 +48,7 @@ await describeBrowser('ask', () =>
       await report.getByText('Every sentence above stands word for word').waitFor()
       await page.getByText('Done').waitFor()
       await report.getByRole('region', { name: 'Sources' }).getByRole('button').first().click()
+      await expectAccessible(page)
       expect(await report.innerText()).toContain('Approved by console/')
       const passage = page.getByRole('dialog')
       await passage.locator('mark').first().waitFor()

@@ -4,6 +4,7 @@ import { agent, offlineModel, tool } from '../../src/index.ts'
 import { until } from '../../src/testing/wait.ts'
 import { describeBrowser } from '../lib/browser.ts'
 import { onEveryBus } from '../lib/world.ts'
+import { expectAccessible } from './lib/accessible.ts'
 import { openConsole, serveApp } from './lib/console.ts'
 
 const check = tool('order.check', {
@@ -46,6 +47,7 @@ await describeBrowser('health', () =>
       const spend = page.getByRole('region', { name: 'Spend' })
       const written = spend.getByRole('row', { name: 'writer' })
       await until(async () => (await written.getByRole('cell').nth(2).innerText()) === '2')
+      await expectAccessible(page)
       await spend.getByLabel('By').selectOption('model')
       await spend.getByRole('row', { name: 'tidings/offline-extractive' }).waitFor()
       expect(page.url()).toContain('by=model')

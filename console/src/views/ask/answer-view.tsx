@@ -3,7 +3,7 @@ import { Button } from '../../ui/button.tsx'
 import { Icon } from '../../ui/icon.tsx'
 import { JsonView } from '../../ui/json-view.tsx'
 import { Markdown } from '../../ui/markdown.tsx'
-import { capitalized, spaced } from './words.ts'
+import { capitalized, spaced, withoutTitle } from './words.ts'
 import type { Answer, Source } from './answer.ts'
 import { Sources, SourceDialog, useReferences } from './sources.tsx'
 import type { Found } from './story.ts'
@@ -46,6 +46,7 @@ function TextAnswer({
   const { reference, opened, open } = useReferences(sources, found)
   return (
     <section className={styles.answer} aria-label="Answer" aria-live="polite" aria-busy={!isComplete}>
+      <h2 className="visually-hidden">Answer</h2>
       <Markdown text={withoutRepetition(markdown, question, sources)} reference={reference} isGrowing={!isComplete} />
       {sources.length > 0 && <Sources sources={sources} onOpen={open} />}
       {isComplete && <Copy text={markdown} />}
@@ -56,9 +57,7 @@ function TextAnswer({
 
 /** Without a title that is the question, and without a list of sources where one follows. */
 function withoutRepetition(markdown: string, question: string, sources: readonly Source[]): string {
-  const text = markdown.replace(/^\s*# +(.+)\n/, (heading, title: string) =>
-    title.trim() === question.trim() ? '' : heading,
-  )
+  const text = withoutTitle(markdown, question)
   const isListed = sources.some(({ number }) => number !== undefined)
   return isListed ? text.replace(/^#+ Sources\s*\n[^]*?(?=^(?:#|---)|(?![^]))/m, '') : text
 }

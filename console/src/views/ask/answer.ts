@@ -32,7 +32,7 @@ export function answerOf(story: StorySnapshot, isOver: boolean): Answer | undefi
     const problem = problemIn(data)
     if (problem) return { kind: 'problem', what: type, problem }
   }
-  const failed = roots.find(({ state }) => state === 'failed' || state === 'cancelled')
+  const failed = roots.find(({ state }) => state === 'failed')
   if (failed?.error) return { kind: 'problem', what: failed.program, problem: failed.error }
   const [asked] = roots
   if (asked?.state === 'completed' && isDirect(story)) return answerFrom(story, asked.output)

@@ -27,8 +27,10 @@ export function Ask() {
   const target = targets.find(({ key }) => key === to) ?? targets[0]
   return (
     <div className={styles.page}>
-      <UnreachableNotice />
-      <Head onNew={() => change({ q: undefined })} isAsked={q !== undefined} />
+      <div className={styles.notice}>
+        <UnreachableNotice />
+      </div>
+      <Head onNew={() => change({ q: undefined, source: undefined })} asked={q} />
       <main className={styles.main}>
         {q !== undefined && <StoryView key={q} correlation={q} info={info.data} />}
         {q === undefined && info.isPending && <Loading what="what can be asked" />}
@@ -49,12 +51,12 @@ export function Ask() {
   )
 }
 
-function Head({ isAsked, onNew }: { isAsked: boolean; onNew: () => void }) {
+function Head({ asked, onNew }: { asked: string | undefined; onNew: () => void }) {
   useSettings()
   const theme = shownTheme() === 'dark' ? 'light' : 'dark'
   return (
     <header className={styles.head}>
-      {isAsked ? (
+      {asked !== undefined ? (
         <Button look="quiet" onClick={onNew}>
           <Icon name="plus" />
           Ask another question
@@ -71,7 +73,11 @@ function Head({ isAsked, onNew }: { isAsked: boolean; onNew: () => void }) {
       >
         <Icon name={theme === 'light' ? 'sun' : 'moon'} />
       </Button>
-      <Link to="/live" className={styles.console}>
+      <Link
+        to={asked === undefined ? '/live' : `/traces/${asked}`}
+        className={styles.console}
+        title={asked === undefined ? 'See everything that happens' : 'See how the answer comes about'}
+      >
         Console
         <Icon name="right" size={14} />
       </Link>

@@ -20,7 +20,7 @@ export function useReferences(sources: readonly Source[], found: ReadonlyMap<str
     (text: string): ReactNode => {
       const source = find(text)
       if (!source) return undefined
-      const label = source.number ?? source.title
+      const label = source.number ?? source.key.split('/').at(-1)
       return (
         <button
           type="button"
@@ -29,7 +29,7 @@ export function useReferences(sources: readonly Source[], found: ReadonlyMap<str
           aria-label={`Source ${label}`}
           onClick={() => open(source)}
         >
-          {source.number ?? source.key.split('/').at(-1)}
+          {label}
         </button>
       )
     },

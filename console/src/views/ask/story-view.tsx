@@ -13,7 +13,8 @@ import { ApprovalCard } from './approval-card.tsx'
 import { Progress } from './progress.tsx'
 import type { StorySnapshot, Work } from './story.ts'
 import { useStory } from './use-story.ts'
-import { nameOf, spaced, textOfQuestion } from './words.ts'
+import { SourceDialog, useReferences } from './sources.tsx'
+import { nameOf, spaced, textOfQuestion, withoutTitle } from './words.ts'
 import styles from './story-view.module.css'
 
 /** A question and what became of it, while it happens and after it. */
@@ -52,21 +53,23 @@ function Shown({ story, info }: { story: StorySnapshot; info: Info | undefined }
       {asked.map(work => (
         <ApprovalCard key={work.id} work={work} question={text} found={story.found} mayAnswer={mayApprove(info)} />
       ))}
-      {!answer && asked.length === 0 && !isOver && <Draft story={story} />}
+      {!answer && asked.length === 0 && !isOver && <Draft story={story} question={text} />}
       {answer && <AnswerView answer={answer} question={text} found={story.found} />}
     </article>
   )
 }
 
 /** What an agent writes on the way to the answer. */
-function Draft({ story: { work } }: { story: StorySnapshot }) {
+function Draft({ story: { work, found }, question }: { story: StorySnapshot; question: string }) {
+  const { reference, opened, open } = useReferences([], found)
   const writer = work.findLast(each => writtenBy(each) !== '')
   if (!writer) return null
   const isWriting = writer.state === 'running'
   return (
     <section className={styles.draft} aria-label="Draft" aria-busy={isWriting}>
       <h2>{isWriting ? `${nameOf(writer)} is writing` : `Draft of the ${spaced(writer.name)}`}</h2>
-      <Markdown text={writtenBy(writer)} isGrowing={isWriting} />
+      <Markdown text={withoutTitle(writtenBy(writer), question)} reference={reference} isGrowing={isWriting} />
+      <SourceDialog source={opened} onClose={() => open(undefined)} />
     </section>
   )
 }

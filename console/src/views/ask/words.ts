@@ -91,3 +91,7 @@ export function textOfQuestion({ data, type }: { readonly data?: unknown; readon
   const [text] = textsIn(input)
   return text ?? capitalized(spaced(type))
 }
+
+/** A text without a title that repeats the question, which stands above it. */
+export const withoutTitle = (markdown: string, question: string): string =>
+  markdown.replace(/^\s*# +(.+)\n/, (heading, title: string) => (title.trim() === question.trim() ? '' : heading))

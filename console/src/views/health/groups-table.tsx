@@ -25,7 +25,7 @@ export function GroupsTable({ groups, series, activity, unavailable }: GroupsTab
     (a, b) => order.indexOf(a.kind) - order.indexOf(b.kind) || (a.group < b.group ? -1 : 1),
   )
   return (
-    <div className={styles.scroller}>
+    <div className={styles.scroller} tabIndex={0}>
       <table className={styles.table}>
         <thead>
           <tr>

@@ -56,7 +56,7 @@ function Spent({
   return (
     <>
       <Hours rows={rows} column={column} since={since} amountOf={amountOf} text={hasCost ? costText : countShort} />
-      <div className={table.scroller}>
+      <div className={table.scroller} tabIndex={0}>
         <table className={table.table}>
           <thead>
             <tr>

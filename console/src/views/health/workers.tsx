@@ -13,7 +13,7 @@ const silentMs = 10_000
 export function Workers({ workers }: { workers: readonly SeenWorker[] }) {
   const now = useNow()
   return (
-    <div className={table.scroller}>
+    <div className={table.scroller} tabIndex={0}>
       <table className={table.table}>
         <thead>
           <tr>
