@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest'
@@ -90,7 +90,7 @@ await describeBrowser('a person at the console', () =>
 
     it('sees what happens in a gateway that another server has mounted, without sockets', async () => {
       const { running } = await opened(await world())
-      const server = createServer(getRequestListener(running.fetch)).listen(0, '127.0.0.1')
+      const server = createServer(getRequestListener(running.fetch) as RequestListener).listen(0, '127.0.0.1')
       onTestFinished(() => server.close().closeAllConnections())
       await once(server, 'listening')
       const key = await keyFor(running.bus, 'ann')

@@ -40,7 +40,7 @@ await describeBrowser('health', () =>
 
       await running.pauses.set('tool', 'order.check', false)
       await row.getByText('2/min').waitFor()
-      await until(async () => (await row.getByRole('cell').last().innerText()) === '1')
+      await until(async () => (await row.getByRole('cell').nth(9).innerText()) === '1')
       await page.getByRole('region', { name: 'Workers' }).getByText(String(process.pid)).waitFor()
       await page.getByRole('region', { name: 'Log' }).getByText('5,000 tokens').waitFor()
       await page.getByText('needs attention').waitFor()
@@ -52,7 +52,7 @@ await describeBrowser('health', () =>
       await spend.getByRole('row', { name: 'tidings/offline-extractive' }).waitFor()
       expect(page.url()).toContain('by=model')
 
-      await row.getByRole('cell').last().getByRole('link').click()
+      await row.getByRole('cell').nth(9).getByRole('link').click()
       await page.waitForURL(/live\?source=%2Ftools%2Forder\.check&failed=1/)
     })
   }),

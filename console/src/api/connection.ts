@@ -3,7 +3,6 @@ import { ClientError } from '../../../src/client/errors.ts'
 import {
   assertResumable,
   connections,
-  streamEvents,
   type StreamedEvent,
   type StreamFilter,
 } from '../../../src/client/event-stream.ts'

@@ -65,7 +65,7 @@ export async function* socketEvents(
 /** A socket that is not open yet. A browser sends no header with it, so a ticket stands for the credential. */
 async function opened(connection: GatewayConnection, filter: StreamFilter): Promise<WebSocket> {
   const { signal, type = [], ...ids } = filter
-  const query = new URLSearchParams(ids as Record<string, string>)
+  const query = new URLSearchParams(ids)
   for (const pattern of [type].flat()) query.append('type', pattern)
   const ticket = haveTickets ? await newTicket(connection, signal) : undefined
   if (ticket !== undefined) query.set('ticket', ticket)
