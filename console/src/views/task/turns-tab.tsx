@@ -1,13 +1,13 @@
 import { useUrlState } from '../../shell/url-state.ts'
 import { Feed } from '../../ui/feed.tsx'
 import { TurnCard } from './turn-card.tsx'
-import type { TaskView } from './use-task.ts'
+import { missingText, type TaskView } from './use-task.ts'
 import styles from './turns.module.css'
 
 /** Each turn with its inputs, what it emitted, and what it changed. It opens at the newest one, or at the one in the URL. */
 export function TurnsTab({ view }: { view: TaskView }) {
   const [{ turn }, change] = useUrlState()
-  const { about, turns, want } = view
+  const { about, turns, isGone, want } = view
   const wanted = turn === undefined ? undefined : Math.min(about.total, Math.max(1, Number(turn) || 1))
   return (
     <Feed
@@ -21,7 +21,7 @@ export function TurnsTab({ view }: { view: TaskView }) {
       {index => {
         const version = index + 1
         const found = turns.get(version)
-        if (!found) return <div className={styles.missing}>turn {version} …</div>
+        if (!found) return <div className={styles.missing}>{missingText(version, isGone)}</div>
         const before = turns.get(version - 1)
         return (
           <TurnCard

@@ -12,6 +12,8 @@ export interface TaskView {
   readonly about: TaskTurns
   /** The turns that are loaded, by version. */
   readonly turns: ReadonlyMap<number, TurnDetails>
+  /** Of a turn that is not among them: whether retention removed it. */
+  readonly isGone: (version: number) => boolean
   /** Loads turns from one version to another. */
   readonly want: (first: number, last: number) => void
   /** What failed while turns were loaded. */
@@ -31,18 +33,18 @@ export function useTask(task: string) {
   const [pages, setPages] = useState<readonly number[]>([0])
   const total = newest.data?.total ?? 0
   const firstOfNewest = newest.data?.turns[0]?.version ?? 0
+  const wanted = pages.filter(page => page * pageSize + 1 < firstOfNewest)
   const older = useQueries({
-    queries: pages
-      .filter(page => page * pageSize + 1 < firstOfNewest)
-      .map(page => ({
-        queryKey: ['turns', task, page],
-        queryFn: ({ signal }: { signal: AbortSignal }) =>
-          get<TaskTurns>(turnsPath(task), { after: page * pageSize, limit: pageSize }, signal),
-        // Turns do not change.
-        staleTime: Infinity,
-      })),
+    queries: wanted.map(page => ({
+      queryKey: ['turns', task, page],
+      queryFn: ({ signal }: { signal: AbortSignal }) =>
+        get<TaskTurns>(turnsPath(task), { after: page * pageSize, limit: pageSize }, signal),
+      // Turns do not change.
+      staleTime: Infinity,
+    })),
     combine: results => ({
       turns: results.flatMap(({ data }) => data?.turns ?? []),
+      loaded: new Set(wanted.filter((_, i) => results[i]?.data !== undefined)),
       problem: results.find(({ error }) => error)?.error,
     }),
   })
@@ -59,7 +61,8 @@ export function useTask(task: string) {
     // The first page has the start of the task, which its head shows.
     if (missing.length > 0) setPages([0, ...[...pages, ...missing].filter(page => page > 0).slice(-maxPages)])
   }
-  const view: TaskView | undefined = newest.data && { about: newest.data, turns, want, problem: older.problem }
+  const isGone = (version: number) => version >= firstOfNewest || older.loaded.has(Math.floor((version - 1) / pageSize))
+  const view: TaskView | undefined = newest.data && { about: newest.data, turns, isGone, want, problem: older.problem }
   return { view, error: newest.error, refetch: newest.refetch }
 }
 
@@ -68,3 +71,7 @@ export function useTaskRefresh(task: string): () => void {
   const client = useQueryClient()
   return () => void client.invalidateQueries({ queryKey: taskKey(task) })
 }
+
+/** In place of a turn that is not loaded. */
+export const missingText = (version: number, isGone: TaskView['isGone']): string =>
+  isGone(version) ? `Turn ${version} is no longer on the log` : `Turn ${version} …`
