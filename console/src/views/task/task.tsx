@@ -12,7 +12,7 @@ import { Failure, Loading } from '../../ui/states.tsx'
 import { Tabs } from '../../ui/tabs.tsx'
 import { Inspector } from '../event/inspector.tsx'
 import { useOpenEvents } from '../event/open-events.ts'
-import { SelectionActions } from '../tasks/selection-actions.tsx'
+import { TaskActions } from '../operations/task-actions.tsx'
 import { ConversationTab } from './conversation-tab.tsx'
 import { TaskFacts } from './task-facts.tsx'
 import { useTaskStream } from './task-stream.ts'
@@ -64,7 +64,7 @@ function TaskPage({ task }: { task: string }) {
             <Icon name="trace" />
             Trace
           </Link>
-          {about && <SelectionActions selection={{ tasks: [about] }} />}
+          {about && <TaskActions selection={{ tasks: [about] }} />}
         </>
       }
     >

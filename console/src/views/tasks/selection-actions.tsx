@@ -4,7 +4,7 @@ import { notify } from '../../ui/toasts.tsx'
 import { TaskActions } from '../operations/task-actions.tsx'
 import type { SelectedTask, TaskSelection } from './selection.ts'
 
-/** What a person can do with one task, some, or all that match a filter. */
+/** What a person can do with the tasks of a list: some, or all that match a filter. */
 export function SelectionActions({ selection }: { selection: TaskSelection }) {
   return (
     <>
