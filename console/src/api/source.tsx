@@ -33,7 +33,7 @@ const origin = (): Exclude<Origin, string> => {
   return { url: gatewayUrl.href, ...(token !== undefined && { token }) }
 }
 
-export const gatewaySource: EventSource = {
+const gatewaySource: EventSource = {
   id: 'gateway',
   get origin() {
     return origin()

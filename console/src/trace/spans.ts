@@ -18,10 +18,10 @@ const ms = ({ time }: CloudEvent) => Date.parse(time)
 /** Calls that nobody works on. */
 const waits: ReadonlySet<string> = new Set(['timer.set', approvalType, 'task.awaits'])
 
-export const isWait = ({ event }: TraceNode): boolean => waits.has(event.type)
+const isWait = ({ event }: TraceNode): boolean => waits.has(event.type)
 
 /** When a call ended: with the answer that counted, else when it was taken back; Infinity while it is open. */
-export function endOfCall({ answers, cancellation, by }: TraceNode): number {
+function endOfCall({ answers, cancellation, by }: TraceNode): number {
   const answer = decisiveAnswer(answers)
   if (answer) return ms(answer.event)
   if (cancellation) return ms(cancellation)

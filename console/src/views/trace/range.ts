@@ -11,3 +11,12 @@ export function rangeIn(text: string | undefined): Range | undefined {
 }
 
 export const rangeText = ({ from, to }: Range): string => `${Math.floor(Math.max(0, from))}-${Math.ceil(to)}`
+
+const marginShare = 0.08
+const minMarginMs = 5
+
+/** A period with some time before and after it. */
+export function rangeAround({ from, to }: Range): Range {
+  const margin = Math.max(minMarginMs, marginShare * (to - from))
+  return { from: from - margin, to: to + margin }
+}

@@ -1,4 +1,5 @@
 import { useDeferredValue, useMemo, useRef, useState, useSyncExternalStore } from 'react'
+import { useHotkeys } from '../../shell/hotkeys.ts'
 import { Page } from '../../shell/page.tsx'
 import { useUrlState } from '../../shell/url-state.ts'
 import { Id } from '../../ui/id.tsx'
@@ -8,7 +9,7 @@ import { Inspector } from '../event/inspector.tsx'
 import { CallNewsContext } from '../event/live-text.tsx'
 import { useOpenEvents } from '../event/open-events.ts'
 import { Overview } from './overview.tsx'
-import { rangeText } from './range.ts'
+import { rangeAround, rangeText } from './range.ts'
 import { isFiltering, type ShownLine, shownLines } from './shown-lines.ts'
 import { TimeAxis } from './time-axis.tsx'
 import { Totals } from './totals.tsx'
@@ -45,6 +46,15 @@ function OpenedTrace({ store, correlation }: { store: TraceStore; correlation: s
     setCollapsed(changed)
   }
   const active = useActiveLine({ store, shown, collapsed, setCollapsed: collapse, scroller })
+  const zoom = () => {
+    const line = shown[active.index]?.line
+    if (line)
+      change(
+        { range: rangeText(rangeAround({ from: line.from - whole.from, to: Math.min(line.to, end) - whole.from })) },
+        true,
+      )
+  }
+  useHotkeys({ z: zoom })
   const levelOf = (index: number) => {
     const { n, depth, below } = shown[index]!.line
     return { level: depth + 1, ...(below > 0 && { isExpanded: !collapsed.has(n) }) }

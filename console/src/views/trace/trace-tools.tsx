@@ -70,7 +70,8 @@ export function TraceTools(props: TraceToolsProps) {
         </>
       )}
       <span className={styles.keys}>
-        <kbd>j</kbd> <kbd>k</kbd> move · <kbd>←</kbd> <kbd>→</kbd> fold · <kbd>Enter</kbd> open · <kbd>w</kbd> why
+        <kbd>j</kbd> <kbd>k</kbd> move · <kbd>←</kbd> <kbd>→</kbd> fold · <kbd>Enter</kbd> open · <kbd>w</kbd> why ·{' '}
+        <kbd>z</kbd> zoom
       </span>
     </>
   )
