@@ -61,11 +61,12 @@ export function CorrelationLine({ row }: { row: CorrelationRow }) {
 }
 
 function State({ row: { tasks, live, failed } }: { row: CorrelationRow }) {
+  const isOffline = useSource().origin === 'slice'
   return (
     <span className={styles.state}>
       {live > 0 && (
-        <Badge tone="running" dot>
-          {countFull(live)} live
+        <Badge tone={isOffline ? 'waiting' : 'running'} dot>
+          {countFull(live)} {isOffline ? 'open' : 'live'}
         </Badge>
       )}
       {failed > 0 && (
