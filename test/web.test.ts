@@ -118,6 +118,23 @@ async function useGateway(base: string): Promise<void> {
 
   expect((await fetch(`${base}/health`)).status).toBe(200)
   expect((await fetch(`${base}/nothing`)).status).toBe(404)
+  await loadConsole(`${base}/`)
+}
+
+/** Opens the console as a browser does: its links lead to its own files, from its first page and from those below. */
+async function loadConsole(base: string): Promise<void> {
+  for (const path of ['', 'console', 'console/tasks', 'console/tasks/t1?tab=turns']) {
+    const page = await fetch(new URL(path, base))
+    expect(page.url).toBe(new URL(path.startsWith('console/') ? path : 'console/', base).href)
+    const html = await page.text()
+    const consoleUrl = new URL(/<base href="([^"]+)"/.exec(html)![1]!, page.url)
+    expect(consoleUrl.href).toBe(`${base}console/`)
+    for (const link of [/src="(\.\/assets\/[^"]+\.js)"/.exec(html)![1]!, 'icon.svg']) {
+      const file = await fetch(new URL(link, consoleUrl))
+      expect(file.headers.get('content-type')).toMatch(/^(?:text\/javascript|image\/svg)/)
+      await file.arrayBuffer()
+    }
+  }
 }
 
 onEveryBus(world => {

@@ -96,9 +96,9 @@ function useCommands(text: string): Command[] {
   const commands = useMemo(() => {
     const go = (to: string, search: Record<string, string> = {}) => void navigate({ to, search })
     return [
-      ...views.map(({ to, icon, name }) => ({ name, about: 'view', icon, run: () => go(to) })),
+      ...views.map(({ to, icon, name, key }) => ({ name, about: `view, g ${key}`, icon, run: () => go(to) })),
       { name: 'Open an exported slice', about: 'offline', icon: 'file' as const, run: () => go('/offline') },
-      ...(info?.agents ?? []).map(({ name }) => named(name, 'agent', 'ask', () => go('/tasks', { program: name }))),
+      ...(info?.agents ?? []).map(({ name }) => named(name, 'agent', 'user', () => go('/tasks', { program: name }))),
       ...(info?.workflows ?? []).map(({ name }) => named(name, 'workflow', 'workflow', () => go(`/workflows/${name}`))),
       ...(info?.tools ?? []).map(({ name }) =>
         named(name, 'tool', 'operations', () => go('/live', { source: `/tools/${name}` })),

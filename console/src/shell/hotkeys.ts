@@ -12,8 +12,9 @@ export function useHotkeys(keys: Hotkeys): void {
     const onKeyDown = (event: KeyboardEvent) => {
       const isCommand = event.metaKey || event.ctrlKey
       if (event.altKey || event.defaultPrevented || (!isCommand && isBusy(event.target))) return
-      const pair = event.timeStamp - lastKey.at < sequenceMs ? `${lastKey.key} ${event.key}` : undefined
-      const run = isCommand ? keys[`mod+${event.key}`] : ((pair && keys[pair]) ?? keys[event.key])
+      // After g a letter is the name of a view, whatever it does in the view that is open.
+      const isSecond = lastKey.key === 'g' && event.timeStamp - lastKey.at < sequenceMs
+      const run = keys[isCommand ? `mod+${event.key}` : isSecond ? `g ${event.key}` : event.key]
       if (run) {
         event.preventDefault()
         run(event)

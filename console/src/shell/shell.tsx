@@ -1,4 +1,4 @@
-import { Link, Outlet, useLocation } from '@tanstack/react-router'
+import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { infoQuery } from '../api/queries.ts'
@@ -18,7 +18,11 @@ import styles from './shell.module.css'
 export function Shell() {
   const info = useQuery(infoQuery)
   const [paletteOpen, setPaletteOpen] = useState(false)
-  useHotkeys({ 'mod+k': () => setPaletteOpen(true) })
+  const navigate = useNavigate()
+  useHotkeys({
+    'mod+k': () => setPaletteOpen(true),
+    ...Object.fromEntries(views.map(({ to, key }) => [`g ${key}`, () => void navigate({ to })])),
+  })
   // A slice needs neither a server nor a credential.
   const isSlice = useLocation().pathname.endsWith('/offline')
   if (needsCredential(info.error) && !isSlice) return <SignIn />
@@ -37,8 +41,8 @@ export function Shell() {
           <span className={styles.text}>Go to …</span>
           <kbd>{isMac ? '⌘K' : 'Ctrl K'}</kbd>
         </button>
-        {views.map(({ to, icon, name }) => (
-          <Link key={to} to={to} className={styles.link} title={name}>
+        {views.map(({ to, icon, name, key }) => (
+          <Link key={to} to={to} className={styles.link} title={`${name} (g ${key})`}>
             <Icon name={icon} />
             <span className={styles.text}>{name}</span>
             {to === '/inbox' && <InboxCount className={styles.count} />}

@@ -28,6 +28,19 @@ export const fullTimeText = (ms: number, zone: 'local' | 'utc'): string => forma
 /** `4 ms`, `1.2 s`, `3 m 20 s`, `2 d 4 h`. */
 export { elapsed as durationText } from '../../../src/trace/text.ts'
 
+/** `4 s`, `3 m`, `2 d`: short, and it does not flicker. */
+export const ageText = (ms: number): string => {
+  const [size, unit] = ages.find(([least]) => ms >= least) ?? ages.at(-1)!
+  return `${Math.floor(ms / size)} ${unit}`
+}
+
+const ages = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'm'],
+  [1_000, 's'],
+] as const
+
 const units = ['B', 'KiB', 'MiB', 'GiB'] as const
 
 export function bytesText(bytes: number): string {

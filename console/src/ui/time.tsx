@@ -1,5 +1,5 @@
 import { useSettings } from '../shell/settings.ts'
-import { fullTimeText, timeText, durationText } from './format.ts'
+import { ageText, fullTimeText, timeText } from './format.ts'
 import { useNow } from './use-now.ts'
 
 const msOf = (at: number | string) => (typeof at === 'number' ? at : Date.parse(at))
@@ -21,14 +21,9 @@ export function Age({ since }: { since: number | string }) {
   const { zone } = useSettings()
   const now = useNow()
   const ms = msOf(since)
-  const [past, text] = [ms <= now, durationText(Math.max(0, Math.floor(Math.abs(now - ms) / 1_000) * 1_000))]
-  const rounded =
-    // The clock of this page ticks once a second, and may be behind.
-    Math.abs(now - ms) < 1_500
-      ? 'now'
-      : past
-        ? `${text.replace(/\.0 s$/, ' s')} ago`
-        : `in ${text.replace(/\.0 s$/, ' s')}`
+  const text = ageText(Math.abs(now - ms))
+  // The clock of this page ticks once a second, and may be behind.
+  const rounded = Math.abs(now - ms) < 1_500 ? 'now' : ms <= now ? `${text} ago` : `in ${text}`
   return (
     <time dateTime={new Date(ms).toISOString()} title={fullTimeText(ms, zone)}>
       {rounded}

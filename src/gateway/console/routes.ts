@@ -27,6 +27,11 @@ export function consoleRoutes(): Hono<GatewayEnv> {
     // The name of a file changes with its content.
     return send(c, file.mediaType, file, 'public, max-age=31536000, immutable')
   })
+  app.get('/console/icon.svg', async c => {
+    const icon = await consoleFile('icon.svg')
+    if (!icon) throw httpError(404, 'the console is not built', { code: 'E_NOT_FOUND' })
+    return send(c, icon.mediaType, icon, 'max-age=86400')
+  })
   app.get('/console/*', async c => {
     const page = await consoleFile('index.html')
     if (!page)

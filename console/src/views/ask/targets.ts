@@ -17,18 +17,19 @@ export interface Target {
   readonly examples: readonly string[]
 }
 
-/** Event types with a schema that start an agent or workflow, then agents. */
+/** Event types with a schema that start an agent or workflow, then agents; first what takes one text. */
 export function targetsIn({ types, agents, workflows, principal }: Info): Target[] {
   if (!principal.rights.publish) return []
   const starts = [...agents, ...workflows].flatMap(({ on = [] }) => on)
   const events = types.filter(({ type, schema }) => schema && starts.some(pattern => matchesType(pattern, type)))
-  return [
+  const targets = [
     ...events.map(({ type, schema }) => targetOf('event', type, schema, text(schema?.description))),
     // The others are there for events.
     ...agents
       .filter(({ on = [] }) => on.length === 0)
       .map(({ name, description, input }) => targetOf('agent', name, input, description)),
   ]
+  return targets.toSorted((a, b) => Number(takesText(b)) - Number(takesText(a)))
 }
 
 function targetOf(

@@ -2,7 +2,7 @@ import { Link } from '@tanstack/react-router'
 import type { UnavailableModel } from '../../../../src/models/unavailable.ts'
 import type { Activity, ServiceActivity } from '../../../../src/trace/rates.ts'
 import { Badge, type Tone } from '../../ui/badge.tsx'
-import { countFull, durationText } from '../../ui/format.ts'
+import { ageText, countFull, durationText } from '../../ui/format.ts'
 import { PauseButton } from '../operations/pause-button.tsx'
 import type { Group, Series } from './health-feed.ts'
 import { Spark } from './spark.tsx'
@@ -94,7 +94,7 @@ function GroupRow({ group, series, service, unavailable }: GroupRowProps) {
         <Spark values={series.of(group.group, 'inFlight')} tone="running" label={`in flight at ${name}, last 15 minutes`} />
       </td>
       <td className={`${styles.number} ${styles.rare}`}>
-        {oldestMs === undefined ? <span className={styles.none}>–</span> : <Link to="/tasks" search={{ state: 'waiting' }}>{durationText(Math.floor(oldestMs / 1_000) * 1_000)}</Link>}
+        {oldestMs === undefined ? <span className={styles.none}>–</span> : <Link to="/tasks" search={{ state: 'waiting' }}>{ageText(oldestMs)}</Link>}
       </td>
       <td className={styles.number}>{service ? <Link to="/live" search={source}>{countFull(service.calls)}/min</Link> : <span className={styles.none}>–</span>}</td>
       <td className={`${styles.number} ${styles.rare}`}>{service && service.calls > 0 ? durationText(Math.round(service.p95)) : <span className={styles.none}>–</span>}</td>

@@ -68,15 +68,15 @@ function Verdict({ health: { groups, workers } }: { health: Shown }) {
   useRefetchOn(attentionKey, ['agent.task.*', 'operation.*', 'tool.delayed', 'model.delayed'])
   const behind = groups.filter(({ lag, inFlight }) => lag > inFlight)
   const count = data?.count ?? 0
-  const isWell = behind.length === 0 && count === 0
   return (
     <span className={styles.verdict} role="status">
-      <Dot tone={isWell ? 'ok' : count > 0 ? 'failed' : 'waiting'} />
+      <Dot tone={behind.length === 0 ? 'ok' : 'waiting'} />
       {behind.length === 0 ? 'every group keeps up' : `${behind.length} of ${groups.length} groups have a queue`}
       {', '}
       {workers.length} {workers.length === 1 ? 'worker' : 'workers'}
       {count > 0 && (
-        <Link to="/attention">
+        <Link to="/attention" className={styles.attention}>
+          <Dot tone="failed" />
           {countFull(count)} {count === 1 ? 'needs' : 'need'} attention
         </Link>
       )}

@@ -66,6 +66,8 @@ function Fields({ value }: { value: unknown }) {
           <dd dir="auto">
             {typeof each === 'string' && base64Bytes(each) === undefined ? (
               each
+            ) : typeof each === 'number' || typeof each === 'boolean' ? (
+              String(each)
             ) : (
               <JsonView value={each} label={name} />
             )}

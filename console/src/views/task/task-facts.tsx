@@ -37,7 +37,7 @@ export function TaskFacts({ view: { about, turns }, hasProblem }: TaskFactsProps
         </Fact>
         <Fact name="Turns">{countFull(total)}</Fact>
         <Fact name="Tokens">{countFull(tokens)}</Fact>
-        <Fact name="Cost">{costText(cost)}</Fact>
+        <Fact name="Cost">{cost === 0 ? '–' : costText(cost)}</Fact>
         {start && <Origin task={task} start={start} />}
         <Children turns={turns} />
         {last?.retryOf !== undefined && <TaskFact name="Retry of" task={last.retryOf} />}

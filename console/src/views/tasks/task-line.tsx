@@ -32,7 +32,7 @@ export function TaskLine({ row, selected = false, onSelect }: TaskLineProps) {
         title={`${kind} ${program} v${version}, ${hash}`}
         style={{ color: `var(--${kind})` }}
       >
-        <Icon name={kind === 'workflow' ? 'workflow' : 'tasks'} size={14} />
+        <Icon name={kind === 'workflow' ? 'workflow' : 'user'} size={14} />
         <b>{program}</b>
       </span>
       <span className={styles.id} title={task}>

@@ -20,10 +20,10 @@ export function TimeAxis({ scale, begin }: { scale: TimeScale; begin: number }) 
   }, [])
   return (
     <div className={styles.axis} aria-hidden="true">
-      <span className={styles.headName}>what happened</span>
-      <span className={styles.headNumber}>time</span>
-      <span className={styles.headTokens}>tokens</span>
-      <span className={styles.headCost}>cost</span>
+      <span className={styles.headName}>What happened</span>
+      <span className={styles.headNumber}>Time</span>
+      <span className={styles.headTokens}>Tokens</span>
+      <span className={styles.headCost}>Cost</span>
       <div ref={bars} className={styles.bars}>
         {scale.ticks(begin, width / tickWidth).map(({ x, text }) => (
           <span key={x} className={styles.tick} style={at(x)}>

@@ -24,11 +24,17 @@ export function Totals({ totals, isComplete, isLive, end }: TotalsProps) {
           <Dot tone="running" pulsing /> {countFull(open)} open
         </span>
       ) : open > 0 ? (
-        <Badge tone="waiting">{countFull(open)} open</Badge>
+        <Badge tone="waiting" dot>
+          {countFull(open)} open
+        </Badge>
       ) : failed > 0 ? (
-        <Badge tone="failed">{countFull(failed)} failed</Badge>
+        <Badge tone="failed" dot>
+          {countFull(failed)} failed
+        </Badge>
       ) : (
-        <Badge tone="ok">ended</Badge>
+        <Badge tone="ok" dot>
+          ended
+        </Badge>
       )}
       <Fact name="began">
         <Time at={from} />

@@ -11,14 +11,14 @@ import styles from './traces.module.css'
 export function CorrelationHead() {
   return (
     <div className={styles.head} aria-hidden="true">
-      <span>began with</span>
-      <span>state</span>
-      <span className={styles.when}>newest activity</span>
-      <span className={styles.number}>took</span>
-      <span className={styles.more}>events</span>
-      <span className={styles.more}>tasks</span>
-      <span className={styles.more}>tokens</span>
-      <span className={styles.more}>cost</span>
+      <span>Began with</span>
+      <span>State</span>
+      <span className={styles.when}>Newest activity</span>
+      <span className={styles.number}>Took</span>
+      <span className={styles.more}>Events</span>
+      <span className={styles.more}>Tasks</span>
+      <span className={styles.more}>Tokens</span>
+      <span className={styles.more}>Cost</span>
     </div>
   )
 }

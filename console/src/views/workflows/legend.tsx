@@ -2,11 +2,10 @@ import { Dot, type Tone } from '../../ui/badge.tsx'
 import styles from './graph.module.css'
 
 const kinds: readonly (readonly [Tone, string])[] = [
-  ['trigger', 'waits for events'],
   ['agent', 'calls'],
   ['approval', 'approval'],
   ['workflow', 'decides'],
-  ['other', 'time, ends'],
+  ['other', 'events, time, ends'],
 ]
 const states: readonly (readonly [Tone, string])[] = [
   ['ok', 'done'],
