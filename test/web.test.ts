@@ -123,7 +123,7 @@ async function useGateway(base: string): Promise<void> {
 
 /** Opens the console as a browser does: its links lead to its own files, from its first page and from those below. */
 async function loadConsole(base: string): Promise<void> {
-  for (const path of ['', 'console', 'console/tasks', 'console/tasks/t1?tab=turns']) {
+  for (const path of ['console', 'console/tasks', 'console/tasks/t1?tab=turns']) {
     const page = await fetch(new URL(path, base))
     expect(page.url).toBe(new URL(path.startsWith('console/') ? path : 'console/', base).href)
     const html = await page.text()
