@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { answerOf } from '../../console/src/views/ask/answer.ts'
 import { Story } from '../../console/src/views/ask/story.ts'
-import { aboutOf, doing, resultOf } from '../../console/src/views/ask/words.ts'
+import { aboutOf, doing, resultOf, textOfQuestion } from '../../console/src/views/ask/words.ts'
 import { createEvent } from '../../src/event.ts'
 
 /* What the page for people who ask makes of the events of a question. */
@@ -136,4 +136,11 @@ it.each([
 ])('says of the result %j: %s', (output, words) => {
   const work = { kind: 'tool', name: 'x', state: 'completed', output }
   expect(resultOf(work as unknown as Parameters<typeof resultOf>[0])).toBe(words)
+})
+
+it('repeats a question as it was asked, and a form by its fields', () => {
+  expect(textOfQuestion(question)).toBe('Why?')
+  expect(textOfQuestion({ type: 'agent.invoke', data: { input: 'Why?' } })).toBe('Why?')
+  expect(textOfQuestion({ type: 'order.paid', data: { order: 'A-17', amount: 12 } })).toBe('Order A-17, amount 12')
+  expect(textOfQuestion({ type: 'order.paid', data: {} })).toBe('Order paid')
 })

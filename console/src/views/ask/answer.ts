@@ -2,6 +2,7 @@ import type { CloudEvent } from '../../../../src/event.ts'
 import { matchesType } from '../../../../src/pattern.ts'
 import type { Info } from '../../api/shapes.ts'
 import type { Found, Problem, StorySnapshot, Work } from './story.ts'
+import { oneLine } from './words.ts'
 
 /** What a person gets: a text, a value, or why there is none. */
 export type Answer =
@@ -109,15 +110,17 @@ export function passagesIn(markdown: string, found: ReadonlyMap<string, Found>):
 
 function sourceFrom({ id, text, about }: Found): Source {
   const { title, heading, path, url, place } = about
-  const named = [title, heading, path].find(each => typeof each === 'string' && each !== '')
+  const named = [title, heading, path].find(each => typeof each === 'string' && each !== '') as string | undefined
+  const at = typeof place === 'string' && place !== '' ? [path, place].filter(Boolean).join(', ') : id
+  const name = named ?? (text === '' ? id : oneLine(text, 80))
   return {
     key: id,
-    title: (named as string | undefined) ?? id,
+    title: name,
     ...(text !== '' && { text }),
-    ...(typeof place === 'string' && place !== '' ? { place: [path, place].filter(Boolean).join(', ') } : named !== id && { place: id }),
+    ...(at !== name && { place: at }),
     ...(typeof url === 'string' && { url }),
     quotes: [],
-  } // biome-ignore format: one field a line
+  }
 }
 
 function pagesIn(work: readonly Work[]): Source[] {

@@ -9,7 +9,7 @@ import { Age } from '../../ui/time.tsx'
 import { notifyFailure } from '../../ui/toasts.tsx'
 import { SourceDialog, useReferences } from './sources.tsx'
 import type { Found, Work } from './story.ts'
-import { capitalized, spaced } from './words.ts'
+import { capitalized, spaced, toolIn } from './words.ts'
 import styles from './approval-card.module.css'
 
 interface ApprovalCardProps {
@@ -40,23 +40,25 @@ export function ApprovalCard({ work, question, found, mayAnswer }: ApprovalCardP
     event.preventDefault()
     void answer('grant')
   }
-  const { tool, input } = whatOf(what)
-  const fields = fieldsOf(input).filter(([, value]) => value !== question)
+  const tool = toolIn(what)
+  const { input = what } = (what ?? {}) as { input?: unknown }
+  // All that a tool gets is shown.
+  const fields = fieldsOf(input).filter(([, value]) => tool !== undefined || value !== question)
   return (
     <section className={styles.card} aria-label="Approval">
       <header>
         <Icon name="inbox" />
         <h2>{tool === undefined ? 'May this go ahead?' : `May “${spaced(tool)}” run?`}</h2>
         <span className={styles.who}>
-          for the {spaced(name)}
+          {tool === undefined && `for the ${spaced(name)}`}
           {who && who.length > 0 && ` (${who.join(', ')})`}
-          {request.deadline !== undefined && <>, <Age since={request.deadline} /></>}
+          {request.deadline !== undefined && <> expires <Age since={request.deadline} /></>}
         </span>
       </header>
       <div className={styles.what}>
         {fields.map(([field, value]) => (
           <div key={field} className={styles.field}>
-            {fields.length > 1 && <h3>{capitalized(spaced(field))}</h3>}
+            {(fields.length > 1 || tool !== undefined) && <h3>{capitalized(spaced(field))}</h3>}
             {typeof value === 'string' ? <Markdown text={value} reference={reference} /> : <JsonView value={value} label={field} />}
           </div>
         ))}
@@ -87,11 +89,6 @@ export function ApprovalCard({ work, question, found, mayAnswer }: ApprovalCardP
       <SourceDialog source={opened} onClose={() => open(undefined)} />
     </section>
   ) // biome-ignore format: short fields stay on one line
-}
-
-function whatOf(what: unknown): { tool?: string; input: unknown } {
-  const { tool, input = what } = (what ?? {}) as { tool?: unknown; input?: unknown }
-  return { ...(typeof tool === 'string' && { tool }), input }
 }
 
 /** Without what is empty. */

@@ -27,13 +27,22 @@ export const nameOf = ({ name, number }: Pick<Work, 'name' | 'number'>): string 
   `${capitalized(spaced(name))}${number === undefined ? '' : ` ${number}`}`
 
 /** `searching the library`. */
-export function doing({ kind, name, state, text }: Work): string {
+export function doing({ kind, name, state, text, input }: Work): string {
   if (kind === 'model') return text ? 'writing' : 'thinking'
-  if (kind === 'approval') return `${state === 'running' ? 'waiting for the ' : ''}approval of the ${spaced(name)}`
+  if (kind === 'approval') {
+    const what = toolIn(input) === undefined ? `approval of the ${spaced(name)}` : `approval of “${spaced(name)}”`
+    return state === 'running' ? `waiting for the ${what}` : what
+  }
   if (kind !== 'tool') return spaced(name)
   const [object, verb, ...more] = name.split('.')
   const gerund = more.length === 0 && verb !== undefined ? gerunds[verb] : undefined
   return gerund === undefined ? `using ${spaced(name)}` : `${gerund} the ${spaced(object!)}`
+}
+
+/** The tool that waits for an approval, if one does. */
+export const toolIn = (what: unknown): string | undefined => {
+  const { tool } = (what ?? {}) as { tool?: unknown }
+  return typeof tool === 'string' ? tool : undefined
 }
 
 /** What a call is about: the first line of text in its input that was not mentioned before. */
@@ -85,13 +94,17 @@ export const oneLine = (text: string, max = maxText): string => {
   return line.length > max ? `${line.slice(0, max - 1)}…` : line
 }
 
-/** The question as its person wrote it. */
+/** The question as its person wrote it; of a form, its fields. */
 export function textOfQuestion({ data, type }: { readonly data?: unknown; readonly type: string }): string {
   const input = type === 'agent.invoke' ? (data as { input?: unknown } | null)?.input : data
-  const [text] = textsIn(input)
-  return text ?? capitalized(spaced(type))
+  if (typeof input === 'string') return input
+  const fields = Object.entries(input ?? {}).filter(([, value]) => typeof value !== 'object')
+  if (fields.length === 1 && typeof fields[0]![1] === 'string') return fields[0]![1]
+  return fields.length === 0
+    ? capitalized(spaced(type))
+    : capitalized(fields.map(([name, value]) => `${spaced(name)} ${String(value)}`).join(', '))
 }
 
 /** A text without a title that repeats the question, which stands above it. */
 export const withoutTitle = (markdown: string, question: string): string =>
-  markdown.replace(/^\s*# +(.+)\n/, (heading, title: string) => (title.trim() === question.trim() ? '' : heading))
+  markdown.replace(/^\s*#{1,3} +(.+)\n/, (heading, title: string) => (title.trim() === question.trim() ? '' : heading))
