@@ -7,7 +7,7 @@ import { defaultTenant } from '../../event.ts'
 import type { Principal } from './principal.ts'
 
 /** In the home of a worker. Only its owner can read it. */
-export const localKeyFile = 'console.key'
+const localKeyFile = 'console.key'
 
 /**
  * Without a policy, this key says that a request comes from the person who started the gateway, and not from another process of the machine:

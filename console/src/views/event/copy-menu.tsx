@@ -28,13 +28,13 @@ export function CopyMenu({ event }: { event: CloudEvent }) {
 }
 
 /** A command that publishes an event like this one. */
-export function curlOf({ type, subject, data }: CloudEvent): string {
+function curlOf({ type, subject, data }: CloudEvent): string {
   const body = JSON.stringify({ type, ...(subject !== undefined && { subject }), data })
   return `curl --json '${body.replaceAll("'", String.raw`'\''`)}' ${new URL('events', gatewayUrl).href}`
 }
 
 /** A test that publishes the event to an app: docs/testing.md. */
-export function fixtureOf({ type, subject, data }: CloudEvent): string {
+function fixtureOf({ type, subject, data }: CloudEvent): string {
   const draft = JSON.stringify({ type, ...(subject !== undefined && { subject }), data }, undefined, 2)
   return `import { testApp } from 'tidings/testing'\nimport app from './app.ts'\n\nawait using tested = await testApp(app)\nawait tested.publish(${draft})\n`
 }

@@ -98,7 +98,7 @@ function rowsOf(column: string, name: string): { to: string; search: Record<stri
 }
 
 /** The sum of the rows that have the same key. */
-export function totalsOf(rows: readonly UsageRow[], keyOf: (row: UsageRow) => string): UsageRow[] {
+function totalsOf(rows: readonly UsageRow[], keyOf: (row: UsageRow) => string): UsageRow[] {
   return [...Map.groupBy(rows, keyOf).values()].map(same =>
     same.reduce((sum, row) => ({
       ...sum,

@@ -134,4 +134,4 @@ export class LiveRows {
   }
 }
 
-export const isFailure = (type: string): boolean => /(^|\.)(failed|expired|denied|rejected)$/.test(type)
+const isFailure = (type: string): boolean => /(^|\.)(failed|expired|denied|rejected)$/.test(type)
