@@ -50,7 +50,7 @@ export function ApprovalNote({ approval: { request, decision } }: { approval: Ca
     return (
       <p>
         Waits for an approval:{' '}
-        <Link to="/inbox" search={{ item: request }}>
+        <Link to="/inbox" search={{ at: request }}>
           answer it in the inbox
         </Link>
         .
