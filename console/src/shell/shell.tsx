@@ -2,6 +2,7 @@ import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { infoQuery } from '../api/queries.ts'
+import { useRefused } from '../api/reachability.ts'
 import { Button } from '../ui/button.tsx'
 import { Icon } from '../ui/icon.tsx'
 import { OperationDialogs } from '../views/operations/operation-dialogs.tsx'
@@ -9,14 +10,14 @@ import { CommandPalette } from './command-palette.tsx'
 import { useHotkeys } from './hotkeys.ts'
 import { InboxCount } from './inbox-count.tsx'
 import { changeSettings, shownTheme, useSettings } from './settings.ts'
-import { SignIn, needsCredential } from './sign-in.tsx'
+import { SignIn } from './sign-in.tsx'
 import { UnreachableNotice } from './unreachable-notice.tsx'
 import { views } from './views.ts'
 import styles from './shell.module.css'
 
 /** Navigation beside the view. */
 export function Shell() {
-  const info = useQuery(infoQuery)
+  const isRefused = useRefused()
   const [paletteOpen, setPaletteOpen] = useState(false)
   const navigate = useNavigate()
   useHotkeys({
@@ -25,7 +26,7 @@ export function Shell() {
   })
   // A slice needs neither a server nor a credential.
   const isSlice = useLocation().pathname.endsWith('/offline')
-  if (needsCredential(info.error) && !isSlice) return <SignIn />
+  if (isRefused && !isSlice) return <SignIn />
   return (
     <div className={styles.shell}>
       <a className={styles.skip} href="#content">

@@ -1,12 +1,8 @@
 import { useState, type FormEvent } from 'react'
-import { ClientError } from '../../../src/client/errors.ts'
 import { credential } from '../api/connection.ts'
 import { Button } from '../ui/button.tsx'
 import { FormRow } from '../ui/field.tsx'
 import styles from './sign-in.module.css'
-
-/** Whether the gateway wants to know who asks. */
-export const needsCredential = (error: unknown): boolean => error instanceof ClientError && error.status === 401
 
 /** Asks for an API key or token. It stays in this tab. */
 export function SignIn() {

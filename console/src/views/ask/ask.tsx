@@ -2,8 +2,9 @@ import { Link } from '@tanstack/react-router'
 import { useQuery } from '@tanstack/react-query'
 import { useEffect } from 'react'
 import { infoQuery } from '../../api/queries.ts'
+import { useRefused } from '../../api/reachability.ts'
 import { changeSettings, shownTheme, useSettings } from '../../shell/settings.ts'
-import { needsCredential, SignIn } from '../../shell/sign-in.tsx'
+import { SignIn } from '../../shell/sign-in.tsx'
 import { UnreachableNotice } from '../../shell/unreachable-notice.tsx'
 import { useUrlState } from '../../shell/url-state.ts'
 import { Button } from '../../ui/button.tsx'
@@ -18,11 +19,12 @@ import styles from './ask.module.css'
 /** What an end user of an agent product sees: a question, what becomes of it, and the answer. The URL names the question. */
 export function Ask() {
   const info = useQuery(infoQuery)
+  const isRefused = useRefused()
   const [{ q, to }, change] = useUrlState()
   useEffect(() => {
     document.title = 'Ask · Tidings'
   }, [])
-  if (needsCredential(info.error)) return <SignIn />
+  if (isRefused) return <SignIn />
   const targets = info.data ? targetsIn(info.data) : []
   const target = targets.find(({ key }) => key === to) ?? targets[0]
   return (
