@@ -1,4 +1,4 @@
-import { chromium, type Page } from 'playwright-core'
+import { chromium, type BrowserContextOptions, type Page } from 'playwright-core'
 import { onTestFinished } from 'vitest'
 import { findBrowser, type Browser } from './browser-find.ts'
 import { describeUnless } from './needing.ts'
@@ -11,8 +11,8 @@ export async function describeBrowser(name: string, body: () => void): Promise<v
   describeUnless('path' in browser ? undefined : browser.reason, name, body)
 }
 
-/** A page of a browser of its own, at the size of a phone or a desk. What it logs as an error is thrown at the end of the test. */
-export async function openPage(width = 1024): Promise<Page> {
+/** A page of a browser of its own, at the size of a phone or a desk. What it throws fails the test. */
+export async function openPage(width = 1024, more: BrowserContextOptions = {}): Promise<Page> {
   const { path, env } = (await (found ??= findBrowser())) as Browser
   const args = ['--no-zygote', '--disable-gpu', '--disable-software-rasterizer']
   const browser = await chromium.launch({
@@ -22,7 +22,8 @@ export async function openPage(width = 1024): Promise<Page> {
     args,
   })
   onTestFinished(() => browser.close())
-  const page = await browser.newPage({ viewport: { width, height: 720 }, locale: 'en-GB' })
+  const context = await browser.newContext({ viewport: { width, height: 720 }, locale: 'en-GB', ...more })
+  const page = await context.newPage()
   page.setDefaultTimeout(20_000)
   const errors: string[] = []
   page.on('pageerror', error => errors.push(String(error)))

@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core'
+import type { BrowserContextOptions, Page } from 'playwright-core'
 import { onTestFinished } from 'vitest'
 import type { AppOptions } from '../../../src/runtime/app.ts'
 import type { RunningApp, StartOptions } from '../../../src/runtime/start.ts'
@@ -23,11 +23,16 @@ interface View {
   readonly theme?: 'dark' | 'light'
   /** An API key, with which the person has signed in. */
   readonly key?: string
+  /** Of the browser, such as its time zone. */
+  readonly browser?: BrowserContextOptions
 }
 
 /** Opens the console in a browser. What a page throws or logs as an error fails the test. */
-export async function openConsole(url: string, { path, width = 1440, theme = 'dark', key }: View): Promise<Page> {
-  const page = await openPage(width)
+export async function openConsole(
+  url: string,
+  { path, width = 1440, theme = 'dark', key, browser = {} }: View,
+): Promise<Page> {
+  const page = await openPage(width, { colorScheme: theme, ...browser })
   const problems: string[] = []
   page.on('console', message => {
     if (message.type() === 'error' && !/net::ERR_|Failed to load resource|WebSocket connection to/.test(message.text()))
@@ -36,8 +41,8 @@ export async function openConsole(url: string, { path, width = 1440, theme = 'da
   onTestFinished(() => {
     if (problems.length > 0) throw new Error(`the console logged: ${problems.join('\n')}`)
   })
-  if (key !== undefined) await page.addInitScript(text => sessionStorage.setItem('tidings.credential', text), key)
-  await page.emulateMedia({ colorScheme: theme })
+  if (key !== undefined)
+    await page.context().addInitScript(text => sessionStorage.setItem('tidings.credential', text), key)
   await page.goto(`${url}/console/${path}`)
   return page
 }
