@@ -102,6 +102,8 @@ async function* messagesOf(socket: WebSocket, signal: AbortSignal | undefined): 
   socket.onclose = close
   if (signal?.aborted) close()
   signal?.addEventListener('abort', close, { once: true })
+  // A browser does not close a socket whose network is gone.
+  addEventListener('offline', close)
   try {
     for (;;) {
       for (const text of arrived.splice(0)) yield JSON.parse(text) as SocketMessage
@@ -111,6 +113,7 @@ async function* messagesOf(socket: WebSocket, signal: AbortSignal | undefined): 
     }
   } finally {
     signal?.removeEventListener('abort', close)
+    removeEventListener('offline', close)
     close()
   }
 }
