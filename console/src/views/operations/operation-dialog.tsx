@@ -95,7 +95,7 @@ function OperationForm({ commands, onClose }: OperationDialogProps) {
           autoFocus={!counting}
         >
           <Icon name={text.icon} />
-          {text.name} {found === undefined ? '' : countOf(commands[0]!, Math.min(found, maxOf(commands)))}
+          {text.name} {found === undefined ? '' : countOf(commands, Math.min(found, maxOf(commands)))}
         </Button>
       </div>
     </form>
@@ -107,7 +107,7 @@ function Count({ commands, found }: { commands: readonly OperationCommand[]; fou
   return (
     <p className={styles.count} role="status">
       <strong>{countFull(found)}</strong>
-      {countOf(commands[0]!, found).replace(/^\S+/, '')} match
+      {countOf(commands, found).replace(/^\S+/, '')} match
       {found === 1 ? 'es' : ''}.{found === 0 && ' There is nothing to do.'}
       {found > max && ` One command takes the oldest ${countFull(max)}; give it again for the rest.`}
     </p>

@@ -47,7 +47,7 @@ function Progress({ operation }: { operation: OperationView }) {
     <div className={styles.progress}>
       <progress max={selected ?? 1} value={selected === undefined ? undefined : done} />
       <span>
-        {selected === undefined ? 'Waiting for a worker …' : progressText(countOf(operation.request, selected), done)}
+        {selected === undefined ? 'Waiting for a worker …' : progressText(countOf([operation.request], selected), done)}
       </span>
     </div>
   )
@@ -63,7 +63,7 @@ function Result({ operation: { request }, result }: { operation: OperationView; 
   const text = actionTexts[request.action]
   const isDryRun = 'dryRun' in request && request.dryRun
   if (isDryRun)
-    return <p className={styles.about}>{countOf(request, found)} matched. It was a dry run: nothing was changed.</p>
+    return <p className={styles.about}>{countOf([request], found)} matched. It was a dry run: nothing was changed.</p>
   return (
     <>
       {result.checked === undefined ? <Counts result={result} what={text.done} /> : <ReplayReport report={result} />}

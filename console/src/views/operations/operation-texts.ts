@@ -75,9 +75,11 @@ export const actionTexts: Readonly<Record<OperationAction, ActionText>> = {
   },
 }
 
-/** `12 tasks`, `1 delivery`. */
-export function countOf(command: OperationCommand, count: number): string {
-  const [one, many] = nounOf(command)
+/** `12 tasks`, `1 delivery`; of commands on different things, `12 entries`. */
+export function countOf(commands: readonly OperationCommand[], count: number): string {
+  const nouns = commands.map(nounOf)
+  const isMixed = new Set(nouns.map(([one]) => one)).size > 1
+  const [one, many] = isMixed ? ['entry', 'entries'] : nouns[0]!
   return `${countFull(count)} ${count === 1 ? one : many}`
 }
 
@@ -103,7 +105,7 @@ export function selectionText(command: OperationCommand): string {
   if (typeof delivery === 'string') return `delivery #${delivery}`
   if (typeof correlation === 'string') return `correlation ${shortId(correlation)}`
   if (Array.isArray(ids))
-    return ids.length === 1 ? `${nounOf(command)[0]} ${shortId(String(ids[0]))}` : countOf(command, ids.length)
+    return ids.length === 1 ? `${nounOf(command)[0]} ${shortId(String(ids[0]))}` : countOf([command], ids.length)
   const filter = tasks ?? deliveries ?? { since, until }
   const fields = Object.entries(filter as Record<string, string | undefined>).filter(([, value]) => value !== undefined)
   return [noun, ...fields.map(([name, value]) => `${fieldTexts[name] ?? name} ${value}`)].join(' ')
