@@ -103,6 +103,7 @@ it('/groups and /activity show what operators look at, and count only their tena
 
 it('/health/stream has groups, activity and workers, and since when the oldest call waits', async () => {
   const { fetchAs, bus, pauses } = await running({ name: 'shop', use: [paid, check, clerk] })
+  expect((await fetchAs(guest, new Request('http://shop.example/health/stream'))).status).toBe(403)
   await pauses.set('tool', 'check', true)
   await bus.publish({ type: 'order.paid', data: { order: 'a', amount: 1 } })
   const stream = await fetchAs(ann, new Request('http://shop.example/health/stream'))
