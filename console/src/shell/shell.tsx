@@ -1,6 +1,6 @@
 import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router'
 import { useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { infoQuery } from '../api/queries.ts'
 import { useRefused } from '../api/reachability.ts'
 import { Button } from '../ui/button.tsx'
@@ -24,15 +24,21 @@ export function Shell() {
     'mod+k': () => setPaletteOpen(true),
     ...Object.fromEntries(views.map(({ to, key }) => [`g ${key}`, () => void navigate({ to })])),
   })
+  const { pathname } = useLocation()
   // A slice needs neither a server nor a credential.
-  const isSlice = useLocation().pathname.endsWith('/offline')
+  const isSlice = pathname.endsWith('/offline')
+  const nav = useRef<HTMLElement>(null)
+  // On a phone not all links have room.
+  useEffect(() => {
+    nav.current?.querySelector('[data-status=active]')?.scrollIntoView({ block: 'nearest' })
+  }, [pathname])
   if (isRefused && !isSlice) return <SignIn />
   return (
     <div className={styles.shell}>
       <a className={styles.skip} href="#content">
         Skip to the view
       </a>
-      <nav className={styles.nav} aria-label="Views">
+      <nav ref={nav} className={styles.nav} aria-label="Views">
         <Link to="/live" className={styles.brand}>
           <Logo />
           <span className={styles.text}>Tidings</span>

@@ -22,6 +22,16 @@ interface ChartProps {
 
 const height = 152
 
+/** It formats numbers in the language of the browser, and is not loaded where that is none, such as `en-US@posix` of a system without a locale. */
+function loadPlot() {
+  try {
+    Intl.getCanonicalLocales(navigator.language)
+  } catch {
+    Object.defineProperty(navigator, 'language', { value: 'en' })
+  }
+  return import('uplot')
+}
+
 /** Numbers over time. What is under the pointer stands above the chart, else the newest values. */
 export function Chart({ label, times, lines, text }: ChartProps) {
   const place = useRef<HTMLDivElement>(null)
@@ -38,7 +48,7 @@ export function Chart({ label, times, lines, text }: ChartProps) {
     const element = place.current!
     let isGone = false
     let observer: ResizeObserver | undefined
-    void import('uplot').then(({ default: Plot }) => {
+    void loadPlot().then(({ default: Plot }) => {
       if (isGone) return
       const created = new Plot(optionsOf(element, tones.split(' '), zone, text, setAt), newest.current, element)
       plot.current = created
