@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from 'react'
+import { noteServerTime } from './server-clock.ts'
 
 /* Whether the gateway answered the newest request, and whether it knows who asks. */
 
@@ -16,6 +17,7 @@ function change(changed: Partial<typeof state>): void {
 export async function notedFetch(url: string, init: RequestInit): Promise<Response> {
   try {
     const response = await fetch(url, init)
+    noteServerTime(response)
     change({ isReachable: true, isRefused: state.isRefused || response.status === 401 })
     return response
   } catch (error) {

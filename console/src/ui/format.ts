@@ -1,3 +1,5 @@
+import { serverNow } from '../api/server-clock.ts'
+
 /* How times, sizes and amounts are written. */
 
 const parts = (zone: 'local' | 'utc', options: Intl.DateTimeFormatOptions) =>
@@ -20,7 +22,7 @@ function full(zone: 'local' | 'utc') {
 export function timeText(ms: number, zone: 'local' | 'utc'): string {
   const { day, time } = formats[zone]
   const text = time.format(ms)
-  return day.format(ms) === day.format(Date.now()) ? text : `${day.format(ms)} ${text.slice(0, -4)}`
+  return day.format(ms) === day.format(serverNow()) ? text : `${day.format(ms)} ${text.slice(0, -4)}`
 }
 
 export const fullTimeText = (ms: number, zone: 'local' | 'utc'): string => formats[zone].full.format(ms)

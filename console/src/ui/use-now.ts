@@ -1,15 +1,17 @@
 import { useSyncExternalStore } from 'react'
+import { serverNow } from '../api/server-clock.ts'
 
 /* One clock for everything that shows an age. */
 
 const listeners = new Set<() => void>()
-let now = Date.now()
+let now = serverNow()
 let timer: ReturnType<typeof setInterval> | undefined
 
 function subscribe(listener: () => void): () => void {
   listeners.add(listener)
+  if (timer === undefined) now = serverNow()
   timer ??= setInterval(() => {
-    now = Date.now()
+    now = serverNow()
     for (const each of listeners) each()
   }, 1_000)
   return () => {

@@ -1,3 +1,4 @@
+import { serverNow } from '../../api/server-clock.ts'
 import { useQuery } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { attentionQuery, attentionTypes, type Attention as Item } from '../../api/attention.ts'
@@ -132,5 +133,5 @@ const matching = (kind: string | undefined, text = '') => {
   const wanted = text.toLowerCase()
   return (item: Item) =>
     (kind === undefined || item.kind === kind) &&
-    `${subjectOf(item)} ${codeOf(item) ?? ''} ${whyOf(item, Date.now())}`.toLowerCase().includes(wanted)
+    `${subjectOf(item)} ${codeOf(item) ?? ''} ${whyOf(item, serverNow())}`.toLowerCase().includes(wanted)
 }

@@ -1,3 +1,4 @@
+import { serverNow } from '../../api/server-clock.ts'
 import { useEffect, useState } from 'react'
 import type { PausableKind } from '../../../../src/bus/pauses.ts'
 import type { UnavailableModel } from '../../../../src/models/unavailable.ts'
@@ -58,7 +59,7 @@ class Samples {
     for (const [name, numbers] of Object.entries(series))
       for (const [number, values] of Object.entries(numbers))
         for (const [i, value] of values.entries()) if (value !== null) this.#put(from + i * everyMs, `${name} ${number}`, value)
-    for (const time of this.#slots.keys()) if (time < Date.now() - shownMs - everyMs) this.#slots.delete(time)
+    for (const time of this.#slots.keys()) if (time < serverNow() - shownMs - everyMs) this.#slots.delete(time)
   }
 
   #put(time: number, key: string, value: number): void {

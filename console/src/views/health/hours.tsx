@@ -1,3 +1,4 @@
+import { serverNow } from '../../api/server-clock.ts'
 import type { UsageRow } from '../../../../src/trace/index/rows.ts'
 import { useSettings } from '../../shell/settings.ts'
 import { type Tone, toneStyle } from '../../ui/badge.tsx'
@@ -23,7 +24,7 @@ export function Hours({ rows, column, since, amountOf, text }: HoursProps) {
   const hours = Number.parseInt(since, 10) * (since.endsWith('d') ? 24 : 1)
   const hoursPerBar = Math.ceil(hours / maxBars)
   const barMs = hoursPerBar * hourMs
-  const last = Math.floor(Date.now() / hourMs) * hourMs
+  const last = Math.floor(serverNow() / hourMs) * hourMs
   const count = Math.ceil(hours / hoursPerBar)
   const bars = Array.from({ length: count }, (_, i) => {
     const from = last + hourMs - (count - i) * barMs
