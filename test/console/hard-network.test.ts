@@ -45,7 +45,7 @@ await describeBrowser('views that stay open', () =>
         (await collect(bus.read({}))).filter(({ event }) => event.type !== 'task.turn').length
 
       const live = await openConsole(url, { path: 'live', key: await keyFor(bus, 'ann') })
-      await live.getByRole('option', { name: 'diary.begun' }).waitFor()
+      await live.getByRole('row', { name: 'diary.begun' }).waitFor()
       await until(async () => (await collect(bus.read({ filter: [{ types: ['task.awaits'] }] }))).length === 1)
       const before = await published()
       const open = async (path: string) => {
@@ -60,9 +60,9 @@ await describeBrowser('views that stay open', () =>
       const current = async () => {
         await inbox.getByText(`${rounds} waiting for you`).waitFor()
         await task.getByText(`page ${rounds}`, { exact: true }).waitFor()
-        const lines = trace.getByRole('treeitem').filter({ hasText: 'letter.send' })
+        const lines = trace.getByRole('row').filter({ hasText: 'letter.send' })
         await until(async () => (await lines.count()) === rounds)
-        const rows = tasks.getByRole('listbox', { name: /^Tasks/ }).getByRole('option')
+        const rows = tasks.getByRole('grid', { name: /^Tasks/ }).getByRole('row')
         await until(async () => (await rows.count()) === rounds + 1)
         const arrived = live.locator('[data-arrived]')
         await until(async () => Number(await arrived.getAttribute('data-arrived')) === (await published()) - before)

@@ -11,7 +11,7 @@ import { openConsole, serveApp } from './lib/console.ts'
 /* The console for people who may not do everything, and over networks that fail. */
 
 const roles = { all: everything, guest: { read: ['>'] } }
-const options = (page: Page) => page.getByRole('option')
+const options = (page: Page) => page.getByRole('row')
 
 await describeBrowser('a console with rights', () =>
   onEveryBus(world => {
@@ -42,7 +42,7 @@ await describeBrowser('a console with rights', () =>
       await page.getByText('The log is empty').waitFor()
       await publish(acme, 'acme.only', { text: 'secret of acme' })
       await publish(globex, 'globex.only', { text: 'globex' })
-      await page.getByRole('option', { name: 'globex.only' }).waitFor()
+      await page.getByRole('row', { name: 'globex.only' }).waitFor()
       expect(await options(page).count()).toBe(1)
       expect(await page.getByLabel(/^\d+ waiting$/).count()).toBe(0)
       expect(await page.content()).not.toContain('acme')
@@ -76,7 +76,7 @@ await describeBrowser('a console with rights', () =>
       // Somebody who only reads.
       const reader = await openConsole(url, { path: 'live', key: guest })
       await reader.getByText('eve · acme').waitFor()
-      await reader.getByRole('option', { name: 'acme.only' }).first().waitFor()
+      await reader.getByRole('row', { name: 'acme.only' }).first().waitFor()
       const acts = /^(Publish|Approve|Deny|Cancel|Retry|Discard|Fork|Replay|Pause|Resume|Redrive)/
       const readable = {
         live: 'acme.only', traces: 'order.complained', [`traces/${correlationid}`]: 'clerk', tasks: 'clerk', [`tasks/${task}`]: 'waits for approval',
