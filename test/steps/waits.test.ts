@@ -103,7 +103,7 @@ onEveryBus(world => {
     const other = await log.worker({ name: 'other', use: [] }, { only: [] })
     expect(await readTaskState(other.bus, task)).toMatchObject({ state: { phase: 'waiting' }, version: 1 })
     const { stdout } = await tidings(log.place, ['tasks'])
-    expect(stdout).toContain('waits for 1 answer: order.paid  {"phase":"waiting"}')
+    expect(stdout).toContain('waits for order.paid  {"phase":"waiting"}')
   })
 })
 

@@ -79,7 +79,7 @@ export class GroupHistory {
 
   #series(tenant: string, since: number): GroupSeries {
     const newest = Math.max(...this.#samples.keys())
-    const first = Math.max(since, Math.min(...this.#samples.keys()))
+    const first = Math.max(Math.min(since, newest + 1), Math.min(...this.#samples.keys()))
     const samples = Array.from({ length: Math.max(0, newest - first + 1) }, (_, i) => this.#samples.get(first + i))
     const names = new Set(samples.flatMap(sample => [...(sample?.groups.keys() ?? [])]))
     const numbers = (read: (sample: Sample) => number | undefined): Numbers =>
