@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
-import { start } from '../src/index.ts'
+import { type RunningApp, start } from '../src/index.ts'
 import { until } from '../src/testing/wait.ts'
 import { findBrowser } from '../test/lib/browser-find.ts'
 import shop from './screenshots-shop.ts'
@@ -40,7 +40,19 @@ const desk = spawn(process.execPath, [join(root, 'examples/report-desk/main.ts')
 })
 try {
   const address = new URL(await consoleAddress())
-  const places = await story()
+  const authorization = `Bearer ${address.hash.slice('#key='.length)}`
+  const request = (path: string, init: RequestInit = {}) =>
+    fetch(new URL(`../${path}`, address), {
+      ...init,
+      headers: { authorization, 'content-type': 'application/json', prefer: 'wait=30' },
+    })
+  // Health has samples while somebody looks.
+  const looks = new AbortController()
+  const watched = await request('health/stream', { signal: looks.signal })
+  await using running = await start(shop, { home, only: ['agents', 'tools', 'models'] })
+  const places = await story(running, command =>
+    request('operations', { method: 'POST', body: JSON.stringify(command) }).then(response => response.json()),
+  )
   mkdirSync(target, { recursive: true })
   const opened = await chromium.launch({
     executablePath: browser.path,
@@ -52,7 +64,7 @@ try {
     if (process.argv.length > 2 && !process.argv.includes(name)) continue
     for (const [size, viewport] of Object.entries(sizes))
       for (const theme of ['dark', 'light'] as const) {
-        const page = await opened.newPage({ viewport, colorScheme: theme })
+        const page = await opened.newPage({ viewport, colorScheme: theme, locale: 'en-GB' })
         await page.goto(address.href)
         await page.goto(new URL(path, address).href)
         await page.waitForTimeout(2_500)
@@ -62,6 +74,8 @@ try {
     console.log(name)
   }
   await opened.close()
+  looks.abort()
+  await watched.body?.cancel().catch(() => undefined)
 } finally {
   desk.kill('SIGTERM')
   await once(desk, 'exit')
@@ -79,8 +93,10 @@ async function consoleAddress(): Promise<string> {
 }
 
 /** Makes things happen, and says where they are shown. */
-async function story(): Promise<Record<string, string>> {
-  await using running = await start(shop, { home, only: ['agents', 'tools', 'models'] })
+async function story(
+  running: RunningApp,
+  operate: (command: object) => Promise<unknown>,
+): Promise<Record<string, string>> {
   const { bus } = running
   const asked: { readonly correlationid: string }[] = []
   for (const question of questions)
@@ -107,6 +123,14 @@ async function story(): Promise<Record<string, string>> {
   const correlation = asked[0]!.correlationid
   const task = answered.id
   await until(async () => !(await open()).some(({ id }) => id === first.id) || undefined, { within: 30_000 })
+  const refund = (await open()).find(({ name }) => name === 'card.refund')!
+  const commands = [
+    { action: 'retry', tasks: { agent: 'cashier' } },
+    { action: 'pause', kind: 'tool', name: 'orders.find' },
+    { action: 'resume', kind: 'tool', name: 'orders.find' },
+  ]
+  const given: string[] = []
+  for (const command of commands) given.push(((await operate(command)) as { operation: string }).operation)
   return {
     live: 'live',
     traces: 'traces',
@@ -115,11 +139,11 @@ async function story(): Promise<Record<string, string>> {
     task: `tasks/${task}`,
     workflows: 'workflows',
     workflow: 'workflows/order-watch',
-    inbox: 'inbox',
+    inbox: `inbox?at=${encodeURIComponent(refund.id)}`,
     attention: 'attention',
-    operations: 'operations',
+    operations: `operations/${given[0]}`,
     health: 'health',
-    ask: 'ask',
+    ask: `ask?q=${asked[1]!.correlationid}`,
     offline: 'offline',
   }
 }

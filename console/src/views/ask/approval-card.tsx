@@ -52,7 +52,7 @@ export function ApprovalCard({ work, question, found, mayAnswer }: ApprovalCardP
         <span className={styles.who}>
           {tool === undefined && `for the ${spaced(name)}`}
           {who && who.length > 0 && ` (${who.join(', ')})`}
-          {request.deadline !== undefined && <> expires <Age since={request.deadline} /></>}
+          {request.deadline !== undefined && <>{tool === undefined && ','} expires <Age since={request.deadline} /></>}
         </span>
       </header>
       <div className={styles.what}>

@@ -71,7 +71,9 @@ function Verdict({ health: { groups, workers } }: { health: Shown }) {
   return (
     <span className={styles.verdict} role="status">
       <Dot tone={behind.length === 0 ? 'ok' : 'waiting'} />
-      {behind.length === 0 ? 'every group keeps up' : `${behind.length} of ${groups.length} groups have a queue`}
+      {behind.length === 0
+        ? 'every group keeps up'
+        : `${behind.length} of ${groups.length} groups ${behind.length === 1 ? 'has' : 'have'} a queue`}
       {', '}
       {workers.length} {workers.length === 1 ? 'worker' : 'workers'}
       {count > 0 && (
