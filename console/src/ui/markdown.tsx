@@ -13,7 +13,7 @@ interface MarkdownProps {
 
 /** Markdown as elements. Nothing of the text becomes HTML: raw HTML is shown as text, pictures as their descriptions, and only web links open. */
 export function Markdown({ text, reference, isGrowing = false }: MarkdownProps) {
-  const blocks = lexer(text)
+  const blocks = blocksIn(text)
   return (
     <div className={classes(styles.markdown, isGrowing && styles.growing)} dir="auto">
       {blocks.map((token, index) => (
@@ -21,6 +21,20 @@ export function Markdown({ text, reference, isGrowing = false }: MarkdownProps) 
       ))}
     </div>
   )
+}
+
+/** The time that the lexer takes grows with the square of the marks of emphasis in a paragraph. */
+const maxMarks = 1_500
+
+/** A text that would take too long as Markdown, or is nested too deeply, stays as it is. */
+function blocksIn(text: string): Token[] {
+  const plain = [{ type: 'text', raw: text, text }]
+  if (text.split(/\n\s*\n/).some(paragraph => paragraph.split(/[*_]+/).length > maxMarks)) return plain
+  try {
+    return lexer(text)
+  } catch {
+    return plain
+  }
 }
 
 type Reference = MarkdownProps['reference']
