@@ -54,9 +54,9 @@ async function world(bus: string): Promise<World> {
 }
 
 /** Publishes, and waits for the end of the task that this starts. */
-export async function ask({ bus }: RunningApp, draft: Draft, within = 15_000): Promise<CloudEvent> {
+export async function ask({ bus }: RunningApp, draft: Draft): Promise<CloudEvent> {
   const { correlationid, id } = await bus.publish(draft)
-  return ended({ bus }, correlationid, id, within)
+  return ended({ bus }, correlationid, id)
 }
 
 /** The end of the task that an event started. */
