@@ -147,8 +147,8 @@ test('publishing to an agent that was never hosted fails and suggests a similar 
     code: 1,
     stderr: expect.stringMatching(/"raeder"; did you mean "reader"\?.*E_NOT_FOUND/),
   })
-  const url = /http:\/\/\S+/.exec(heard.out)![0]
-  const answer = await fetch(`${url}/events`, {
+  const { origin } = new URL(/http:\/\/\S+/.exec(heard.out)![0])
+  const answer = await fetch(`${origin}/events`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ type: 'agent.invoke', target: 'raeder', data: { input: 1 } }),

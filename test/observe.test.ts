@@ -164,7 +164,7 @@ onEveryBus(world => {
     expect(before[0]!.stdout).toContain(`[redrive of ${correlationid}]`)
     const listed = before[2]!.stdout.split('\n')
     expect(listed[0]).toMatch(/^failed +failer v1 /)
-    expect(listed[1]).toMatch(/^waiting +waiter v1 .*waits for 1 answer: nobody$/)
+    expect(listed[1]).toMatch(/^waiting +waiter v1 .*waits for nobody$/)
     const waiting = await records(place, 'tasks', '--program', 'waiter', '--state', 'waiting', '--since', '1h')
     expect(waiting).toMatchObject([{ program: 'waiter', turns: 1, waitsFor: ['nobody'] }])
   })
