@@ -33,12 +33,18 @@ export function padOrShorten(text: string, width: number): string {
   return short + ' '.repeat(Math.max(0, width - displayWidth(short)))
 }
 
-/** The beginning of data, on one line. */
+/** So many characters without a blank are bytes, if there are digits and letters of both cases. */
+const base64Runs = /[A-Za-z0-9+/_-]{200,}={0,2}/g
+
+/** The beginning of data, on one line. Base64 is named, not shown. */
 export function preview(data: unknown): string {
   if (data === null || data === undefined) return ''
   const text = typeof data === 'string' ? data : (JSON.stringify(data) ?? '')
-  return printable(text.slice(0, 1_000))
+  const beginning = text.slice(0, 1_000).replace(base64Runs, run => (isMixed(run) ? 'base64 …' : run))
+  return printable(beginning)
 }
+
+const isMixed = (run: string) => /\d/.test(run) && /[a-z]/.test(run) && /[A-Z]/.test(run)
 
 const units = [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000], ['s', 1_000]] as const // biome-ignore format: one list
 

@@ -71,6 +71,9 @@ await describeBrowser('payloads of all kinds', () =>
       await payload(ids[5]!).getByText('toString').waitFor()
       await payload(ids[5]!).getByText('proto value').waitFor()
       await payload(ids[4]!).getByText('base64, 2.9 KiB').waitFor()
+      expect(await page.locator('#root').innerText()).not.toContain(
+        Buffer.from('Tidings1'.repeat(3)).toString('base64'),
+      )
       const wide = payload(ids[2]!)
       await wide.getByRole('button').first().click()
       await wide.getByRole('button', { name: '4900 more' }).click()
