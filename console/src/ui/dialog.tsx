@@ -1,5 +1,5 @@
 import { Dialog as Base } from '@base-ui/react/dialog'
-import type { ReactNode } from 'react'
+import { type ReactNode, useEffect, useState } from 'react'
 import { Button } from './button.tsx'
 import { classes } from './classes.ts'
 import { Icon } from './icon.tsx'
@@ -13,13 +13,14 @@ interface DialogProps {
   readonly children: ReactNode
 }
 
-/** A window above the page, which Escape closes. */
+/** A window above the page, which Escape closes. The focus returns to where it was. */
 export function Dialog({ open, onClose, title, wide = false, children }: DialogProps) {
   return (
     <Base.Root open={open} onOpenChange={isOpen => !isOpen && onClose()}>
       <Base.Portal>
         <Base.Backdrop className={styles.backdrop} />
         <Base.Popup className={classes(styles.dialog, wide && styles.wide)}>
+          <FocusReturn />
           <header className={styles.head}>
             <Base.Title className={styles.title}>{title}</Base.Title>
             <Base.Close render={<Button look="quiet" icon aria-label="Close" />}>
@@ -31,4 +32,19 @@ export function Dialog({ open, onClose, title, wide = false, children }: DialogP
       </Base.Portal>
     </Base.Root>
   )
+}
+
+/** A field of the dialog may take the focus before an effect could see where it was. */
+function FocusReturn() {
+  const [before] = useState(() => document.activeElement)
+  useEffect(
+    () => () => {
+      // Once the dialog is gone.
+      setTimeout(() => {
+        if (document.activeElement === document.body && before instanceof HTMLElement) before.focus()
+      })
+    },
+    [before],
+  )
+  return null
 }
