@@ -63,7 +63,10 @@ export class LiveRows {
     const before = this.#next
     if (before === undefined) return
     this.#next = undefined
-    const { events, next } = await this.#page(before)
+    const page = await this.#page(before).catch(() => undefined)
+    // Without an answer, the next scroll asks again.
+    if (!page) return void (this.#next ??= before)
+    const { events, next } = page
     this.#next = next
     const { rows, shift } = this.#snapshot
     this.#change({
