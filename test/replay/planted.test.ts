@@ -32,7 +32,7 @@ test('the code that recorded 500 tasks agrees with them; the fixed code differs 
   const approving = answerAll(running.bus, ending.signal)
   const asked = 60
   for (let i = 0; i < asked; i++)
-    await running.bus.publish({ type: 'question.asked', data: { text: questions[i % questions.length] } })
+    await running.bus.publish({ type: 'question.asked', data: { question: questions[i % questions.length] } })
   const completed = async () => {
     const events = await Array.fromAsync(running.bus.read({ filter: [{ types: ['report.completed'] }] }))
     return events.length === asked
