@@ -73,13 +73,17 @@ function LiveOf({ filter, pattern, onFilter }: LiveProps) {
     lastShift.current = shift
   }, [shift, following])
 
+  const lastTop = useRef(0)
   const onScroll = () => {
     const element = scroller.current
     if (!element) return
     const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < rowHeight
-    if (atEnd !== following) {
+    // Rows that arrive move the end away. Only a person scrolls up.
+    const isUp = element.scrollTop < lastTop.current
+    lastTop.current = element.scrollTop
+    if (following ? isUp && !atEnd : atEnd) {
       seenAtPause.current = arrived
-      setFollowing(atEnd)
+      setFollowing(!following)
     }
     if (element.scrollTop < 20 * rowHeight && hasOlder) void live.loadOlder()
   }
