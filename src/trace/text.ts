@@ -33,7 +33,7 @@ export function padOrShorten(text: string, width: number): string {
   return short + ' '.repeat(Math.max(0, width - displayWidth(short)))
 }
 
-/** So many characters without a blank are bytes, if there are digits and letters of both cases. */
+/** A text with at least this many characters in a row and no blank is treated as bytes if it has digits and letters of both cases. */
 const base64Runs = /[A-Za-z0-9+/_-]{200,}={0,2}/g
 
 /** The beginning of data, on one line. Base64 is named, not shown. */

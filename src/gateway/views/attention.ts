@@ -32,7 +32,7 @@ const wakesTtlMs = 30_000
 
 interface AttentionList {
   readonly items: readonly AttentionItem[]
-  /** Failed tasks that are not among them, because there are so many newer ones. */
+  /** Number of failed tasks that the list leaves out, because newer ones fill it. */
   readonly earlier: number
 }
 
