@@ -9,16 +9,15 @@ import { Button } from '../../ui/button.tsx'
 import { FilterField } from '../../ui/field.tsx'
 import { countFull } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
+import { ListJump } from '../../ui/list-jump.tsx'
 import { Empty, Failure, Loading } from '../../ui/states.tsx'
-import { VirtualRows } from '../../ui/virtual-rows.tsx'
-import { EventLine } from '../event/event-line.tsx'
+import { EventRows, eventRowHeight } from '../event/event-rows.tsx'
 import { Inspector } from '../event/inspector.tsx'
 import { useOpenEvents } from '../event/open-events.ts'
 import { LiveRows, type LiveFilter } from './live-rows.ts'
 import { PublishDialog } from './publish-dialog.tsx'
 import styles from './live.module.css'
 
-const rowHeight = 30
 const filterNames = ['type', 'user', 'source', 'correlation', 'text', 'failed'] as const
 
 /** Events as they flow. */
@@ -54,10 +53,9 @@ function LiveOf({ filter, pattern, onFilter }: LiveProps) {
     () => (regExp ? deferred.filter(row => regExp.test(`${row.type} ${row.source} ${row.summary}`)) : deferred),
     [deferred, regExp],
   )
-  const { open, toggle, close, closeAll } = useOpenEvents()
+  const { open, close, closeAll } = useOpenEvents()
   const scroller = useRef<HTMLDivElement>(null)
   const [following, setFollowing] = useState(true)
-  const [active, setActive] = useState<string>()
   const [publishing, setPublishing] = useState(false)
   const seenAtPause = useRef(0)
 
@@ -69,7 +67,7 @@ function LiveOf({ filter, pattern, onFilter }: LiveProps) {
   const lastShift = useRef(shift)
   useLayoutEffect(() => {
     const element = scroller.current
-    if (element && !following) element.scrollTop += (shift - lastShift.current) * rowHeight
+    if (element && !following) element.scrollTop += (shift - lastShift.current) * eventRowHeight
     lastShift.current = shift
   }, [shift, following])
 
@@ -77,7 +75,7 @@ function LiveOf({ filter, pattern, onFilter }: LiveProps) {
   const onScroll = () => {
     const element = scroller.current
     if (!element) return
-    const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < rowHeight
+    const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < eventRowHeight
     // Rows that arrive move the end away. Only a person scrolls up.
     const isUp = element.scrollTop < lastTop.current
     lastTop.current = element.scrollTop
@@ -85,10 +83,9 @@ function LiveOf({ filter, pattern, onFilter }: LiveProps) {
       seenAtPause.current = arrived
       setFollowing(!following)
     }
-    if (element.scrollTop < 20 * rowHeight && hasOlder) void live.loadOlder()
+    if (element.scrollTop < 20 * eventRowHeight && hasOlder) void live.loadOlder()
   }
   useHotkeys({ Escape: closeAll, G: () => setFollowing(true), p: () => setPublishing(true) })
-  const activeIndex = useMemo(() => rows.findIndex(({ id }) => id === active), [rows, active])
   const missed = arrived - seenAtPause.current
 
   return (
@@ -156,26 +153,12 @@ function LiveOf({ filter, pattern, onFilter }: LiveProps) {
           <NoEvents filtered={Object.keys(filter).length > 0 || pattern !== ''} />
         )}
         {status === 'live' && rows.length > 0 && (
-          <VirtualRows
-            label="Events, newest last"
-            scroller={scroller}
-            onScroll={onScroll}
-            count={rows.length}
-            rowHeight={rowHeight}
-            keyOf={index => rows[index]!.id}
-            {...(activeIndex >= 0 && { active: activeIndex })}
-            onActive={index => setActive(rows[index]!.id)}
-            onOpen={index => toggle(rows[index]!.id)}
-            isSelected={index => open.includes(rows[index]!.id)}
-          >
-            {index => <EventLine row={rows[index]!} />}
-          </VirtualRows>
+          <EventRows label="Events, newest last" rows={rows} scroller={scroller} onScroll={onScroll} />
         )}
         {!following && status === 'live' && (
-          <button type="button" className={styles.resume} onClick={() => setFollowing(true)}>
-            <Icon name="down" />
+          <ListJump direction="down" onClick={() => setFollowing(true)}>
             {missed > 0 ? `${countFull(missed)} new` : 'Paused'}: follow again
-          </button>
+          </ListJump>
         )}
       </section>
       {open.length > 0 && <Inspector ids={open} onClose={close} />}

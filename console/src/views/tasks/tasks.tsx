@@ -9,7 +9,7 @@ import { useSelection } from '../../shell/use-selection.ts'
 import { Dot } from '../../ui/badge.tsx'
 import { FilterField, Select } from '../../ui/field.tsx'
 import { countFull } from '../../ui/format.ts'
-import { Icon } from '../../ui/icon.tsx'
+import { ListJump } from '../../ui/list-jump.tsx'
 import { Empty, Failure, Loading } from '../../ui/states.tsx'
 import { VirtualRows } from '../../ui/virtual-rows.tsx'
 import { SelectionBar } from './selection-bar.tsx'
@@ -146,10 +146,9 @@ export function Tasks() {
           </>
         )}
         {newer > 0 && (
-          <button type="button" className={styles.newer} onClick={toTop}>
-            <Icon name="up" />
+          <ListJump direction="up" onClick={toTop}>
             {countFull(newer)} newer
-          </button>
+          </ListJump>
         )}
       </section>
     </Page>
