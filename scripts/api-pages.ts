@@ -14,6 +14,10 @@ const paths: Readonly<Record<string, { page: string; about: string }>> = {
     page: 'conformance.md',
     about: 'Test a driver against the contract, and programs against faults of brokers. Needs vitest and fast-check.',
   },
+  'tidings/taps': {
+    page: 'taps.md',
+    about: 'Record what passes between existing programs: the parts that `tidings tap` is made of.',
+  },
   'tidings/ag-ui': {
     page: 'ag-ui.md',
     about:

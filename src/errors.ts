@@ -174,6 +174,8 @@ export const errors = {
   E_MQTT_MISSING: 'The MQTT trigger needs a package that is not installed: npm install mqtt.',
   E_MQTT_REFUSED:
     'The MQTT broker rejects the connection, and waiting does not help. The message says why: credentials, certificates, client id, version or topics.',
+  E_TAP_INTERRUPTED:
+    'The end of a tapped call is not on the log: the tap died before it was recorded, or had no room for it. What the client got is not known.',
   E_INTERNAL: 'This is a bug in Tidings. Set TIDINGS_DEBUG=1 to see the stack, and report it.',
   E_USAGE: 'The command is not valid. `tidings --help` lists the commands.',
 } as const

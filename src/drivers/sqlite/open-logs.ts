@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { privateFile, privateFolder } from '../../bus/private-files.ts'
 import { TidingsError } from '../../errors.ts'
 import { type FileId, fileId, isSameFile } from './open-files.ts'
-import { hostId, startTimeOf } from './processes.ts'
+import { hostId, startTimeOf } from '../../bus/processes.ts'
 import { logFile } from './schema.ts'
 
 /*

@@ -17,7 +17,7 @@ import { readReason } from '../../bus/reason.ts'
 import { sqlFor } from '../../bus/sql.ts'
 import type { CloudEvent } from '../../event.ts'
 import { compileFilter, type Filter } from '../../pattern.ts'
-import { hostId, startTimeOf } from './processes.ts'
+import { hostId, startTimeOf } from '../../bus/processes.ts'
 import type { ShardProgress } from './protocol.ts'
 import { consumersPerMember, newestPosition } from './schema.ts'
 

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { sqlFor } from '../../../bus/sql.ts'
 import type { Filter } from '../../../pattern.ts'
-import { hostId, startTimeOf } from '../processes.ts'
+import { hostId, startTimeOf } from '../../../bus/processes.ts'
 import { consumersPerMember } from '../schema.ts'
 import type { WriterContext } from './group-cursor.ts'
 

@@ -1,0 +1,215 @@
+import http, {
+  type ClientRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http'
+import https from 'node:https'
+import { endToEndHeaders, headerPairs, type RawHeaders } from './headers.ts'
+import type { Upstream } from './upstream.ts'
+
+/*
+ * Forwards a request to one upstream, and its response to the client, as they are: method, path, headers in their order and case, bytes,
+ * status, reason and trailers. Only what concerns a single connection differs. Nothing is decompressed, followed, retried or timed out here.
+ *
+ *     client ──▶ incoming ──▶ request ──▶ upstream
+ *     client ◀── outgoing ◀── response ◀── upstream        an abort on either side aborts the other one
+ */
+
+/** The response of the upstream, before its body. */
+export interface ResponseHead {
+  readonly status: number
+  readonly reason: string
+  readonly rawHeaders: RawHeaders
+  readonly headers: IncomingHttpHeaders
+}
+
+/**
+ * How an exchange ended. `complete`: the whole response arrived. `aborted`: the client went away before. `unreachable`: there was no response.
+ * `cut`: the response broke off, and the client sees that.
+ */
+export type ForwardEnd =
+  | { readonly kind: 'complete' | 'aborted' }
+  | { readonly kind: 'unreachable' | 'cut'; readonly error: Error }
+
+/** Sees what passes. It must not change the chunks, and must not throw. */
+export interface ForwardListener {
+  onRequestChunk?(chunk: Buffer): void
+  /** The whole body of the request has arrived. */
+  onRequestEnd?(): void
+  /** The head of the response has arrived. The client gets it when this has settled. */
+  onResponse?(head: ResponseHead): Promise<void> | void
+  onResponseChunk?(chunk: Buffer): void
+  /** Once for each exchange. */
+  onEnd?(end: ForwardEnd): void
+  /** What the client gets if there is no response. */
+  unreachableResponse(error: Error): { readonly status: number; readonly body: object }
+}
+
+/** Headers may be as large as the upstream and the client agree on. */
+export const maxHeaderBytes = 256 * 1024
+/** Shorter than servers keep an idle connection, so that none is used while its server closes it. */
+const idleSocketMs = 4_000
+
+/** A kept-alive connection to one upstream. */
+export class Forwarder {
+  readonly upstream: Upstream
+  readonly #agent: http.Agent
+
+  constructor(upstream: Upstream) {
+    this.upstream = upstream
+    const options = { keepAlive: true, timeout: idleSocketMs }
+    this.#agent = upstream.url.protocol === 'https:' ? new https.Agent(options) : new http.Agent(options)
+  }
+
+  /** `body`: the whole body, if it has been read from `incoming` already. */
+  forward(incoming: IncomingMessage, outgoing: ServerResponse, listener: ForwardListener, body?: Buffer): void {
+    new Exchange(this.open(incoming), { incoming, outgoing, listener }).start(body)
+  }
+
+  /** Begins the request to the upstream. `more`: further headers. */
+  open(incoming: IncomingMessage, more: RawHeaders = []): ClientRequest {
+    const { protocol, hostname, port, host } = this.upstream.url
+    const { method = 'GET', url: path = '/' } = incoming
+    return (protocol === 'https:' ? https : http).request({
+      protocol,
+      hostname: hostname.replace(/^\[|\]$/g, ''),
+      port,
+      method,
+      path,
+      headers: [...requestHeaders(incoming, host), ...more],
+      agent: this.#agent,
+      maxHeaderSize: maxHeaderBytes,
+    })
+  }
+
+  close(): void {
+    this.#agent.destroy()
+  }
+}
+
+/** `Host` names the upstream, at the place where the client named the tap. */
+function requestHeaders({ rawHeaders, headers, method }: IncomingMessage, host: string): string[] {
+  const pairs = [...headerPairs(endToEndHeaders(rawHeaders))]
+  const sent = pairs.map(([name, value]) => [name, name.toLowerCase() === 'host' ? host : value])
+  if (headers.host === undefined) sent.unshift(['Host', host])
+  if (headers['transfer-encoding'] !== undefined) sent.push(['Transfer-Encoding', 'chunked'])
+  // Node would send an empty chunked body in place of none.
+  else if (headers['content-length'] === undefined && !bodyless.has(method ?? '')) sent.push(['Content-Length', '0'])
+  return sent.flat()
+}
+
+const nothing = Buffer.alloc(0)
+
+const bodyless: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
+
+interface ExchangeParts {
+  readonly incoming: IncomingMessage
+  readonly outgoing: ServerResponse
+  readonly listener: ForwardListener
+}
+
+class Exchange {
+  readonly #request: ClientRequest
+  readonly #incoming: IncomingMessage
+  readonly #outgoing: ServerResponse
+  readonly #listener: ForwardListener
+  #hasResponse = false
+  #hasEnded = false
+
+  constructor(request: ClientRequest, { incoming, outgoing, listener }: ExchangeParts) {
+    this.#request = request
+    this.#incoming = incoming
+    this.#outgoing = outgoing
+    this.#listener = listener
+  }
+
+  start(body: Buffer | undefined): void {
+    const request = this.#request
+    const outgoing = this.#outgoing
+    request.on('continue', () => outgoing.writeContinue())
+    request.on('response', response => void this.#relay(response))
+    // After the head of a response, the response reports what happens to the connection.
+    request.on('error', error => this.#hasResponse || this.#unreachable(error))
+    outgoing.on('error', () => {})
+    outgoing.on('close', () => {
+      if (!outgoing.writableFinished) this.#end({ kind: 'aborted' })
+      request.destroy()
+    })
+    if (body) {
+      request.end(body)
+      this.#listener.onRequestEnd?.()
+    } else this.#sendBody()
+  }
+
+  #sendBody(): void {
+    const request = this.#request
+    const incoming = this.#incoming
+    incoming.on('data', (chunk: Buffer) => {
+      this.#listener.onRequestChunk?.(chunk)
+      if (request.destroyed || request.write(chunk)) return
+      incoming.pause()
+      request.once('drain', () => incoming.resume())
+    })
+    // The upstream may answer, or go away, before it has read the body.
+    request.once('close', () => incoming.resume())
+    incoming.on('end', () => {
+      this.#listener.onRequestEnd?.()
+      if (incoming.rawTrailers.length > 0) request.addTrailers([...headerPairs(incoming.rawTrailers)])
+      request.end()
+    })
+    incoming.on('error', () => {})
+  }
+
+  async #relay(response: IncomingMessage): Promise<void> {
+    this.#hasResponse = true
+    const outgoing = this.#outgoing
+    const { statusCode: status = 0, statusMessage: reason = '', rawHeaders, headers } = response
+    response.on('error', error => this.#cut(error))
+    response.on('close', () => response.complete || this.#cut(new Error('the upstream closed the connection')))
+    await this.#listener.onResponse?.({ status, reason, rawHeaders, headers })
+    if (outgoing.destroyed) return
+    // The upstream's Date, or none.
+    outgoing.sendDate = false
+    outgoing.writeHead(status, reason, endToEndHeaders(rawHeaders))
+    // Sends the head at once. flushHeaders() would encode it another time, as UTF-8.
+    outgoing.write(nothing)
+    response.on('data', (chunk: Buffer) => {
+      this.#listener.onResponseChunk?.(chunk)
+      if (outgoing.write(chunk)) return
+      response.pause()
+      outgoing.once('drain', () => response.resume())
+    })
+    response.on('end', () => {
+      if (!response.complete) return
+      if (response.rawTrailers.length > 0) outgoing.addTrailers([...headerPairs(response.rawTrailers)])
+      outgoing.end()
+      this.#end({ kind: 'complete' })
+    })
+  }
+
+  #unreachable(error: Error): void {
+    if (this.#hasEnded) return
+    const { status, body } = this.#listener.unreachableResponse(error)
+    const text = JSON.stringify(body)
+    this.#outgoing.writeHead(status, {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(text),
+      // The rest of the body is not read.
+      connection: 'close',
+    })
+    this.#outgoing.end(text)
+    this.#end({ kind: 'unreachable', error })
+  }
+
+  #cut(error: Error): void {
+    this.#end({ kind: 'cut', error })
+    this.#outgoing.destroy()
+  }
+
+  #end(end: ForwardEnd): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    this.#listener.onEnd?.(end)
+  }
+}
