@@ -3,6 +3,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { Cursor } from '../bus/driver.ts'
 import { resultId } from '../bus/ids.ts'
 import { keepFollowing } from '../bus/keep-following.ts'
+import { whenAvailable } from '../bus/when-available.ts'
 import { TidingsError } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Filter } from '../pattern.ts'
@@ -60,13 +61,14 @@ export class Answers {
 
   /**
    * The end of a task that may have ended already. Undefined if the task runs, and no client asked for it: its end is sent to nobody.
-   * @throws E_NOT_FOUND, E_LOG_UNAVAILABLE, the reason of the signal
+   * Waits while the log cannot be read. @throws E_NOT_FOUND, E_BUS_CLOSED, the reason of the signal
    */
   async find(task: string, tenant: string, signal?: AbortSignal): Promise<CloudEvent | undefined> {
-    await this.start()
+    const until = AbortSignal.any([this.#closed.signal, ...(signal ? [signal] : [])])
+    await whenAvailable(() => this.start(), until)
     const expected = this.expect(task)
     try {
-      const found = await findTask(this.#bus, task, tenant)
+      const found = await whenAvailable(() => findTask(this.#bus, task, tenant), until)
       if (found.end) this.#settle(task, found.end)
       else if (!isAsked(found)) {
         this.#expected.delete(task)
@@ -94,7 +96,7 @@ export class Answers {
   }
 
   close() {
-    this.#closed.abort()
+    this.#closed.abort(closed())
     for (const { reject } of this.#expected.values()) reject(closed())
     this.#expected.clear()
   }

@@ -47,7 +47,7 @@ export function assertTriggerName(name: string): void {
     throw new TidingsError('E_APP_INVALID', `invalid trigger name "${name}": use lower-case words with dashes`)
 }
 
-export const notListening = (detail: string, cause: unknown) =>
+export const notListening = (detail: string, cause?: unknown) =>
   new TidingsError('E_NOT_FOUND', detail, {
     cause,
     next: 'Start the worker that runs this trigger: `tidings run`. If it runs with another TIDINGS_WEBHOOK_PORT or TIDINGS_SMTP_PORT, set the same one here.',

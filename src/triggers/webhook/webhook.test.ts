@@ -262,6 +262,9 @@ test('a sample is signed as each endpoint requires', async () => {
   await expect(webhook({ port, endpoints: { standard: {} } }).sendSample!(bus)).rejects.toMatchObject({
     code: 'E_SETTING_INVALID',
   })
+  await expect(webhook({ port: 0, endpoints }).sendSample!(bus)).rejects.toThrow(
+    'port 0 is another one in each process',
+  )
   await expect(webhook({ port: await freePort(), endpoints }).sendSample!(bus)).rejects.toMatchObject({
     code: 'E_NOT_FOUND',
   })

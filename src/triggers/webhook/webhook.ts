@@ -3,7 +3,7 @@ import type { Bus } from '../../bus/bus.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { TidingsError } from '../../errors.ts'
 import { aCount, anObject, anything, aText, checkOptions, type Check } from '../../options.ts'
-import type { RunningTrigger, Trigger } from '../trigger.ts'
+import { notListening, type RunningTrigger, type Trigger } from '../trigger.ts'
 import { type HttpResponse, errorResponse, httpError } from '../../http/response.ts'
 import { readBody } from '../../http/body.ts'
 import { checkEndpoint, typesOf, verifierOf, type VerifySignature, type WebhookEndpoint } from './endpoint.ts'
@@ -53,8 +53,9 @@ export function webhook(options: WebhookOptions): Trigger {
       return webhookUrl(listenAddress(options))
     },
     start: bus => start(bus, options),
-    sendSample: () => {
+    sendSample: async () => {
       const { host, port } = listenAddress(options)
+      if (port === 0) throw notListening('port 0 is another one in each process: name a `port` to send a sample to')
       return sendWebhookSample(webhookUrl({ host: localHost(host), port }), options.endpoints)
     },
     receive: (bus, endpoint, request) => receiveSigned(bus, options.endpoints, endpoint, request),
