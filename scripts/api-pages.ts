@@ -23,6 +23,10 @@ const paths: Readonly<Record<string, { page: string; about: string }>> = {
     about:
       'A client of AG-UI that goes on after a reload and a lost connection: see [AG-UI](../ag-ui.md). Needs `@ag-ui/client`.',
   },
+  'tidings/strangler': {
+    page: 'strangler.md',
+    about: 'Puts an agent in the place of old code: see [Replace old code](../strangler.md).',
+  },
   'tidings/driver': {
     page: 'driver.md',
     about: 'What the author of a driver needs: see [Write a driver](../custom-driver.md).',

@@ -66,6 +66,10 @@ export const errors = {
     'A redrive or fork may only do what you allow. The message names the option of `tidings redrive` or `tidings fork` that allows this call.',
   E_REPLAY_UNRECORDED:
     'The recording has no answer to this call. Supply one with --stub NAME=FILE.json, or allow the call with --effects NAME=live.',
+  E_CANDIDATE_UNSURE:
+    'The log did not say whether it stored a request to the candidate of a strangler, so the old code did not answer it: both might have acted. Look for its correlation with `tidings trace`. Requests that may be answered by both are declared with `repeatable`.',
+  E_CANDIDATE_LATE:
+    'The candidate of a strangler accepted the request and has not answered in time; its task is cancelled at its deadline. Raise `within`, or answer 202 with `begin`. Requests that the old code may answer as well are declared with `repeatable`.',
   E_REASON_UNKNOWN: 'An older version of Tidings stored this entry without a code. Its message says what happened.',
   E_PAUSED: 'The agent, tool or model is paused. `tidings resume KIND NAME` continues it and delivers what was kept.',
   E_TASK_MOVED: 'Another worker owns the shard of this task now and retries the delivery. No action is needed.',

@@ -68,6 +68,7 @@ test('import rule: stations do not import each other', () => {
     http: [...core, 'bus'],
     ...Object.fromEntries(stations.map(station => [station, [...core, 'bus', 'http', 'tasks']])),
     gateway: [...core, 'bus', 'http', 'tasks', 'ask', 'trace', 'workflows', 'replay', 'models'],
+    strangler: [...core, 'bus', 'http', 'tasks', 'ask', 'replay'],
     runtime: 'anything',
     cli: 'anything',
     testing: 'anything',

@@ -146,8 +146,9 @@ export class Client {
   /** The ids of the request: those of the first one with its key, or of the same message. A repeated request does not open the thread. */
   async #plan(program: string, input: unknown, options: AskOptions) {
     const { thread, after, message, deadline, idempotencyKey } = options
+    const { tenant, replaces, request: given } = this.#origin
+    if (given) return { request: given, isRepeated: false }
     const id = randomUUIDv7()
-    const { tenant, replaces } = this.#origin
     const { user = this.#origin.user } = options
     const open = async (): Promise<PlannedRequest> => {
       const opened = thread === undefined ? undefined : await this.#threads(options).open(thread, program, input)
@@ -175,13 +176,16 @@ export class Client {
     const { deadline, user = this.#origin.user } = options
     const until = deadline === undefined ? null : deadlineFrom(this.#bus.now(), deadline)
     const { tools } = this.#origin
+    const { id, correlationid } = request
     return {
-      ...request,
+      id,
+      correlationid,
       type: 'agent.invoke',
       source: '/ask',
       tenant: this.#origin.tenant,
       target,
       replyto: askTarget,
+      ...(this.#origin.request?.replay !== undefined && { replay: this.#origin.request.replay }),
       ...(user !== undefined && { user }),
       ...(until !== null && { deadline: new Date(until).toISOString() }),
       data: { ...data, ...(tools && tools.length > 0 && { tools }) },

@@ -14,6 +14,13 @@ export interface ClientOrigin {
    * message posted several times at once replaces the same task, and is one request.
    */
   readonly replaces?: string | null
+  /** For one request whose ids are known before it is made, so that it can be repeated, or compared with another one. */
+  readonly request?: {
+    readonly id: string
+    readonly correlationid: string
+    /** What it is part of: the `replay` of everything that follows from it. */
+    readonly replay?: string
+  }
 }
 
 export const appOrigin: ClientOrigin = { tenant: defaultTenant, source: '/app' }

@@ -6,7 +6,7 @@ import type { CloudEvent } from '../event.ts'
 import { approvalType, type ApprovalRequest } from '../tasks/approval.ts'
 import { canonicalJson } from '../tasks/canonical.ts'
 import type { ModelRequest } from '../tasks/conversation.ts'
-import { asRequested, effectKey, originalCorrelation, cacheEntry, type EffectPolicy } from '../tasks/effects.ts'
+import { asCalled, effectKey, originalCorrelation, cacheEntry, type EffectPolicy } from '../tasks/effects.ts'
 import { stepType } from '../tasks/step-request.ts'
 import { digest } from '../tasks/turn.ts'
 
@@ -95,7 +95,7 @@ export class RecordedAnswers {
     const questions: RecordedRequest[] = []
     const answers = new Map<string, CloudEvent>()
     for await (const { position, event } of this.#bus.read({ correlation })) {
-      const request = asRequested(event)
+      const request = asCalled(event)
       if (effectKey(request) !== undefined) questions.push({ request, position })
       else if (event.call !== undefined && event.id === resultId(event.call)) answers.set(event.id, event)
     }

@@ -59,13 +59,18 @@ export class ReplayStation {
     if (policy && effect === 'recorded') {
       const recorded = await this.#recorded.answerTo(request, policy)
       if (recorded) return answerTo(request, source, recorded.type, recorded.data)
-      const problem = `${replay}: ${key} has no recorded answer to this request; allow it with --effects ${key}=live, or stub it`
+      const problem = `${replay}: ${key} has no recorded answer to this request; ${allow(key, policy)}, or stub it`
       return failedAnswer(request, failure('E_REPLAY_UNRECORDED', problem))
     }
-    const problem = `${replay || 'a replay without a policy'} denies ${key}; allow it with --effects ${key}=live`
+    const problem = `${replay || 'a replay without a policy'} denies ${key}; ${allow(key, policy)}`
     return failedAnswer(request, failure('E_REPLAY_DENIED', problem))
   }
 }
+
+const allow = (key: string, policy: EffectPolicy | undefined) =>
+  policy?.kind === 'mirror'
+    ? `allow it in the effects of strangler(): { '${key}': 'live' }`
+    : `allow it with --effects ${key}=live`
 
 function stubAnswer(request: CloudEvent, key: string, { stubs }: EffectPolicy): CloudEvent {
   const output = stubs?.[key] ?? null

@@ -1,12 +1,13 @@
 import type { Bus } from '../bus/bus.ts'
 import { correlationOf, counterpart, isTextDerived } from '../bus/ids.ts'
+import { tappedName } from '../bus/tapped.ts'
 import type { CloudEvent } from '../event.ts'
 import { approvalType } from './approval.ts'
 import { stepType } from './step-request.ts'
 
 /*
- * What tools, models and approvers may do in a redrive or a fork. All events that descend from one have its name in `replay`: `redrive/ID`
- * or `fork/ID`. A request that must not reach its target is addressed to `$replay` instead, with the name of the target in `subject`, so
+ * What tools, models and approvers may do in a redrive, a fork or a mirror. All events that descend from one have its name in `replay`:
+ * `redrive/ID`, `fork/ID` or `mirror/ID`. A request that must not reach its target is addressed to `$replay` instead, with the name of the target in `subject`, so
  * that no worker in any language receives it. Programs see the original request.
  */
 
@@ -15,18 +16,19 @@ export const effects = ['live', 'recorded', 'stub', 'deny'] as const
 export type Effect = (typeof effects)[number]
 
 /**
- * What a redrive or a fork repeats: the inputs of one correlation, all inputs of a period (RFC 3339, in UTC), or a task. The copy of a
- * task starts with an `agent.fork`, whose id is its `replay`.
+ * What a redrive, a fork or a mirror repeats: the inputs of one correlation, all inputs of a period (RFC 3339, in UTC), a task, or the requests
+ * of a strangler. The copy of a task starts with an `agent.fork`, whose id is its `replay`.
  */
 export type ReplayOrigin =
   /** `replay`: the redrive or fork that the correlation belongs to. */
   | { readonly correlation: string; readonly replay?: string }
   | { readonly since: string; readonly until?: string }
   | { readonly task: string; readonly version: number }
+  | { readonly strangler: string }
 
-/** The document `replay/ID`: what a redrive or fork repeats, and the effects that it may have. */
+/** The document `replay/ID`: what a redrive, fork or mirror repeats, and the effects that it may have. */
 export interface EffectPolicy {
-  readonly kind: 'redrive' | 'fork'
+  readonly kind: 'redrive' | 'fork' | 'mirror'
   readonly of: ReplayOrigin
   /**
    * By `tool/NAME`, `model/NAME`, `step/AGENT` or `approval/NAME`; `tool/*`, `model/*`, `step/*` and `approval/*` apply to all
@@ -76,6 +78,14 @@ export function asRequested(event: CloudEvent): CloudEvent {
   if (event.target !== replayTarget) return event
   const { subject, ...asked } = event
   return { ...asked, target: subject! }
+}
+
+/** A request with what it called as its target, also if a tap observed it between other programs. */
+export function asCalled(event: CloudEvent): CloudEvent {
+  const name = tappedName(event)
+  if (name === undefined) return asRequested(event)
+  const { subject: _, ...asked } = event
+  return { ...asked, target: name }
 }
 
 const maxPolicies = 1_000

@@ -4,6 +4,7 @@ import { parseDoc } from '../../scripts/api.ts'
 import * as tidings from '../../src/index.ts'
 import * as testing from '../../src/testing/index.ts'
 import * as client from '../../src/client/index.ts'
+import * as stranglers from '../../src/runtime/strangler.ts'
 
 /* The examples of the doc comments, as programs that the compiler can check. */
 
@@ -46,11 +47,13 @@ const names = {
   running: `import('tidings').RunningApp`,
   handle: `import('tidings').TaskHandle<{ title: string }>`,
   world: `import('tidings/testing').TestApp`,
+  reports: `import('tidings/strangler').Strangler<{ user: string }, { title: string }>`,
 }
 
 const exported = [
   ...Object.keys(tidings).map(name => [name, `typeof import('tidings').${name}`]),
   ...Object.keys(client).map(name => [name, `typeof import('tidings/client').${name}`]),
+  ...Object.keys(stranglers).map(name => [name, `typeof import('tidings/strangler').${name}`]),
   ...Object.keys(testing).map(name => [name, `typeof import('tidings/testing').${name}`]),
 ]
 

@@ -1,0 +1,33 @@
+import { Strangler } from '../strangler/strangler.ts'
+import type { StranglerOptions } from '../strangler/options.ts'
+import { connect } from './connect.ts'
+
+export type { Begun, Strangler } from '../strangler/strangler.ts'
+export type { Side } from '../strangler/bucket.ts'
+export type { CompareOptions } from '../strangler/differences.ts'
+export type { Control, Decision, Violation } from '../strangler/control.ts'
+export type {
+  HasLog,
+  OldContext,
+  RollbackOptions,
+  StranglerRunOptions,
+  StranglerOptions,
+} from '../strangler/options.ts'
+
+/**
+ * Puts an agent or workflow in the place of a function, request by request: first as a mirror that nobody sees, then for a share of the users, and
+ * back at once when it errs. Until `tidings strangler set` says otherwise, `old` answers everything.
+ * @throws E_APP_INVALID
+ * @example
+ * const reports = strangler('reports', {
+ *   old: ({ user }: { user: string }) => ({ title: `Report of ${user}` }),
+ *   candidate: 'report',
+ *   key: input => input.user,
+ * })
+ * await reports.open()
+ * show(await reports.run({ user: 'ann' }))
+ */
+export const strangler = <Input, Output>(
+  name: string,
+  options: StranglerOptions<Input, Output>,
+): Strangler<Input, Output> => new Strangler(name, options, () => connect())
