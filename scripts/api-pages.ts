@@ -27,6 +27,10 @@ const paths: Readonly<Record<string, { page: string; about: string }>> = {
     page: 'strangler.md',
     about: 'Puts an agent in the place of old code: see [Replace old code](../strangler.md).',
   },
+  'tidings/mcp': {
+    page: 'mcp.md',
+    about: 'Tools of MCP servers: see [MCP](../mcp.md). Needs `@modelcontextprotocol/client`.',
+  },
   'tidings/driver': {
     page: 'driver.md',
     about: 'What the author of a driver needs: see [Write a driver](../custom-driver.md).',

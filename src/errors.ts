@@ -175,6 +175,20 @@ export const errors = {
   E_SETTING_INVALID: 'A setting is not valid. Correct the value that the message names.',
   E_TELEMETRY_MISSING:
     'The packages that export spans and metrics are not installed. Install those that the message names, or unset OTEL_EXPORTER_OTLP_ENDPOINT.',
+  E_MCP_MISSING:
+    'A client of MCP servers needs a package that is not installed: npm install @modelcontextprotocol/client.',
+  E_MCP_UNPINNED:
+    'What models would read of the tools of this MCP server was not reviewed yet. `tidings pin` lists them and writes the file: read it, and commit it.',
+  E_MCP_CHANGED:
+    'The MCP server describes a tool differently than when it was reviewed, so calls of it wait. Look at what changed with `tidings pin --check`; `tidings pin` accepts it, and the calls continue when the workers are started again.',
+  E_MCP_UNAVAILABLE:
+    'The MCP server cannot be reached, and calls of its tools wait until it can. Check that it runs, its command or address, and its credentials.',
+  E_MCP_PROTOCOL:
+    'The MCP server sent what the protocol does not allow, or more than the client reads. Look at the server; `exclude` leaves out a tool.',
+  E_MCP_ADDRESS:
+    'The MCP server names an address that its client must not contact. If you trust it, use that address in `url` of mcp().',
+  E_MCP_INPUT:
+    'The tool asks for input while it runs, which calls on the log cannot give. Give all input with the call, or leave the tool out with `exclude`.',
   E_MQTT_MISSING: 'The MQTT trigger needs a package that is not installed: npm install mqtt.',
   E_MQTT_REFUSED:
     'The MQTT broker rejects the connection, and waiting does not help. The message says why: credentials, certificates, client id, version or topics.',

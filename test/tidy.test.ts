@@ -49,7 +49,19 @@ test('import rule: stations do not import each other', () => {
     'event',
     'received',
   ]
-  const stations = ['ask', 'agents', 'tools', 'models', 'workflows', 'triggers', 'gateway', 'replay', 'trace', 'taps']
+  const stations = [
+    'ask',
+    'agents',
+    'tools',
+    'models',
+    'workflows',
+    'triggers',
+    'gateway',
+    'replay',
+    'trace',
+    'taps',
+    'mcp',
+  ]
   const allowed: Record<string, string[] | 'anything'> = {
     thrown: [],
     stack: [],

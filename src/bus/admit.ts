@@ -5,7 +5,7 @@ import { correlationOf, isTaskDerivedId, maxOutsideId, tenantId } from './ids.ts
 
 // Event types of the runtime. From outside, only requests to agents, messages to them and their cancellation are accepted.
 const runtimeFamilies =
-  /^(agent|approval|call|control|http|model|operation|schedule|step|strangler|tap|task|timer|tool|workflow)(\.|$)/
+  /^(agent|approval|call|control|http|mcp|model|operation|schedule|step|strangler|tap|task|timer|tool|workflow)(\.|$)/
 const requests = new Set(['agent.invoke', 'agent.cancel', 'agent.message'])
 
 /** The only field that the data of a request from outside may have. The runtime adds others, such as the conversation that it continues. */

@@ -93,6 +93,10 @@ export function program(): Command {
   add(root, 'resume <kind> <name>', async () => (await import('./pause.ts')).resumeCommand).description(
     'resume an agent, a tool or a model, and deliver what was kept',
   )
+  add(root, 'pin [app]', async () => (await import('./pin.ts')).pinCommand)
+    .description('list the tools of the MCP servers of an app, and pin what its models read of them')
+    .option('--server <name>', 'only this server')
+    .option('--check', 'write nothing; exit with 1 if a server says something else than what is pinned')
   const broker = root.command('broker').description('run a broker for development, with its data in the data folder')
   add(broker, 'nats', async () => (await import('./broker.ts')).natsCommand)
     .description('run a nats-server that is found on the PATH, or built with Go')

@@ -65,9 +65,17 @@ export class Conversations {
       )
       return { ...message, content }
     }
+    if (message.role === 'tool') return { ...message, content: await Promise.all(message.content.map(part => this.#withResultFiles(part, tenant))) } // biome-ignore format: one line
     if (message.role !== 'assistant' || !message.content.some(isFile)) return message
     const content = await Promise.all(message.content.map(part => this.#withFile(part, tenant)))
     return { ...message, content: content.filter(part => part !== undefined) }
+  }
+
+  /** The answer of a tool, with the bytes of its files. */
+  async #withResultFiles<Part extends ToolAnswer>(part: Part, tenant: string): Promise<Part> {
+    if (part.type !== 'tool-result' || part.output.type !== 'content' || !part.output.value.some(isFile)) return part
+    const value = await Promise.all(part.output.value.map(async each => (await this.#withFile(each, tenant)) ?? purged))
+    return { ...part, output: { ...part.output, value } }
   }
 
   /** The part with its bytes; undefined for a file whose blob was purged. */
@@ -141,6 +149,8 @@ export class Conversations {
     return event && event.tenant === tenant ? this.#bus.resolve(event) : undefined
   }
 }
+
+type ToolAnswer = Extract<LanguageModelV4Message, { role: 'tool' }>['content'][number]
 
 const cacheKey = ({ tenant }: CloudEvent, request: string) => `${tenant} ${request}`
 

@@ -216,5 +216,8 @@ function toolPart(
     const { code, message } = outcome.error
     return { ...answer, output: { type: 'error-json', value: { code, message } } }
   }
-  return { ...answer, output: { type: 'json', value: (outcome.output ?? null) as JSONValue } }
+  const { output = null } = outcome
+  const isContent = Array.isArray(output) && output.every(isMessagePart) && output.some(({ type }) => type === 'file')
+  if (!isContent) return { ...answer, output: { type: 'json', value: output as JSONValue } }
+  return { ...answer, output: { type: 'content', value: output.flatMap(userPart) } }
 }

@@ -4,6 +4,7 @@ import type { AnyEventType } from '../event.ts'
 import type { Agent } from '../agents/agent.ts'
 import { redactor, type Redaction, type Redactor } from '../bus/redact.ts'
 import type { Model } from '../models/model.ts'
+import { hostedTools, type McpServer } from '../mcp/client/mcp.ts'
 import { oneForEachName } from '../models/shared-names.ts'
 import { defaultBudget, type Budget } from '../tasks/budget.ts'
 import { aDuration, aFlag, aList, aNumber, aText, checkOptions, optionsOf, type Check } from '../options.ts'
@@ -18,7 +19,7 @@ import { assertNoSecrets } from '../workflows/secrets.ts'
 export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'description' | 'input' | 'data' | 'definition' | 'events'>
 
 /** What an app consists of. */
-export type AppMember = Agent<never, unknown> | AnyTool | Model | Trigger | AnyWorkflow | AnyEventType
+export type AppMember = Agent<never, unknown> | AnyTool | Model | Trigger | AnyWorkflow | AnyEventType | McpServer
 
 /** What an app consists of, and its limits. */
 export interface AppOptions {
@@ -45,6 +46,8 @@ export interface App {
   /** The programs of the agents and workflows. */
   readonly programs: readonly ProgramDefinition[]
   readonly tools: readonly AnyTool[]
+  /** The MCP servers whose tools are among its tools. */
+  readonly servers: readonly McpServer[]
   readonly models: readonly Model[]
   readonly triggers: readonly Trigger[]
   /** The event types in `use`, and those of agents and workflows. The worker refuses other data for them. */
@@ -91,10 +94,10 @@ export function app(options: AppOptions): App {
   const rules = redactor(options.redact)
   const seen = new Set<string>()
   for (const member of use) {
-    if (!['agent', 'workflow', 'tool', 'model', 'trigger', 'event'].includes(member?.kind))
+    if (!['agent', 'workflow', 'tool', 'model', 'trigger', 'event', 'mcp'].includes(member?.kind))
       throw new TidingsError(
         'E_APP_INVALID',
-        `app "${name}": entry ${use.indexOf(member)} of use is not an agent, workflow, tool, model, trigger or event type`,
+        `app "${name}": entry ${use.indexOf(member)} of use is not an agent, workflow, tool, model, trigger, MCP server or event type`,
       )
     // Two modules may describe one type, each with what it reads. The data must match all of them.
     if (member.kind === 'event') continue
@@ -112,6 +115,10 @@ export function app(options: AppOptions): App {
     seen.add(key)
   }
   for (const member of use) if (member.kind === 'workflow') assertNoSecrets(member.data, rules)
+  const servers = use.filter(member => member.kind === 'mcp')
+  const tools: AnyTool[] = [...use.filter(member => member.kind === 'tool'), ...servers.flatMap(hostedTools)]
+  for (const [tool, [, other]] of Map.groupBy(tools, each => each.name))
+    if (other) throw new TidingsError('E_APP_NAME_TAKEN', `app "${name}" declares tool "${tool}" twice`)
   const agents = use.filter(member => member.kind === 'agent')
   const workflows = use.filter(member => member.kind === 'workflow')
   for (const each of agents) assertHandovers(name, each, [...agents, ...workflows])
@@ -123,7 +130,8 @@ export function app(options: AppOptions): App {
     workflows,
     // Tasks redact their events and state by the rules of the app.
     programs: [...agents, ...workflows].map(({ definition }) => ({ ...definition, redactor: rules })),
-    tools: use.filter(member => member.kind === 'tool'),
+    tools,
+    servers,
     models: modelsOf(name, use),
     triggers: use.filter(member => member.kind === 'trigger'),
     events: [

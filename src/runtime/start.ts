@@ -173,7 +173,10 @@ async function startNow(
       await claimNames(bus, app.name, names)
     } else if (isIngress) await engine?.provision()
     if (hosts.has('agents')) await declareApp(bus, declarationOf(app))
-    if (hosts.has('tools')) await run(new ToolStation({ bus, tools: app.tools, pauses, ...(module && { module }) }))
+    if (hosts.has('tools')) {
+      const tools = app.servers.length === 0 ? app.tools : await connected(app, bus, run)
+      await run(new ToolStation({ bus, tools, pauses, ...(module && { module }) }))
+    }
     if (hosts.has('models')) await run(new ModelStation({ bus, models: app.models, pauses }))
     if (hosts.has('agents')) started.push(startJanitor(bus, milliseconds(app.retention)))
     if (hosts.has('gateway')) {
@@ -228,6 +231,18 @@ async function engineOf(app: App, bus: Bus, pauses: Pauses): Promise<Engine | un
   if (app.programs.length === 0) return undefined
   const programs = await withOlderTypes(bus, app.programs)
   return new Engine({ bus, group: appGroup(app.name), programs, maxHops: app.maxHops, budget: app.budget, pauses })
+}
+
+/** The tools of an app, those of MCP servers with the connection on which they run. */
+async function connected(
+  app: App,
+  bus: Bus,
+  run: (station: Stoppable & { start(): Promise<unknown> }) => Promise<void>,
+) {
+  const { McpStation } = await import('../mcp/client/station.ts')
+  const servers = new McpStation({ bus, servers: app.servers })
+  await run(servers)
+  return servers.bind(app.tools)
 }
 
 /** Stores the definitions of model agents and workflows. A key is the digest of its content, so concurrent writers store the same. */

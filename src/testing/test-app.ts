@@ -378,10 +378,8 @@ function withFakes(app: App, { model, tools: stubs = {} }: TestAppOptions, steps
   )
   return {
     ...app,
-    programs: app.programs.map(program => ({
-      ...program,
-      machine: (...args) => steps.applyTo(program.machine(...args)),
-    })),
+    servers: [],
+    programs: app.programs.map(program => ({ ...program, machine: (...args) => steps.applyTo(program.machine(...args)) })), // biome-ignore format: one line
     tools: [...hosted.values()].map(tool => {
       const { rate: _, blocking: __, ...kept } = tool.options
       const run = stubs[tool.name]

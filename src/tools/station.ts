@@ -3,14 +3,15 @@ import type { CloudEvent } from '../event.ts'
 import { failureData, TidingsError, toTidingsError } from '../errors.ts'
 import { answerTo, doneWith, failureAnswer, signalAbout } from '../bus/answer.ts'
 import type { Bus } from '../bus/bus.ts'
-import type { HandlerResult } from '../bus/delivery.ts'
+import { backoff, type HandlerResult } from '../bus/delivery.ts'
 import type { Delivery } from '../bus/driver.ts'
 import { LogErrors } from '../bus/log-errors.ts'
 import { SharedKey } from '../bus/shared-key.ts'
 import type { Pauses } from '../bus/pauses.ts'
+import { reasonOf } from '../bus/reason.ts'
 import { delay, retriesData, retriesOf, type Retries } from '../bus/retries.ts'
 import { traceTool } from '../bus/telemetry/work.ts'
-import { Workers } from '../bus/workers.ts'
+import { maxStarts, Workers } from '../bus/workers.ts'
 import { type ApprovalAnswer, deniedType, grantedType } from '../tasks/approval.ts'
 import { milliseconds } from '../tasks/duration.ts'
 import { claimStart, firstResult, idempotencyKeyOf } from '../tasks/earlier-result.ts'
@@ -28,7 +29,7 @@ import {
   waitingCallOf,
 } from './approval.ts'
 import { runInThread } from './thread.ts'
-import { runTool, type AnyTool, type ToolContext } from './tool.ts'
+import { runTool, type AnyTool, type RemoteRuns, type ToolContext } from './tool.ts'
 
 const defaultTimeout = '1m'
 
@@ -111,6 +112,8 @@ export class ToolStation {
     try {
       const known = await this.#logErrors.from(firstResult(bus, event))
       if (known) return await this.#done(event, known.output, retries)
+      const held = await tool.remote?.hold()
+      if (held) return await this.#held(event, held, source, retries)
       const prepared = await this.#prepare(handled)
       if ('request' in prepared) return await this.#logErrors.from(doneWith(bus, prepared.request))
       const output = await traceTool(
@@ -123,12 +126,34 @@ export class ToolStation {
       // Not a failure of the tool: the log is unavailable and the call is redelivered, or another worker has it now.
       if (this.#logErrors.has(failure) || this.#workers.abandoned.aborted) throw failure
       const failed = { ...retries, failures: retries.failures + 1 }
+      // What the tool runs on went away during the run, which may be repeated.
+      if (tool.remote && failure.retryable && failed.failures < maxStarts)
+        return delay(bus, event, { source, retries: failed, after: backoff(failed.failures), error: failure })
       const isRetryable = failure.code === 'E_TOOL_THREW' || failure.code === 'E_TOOL_TIMEOUT'
       const retry = isRetryable ? this.#policy(tool, event)?.next(event, failed, error) : undefined
       if (retry?.after !== undefined)
         return delay(bus, event, { source, retries: failed, after: retry.after, error: failure })
       return doneWith(bus, fail(event, failure, retries))
     }
+  }
+
+  /** Ends a delivery whose call cannot start now. */
+  async #held(
+    event: CloudEvent,
+    held: NonNullable<Awaited<ReturnType<RemoteRuns['hold']>>>,
+    source: string,
+    retries: Retries,
+  ): Promise<HandlerResult> {
+    const { error } = held
+    if ('key' in held) return { outcome: { kind: 'park', key: held.key, reason: reasonOf(error) } }
+    const postponed = { ...retries, holds: retries.holds + 1 }
+    return delay(this.#options.bus, event, {
+      source,
+      retries: postponed,
+      after: held.after,
+      error,
+      isSilent: retries.holds > 0,
+    })
   }
 
   #policy(tool: AnyTool, { data }: CloudEvent): RetryPolicy | undefined {
@@ -159,9 +184,14 @@ export class ToolStation {
     const source = `/tools/${tool.name}`
     // A copy, which the tool may change.
     const own = copyOf(event)
-    const known = options.atMostOnce
-      ? await this.#logErrors.from(claimStart(bus, delivery, { event, kind: 'tool', name: tool.name, source, span }))
+    const repeats = delivery.attempt > 1 || event.retryof !== undefined
+    const started = repeats
+      ? await this.#logErrors.from(tool.remote?.started(idempotencyKeyOf(event)) ?? Promise.resolve(undefined))
       : undefined
+    const known =
+      options.atMostOnce && started === undefined
+        ? await this.#logErrors.from(claimStart(bus, delivery, { event, kind: 'tool', name: tool.name, source, span }))
+        : undefined
     if (known) return known.output
     this.#workers.abandoned.throwIfAborted()
     const timeout = milliseconds(options.timeout ?? defaultTimeout)
@@ -174,9 +204,10 @@ export class ToolStation {
       blob: reference => this.#logErrors.from(bus.getBlob(event.tenant, reference)),
       progress: data => bus.signal(signalAbout(event, source, 'tool.progress', data)),
     }
-    return await running.race(
-      options.blocking ? runInThread(tool, module, input, context) : runTool(tool, input, context),
-    )
+    if (options.blocking) return await running.race(runInThread(tool, module, input, context))
+    const { remote } = tool
+    const resumed = started !== undefined && remote && { run: () => remote.resume(started, context) }
+    return await running.race(runTool({ ...tool, options: { ...options, ...resumed } }, input, context))
   }
 
   /** The failure of a call that is given up; for the answer to a request for approval, of the call that it was for. */

@@ -103,6 +103,22 @@ export interface Tool<Given = unknown, Output = unknown> extends Callable<Given,
 export interface AnyTool extends Callable<never, unknown> {
   readonly kind: 'tool'
   readonly options: ToolOptions<unknown, unknown>
+  /** Set while the tool runs on something that may be away, such as an MCP server. */
+  readonly remote?: RemoteRuns
+}
+
+/** What the runs of a tool need of what it runs on. */
+export interface RemoteRuns {
+  /** Why a call cannot start now, undefined if it can: until when it is delayed, or the key under which it is parked. */
+  hold(): Promise<
+    | { readonly error: TidingsError; readonly after: number }
+    | { readonly error: TidingsError; readonly key: string }
+    | undefined
+  >
+  /** What an earlier run of the call left running elsewhere, if its worker stored that. */
+  started(idempotencyKey: string): Promise<string | undefined>
+  /** Waits for the end of what an earlier run left, instead of starting it again. */
+  resume(started: string, context: ToolContext): Promise<unknown>
 }
 
 /**

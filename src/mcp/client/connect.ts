@@ -1,0 +1,119 @@
+import type { Client, ConnectOptions, Transport } from '@modelcontextprotocol/client'
+import { TidingsError } from '../../errors.ts'
+import { manifest } from '../../manifest.ts'
+import { authProvider, authSecrets, type McpAuth } from './auth.ts'
+import { boundedFetch, maxMessageBytes } from './bounded-fetch.ts'
+import { guardTransport } from './guarded-transport.ts'
+
+/** Where a server is, and how to reach it. */
+export type McpAddress =
+  | {
+      /** The program that is started, and its arguments. It speaks MCP on standard input and output. */
+      readonly command: readonly [string, ...string[]]
+      /** Its environment, in addition to PATH, HOME and the like. */
+      readonly env?: Readonly<Record<string, string | undefined>>
+      readonly cwd?: string
+    }
+  | {
+      readonly url: string | URL
+      readonly auth?: McpAuth
+      /** Sent with each request. */
+      readonly headers?: Readonly<Record<string, string>>
+    }
+
+/** The extension by which calls become tasks, in the protocol of 2026-07-28. */
+export const tasksExtension = 'io.modelcontextprotocol/tasks'
+
+/** The connect options that spare a later connection the question which protocol the server speaks. */
+export type KnownProtocol = Pick<ConnectOptions, 'prior'>
+
+export interface OpenConnection {
+  readonly client: Client
+  readonly known: KnownProtocol
+}
+
+/** What a server wrote to standard error lately. */
+export interface ServerOutput {
+  text: string
+}
+
+const maxOutputChars = 2_000
+
+/**
+ * Connects to a server, in the newest protocol that both know.
+ * @throws E_MCP_MISSING if the SDK is not installed
+ */
+export async function connectTo(
+  address: McpAddress,
+  { known, signal, output }: { known: KnownProtocol; signal: AbortSignal; output: ServerOutput },
+): Promise<OpenConnection> {
+  const { Client: SdkClient } = await loadSdk()
+  const client = new SdkClient(
+    { name: 'tidings', version: manifest.version },
+    {
+      capabilities: { extensions: { [tasksExtension]: {} } },
+      versionNegotiation: { mode: 'auto' },
+      inputRequired: { autoFulfill: false },
+    },
+  )
+  const transport = guardTransport(await transportTo(address, output))
+  await client.connect(transport, { ...known, signal })
+  const discover = client.getDiscoverResult()
+  return { client, known: { prior: discover ? { kind: 'modern', discover } : { kind: 'legacy' } } }
+}
+
+async function loadSdk() {
+  try {
+    return await import('@modelcontextprotocol/client')
+  } catch (cause) {
+    throw new TidingsError('E_MCP_MISSING', 'the package @modelcontextprotocol/client is not installed', { cause })
+  }
+}
+
+async function transportTo(address: McpAddress, output: ServerOutput): Promise<Transport> {
+  if ('command' in address) {
+    const { StdioClientTransport } = await import('@modelcontextprotocol/client/stdio')
+    const [command, ...args] = address.command
+    const env = Object.fromEntries(Object.entries(address.env ?? {}).filter(isSet))
+    const cwd = address.cwd !== undefined && { cwd: address.cwd }
+    const stdio = { stderr: 'pipe', maxBufferSize: maxMessageBytes } as const
+    const transport = new StdioClientTransport({ command, args, env, ...cwd, ...stdio })
+    transport.stderr?.on('data', (chunk: Buffer) => {
+      output.text = `${output.text}${chunk.toString()}`.slice(-maxOutputChars)
+    })
+    return transport
+  }
+  const { StreamableHTTPClientTransport } = await loadSdk()
+  const url = new URL(address.url)
+  return new StreamableHTTPClientTransport(url, {
+    fetch: boundedFetch(url),
+    ...(address.headers && { requestInit: { headers: { ...address.headers } } }),
+    ...(address.auth !== undefined && { authProvider: await authProvider(address.auth) }),
+    reconnectionOptions: {
+      initialReconnectionDelay: 500,
+      reconnectionDelayGrowFactor: 1.5,
+      maxReconnectionDelay: 2_000,
+      maxRetries: 3,
+    },
+  })
+}
+
+const isSet = (entry: [string, string | undefined]): entry is [string, string] => entry[1] !== undefined
+
+// A shorter one is also part of ordinary texts.
+const minSecretLength = 8
+
+/** The credentials in an address, which no answer or error may repeat. */
+export function secretsIn(address: McpAddress): string[] {
+  const found =
+    'command' in address
+      ? Object.entries(address.env ?? {}).map(([name, value]) => (secretName.test(name) ? value : undefined))
+      : [...authSecrets(address.auth), ...Object.values(address.headers ?? {})]
+  return found.filter(value => value !== undefined && value.length >= minSecretLength) as string[]
+}
+
+const secretName = /key|token|secret|password|credential|auth/i
+
+/** Without credentials, for people. */
+export const addressText = (address: McpAddress): string =>
+  'command' in address ? address.command[0] : new URL(address.url).origin

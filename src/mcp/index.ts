@@ -1,0 +1,5 @@
+export { mcp } from './client/mcp.ts'
+export type { McpOptions, McpServer, McpTool, McpToolChoice, McpToolOptions, McpToolSource } from './client/mcp.ts'
+export type { McpAddress } from './client/connect.ts'
+export type { McpAuth, McpClientCredentials, McpOAuthProvider } from './client/auth.ts'
+export type { PinnedServer, PinnedTool, ToolHints } from './client/pins.ts'
