@@ -4,6 +4,8 @@ import { z } from 'zod'
 import { agent } from '../src/agents/agent.ts'
 import type { CallError } from '../src/tasks/script.ts'
 import { until } from '../src/testing/wait.ts'
+import { buildTraceTree } from '../src/trace/build-tree.ts'
+import { traceRecords } from '../src/trace/records.ts'
 import { tool, type Tool, type ToolOptions } from '../src/tools/tool.ts'
 import { Pauses } from '../src/bus/pauses.ts'
 import { openBus } from '../src/runtime/environment.ts'
@@ -89,8 +91,12 @@ onEveryBus(world => {
         on: 'go',
         run: ctx => ctx.all([1, 2, 3].map(n => branch => branch.call(slow, n))),
       })
-      await ask(await log.worker({ use: [caller, slow] }), { type: 'go', data: null })
+      const worker = await log.worker({ use: [caller, slow] })
+      const { correlationid } = await ask(worker, { type: 'go', data: null })
       expect(starts[2]! - starts[0]!).toBeGreaterThan(500)
+      // The answers say that the time was spent in the queue.
+      const calls = [...traceRecords(buildTraceTree(await eventsOf(worker, correlationid)))]
+      expect(Math.max(...calls.map(({ queuedMs }) => Number(queuedMs ?? 0)))).toBeGreaterThan(400)
     })
 
     it('with atMostOnce answers "unknown" if its first run did not end', async () => {

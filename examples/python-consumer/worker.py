@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -73,12 +74,14 @@ async def serve(log, tool, delivery):
         return
     if not await is_wanted(log, delivery):  # 2
         return
+    began = time.monotonic()
     try:
         if delivery.attempt > MAX_ATTEMPTS:
             raise ToolError("E_WORKER_LOST", f"{tool.name}: its workers ended {delivery.attempt - 1} times")
         type, data = "tool.result", {"output": await run(log, tool, delivery)}
     except ToolError as problem:
         type, data = "tool.failed", {"error": problem.error}
+    data["ranMs"] = round((time.monotonic() - began) * 1000)
     id, target = request["id"], {"target": request["replyto"]} if "replyto" in request else {}
     answer = event(request, id=f"{id}:result", call=id, source=f"/tools/{tool.name}", type=type, data=data, **target)
     await log.publish(answer, delivery.shard)  # 8; the acknowledgement follows

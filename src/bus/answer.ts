@@ -3,7 +3,7 @@ import { createEvent, inheritedAttributes, type CloudEvent, type Draft } from '.
 import type { Bus } from './bus.ts'
 import type { HandlerResult } from './delivery.ts'
 import { resultId } from './ids.ts'
-import { retriesData, type Retries } from './retries.ts'
+import { answerTimes, type Retries } from './retries.ts'
 
 /** The answer to a request, addressed to its caller. Its id is the same for all answers, so only the first one is stored. */
 export function answerTo(request: CloudEvent, source: string, type: string, data: unknown): CloudEvent {
@@ -22,7 +22,7 @@ export function answerTo(request: CloudEvent, source: string, type: string, data
 
 /** The answer to a `KIND.invoke` that failed. */
 export const failureAnswer = (request: CloudEvent, source: string, error: ErrorData, retries?: Retries): CloudEvent =>
-  answerTo(request, source, request.type.replace('.invoke', '.failed'), { error, ...(retries && retriesData(retries)) })
+  answerTo(request, source, request.type.replace('.invoke', '.failed'), { error, ...(retries && answerTimes(retries)) })
 
 /** Ends a delivery with these events. */
 export const doneWith = async (bus: Bus, ...events: CloudEvent[]): Promise<HandlerResult> => ({

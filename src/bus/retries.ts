@@ -7,14 +7,16 @@ import type { Delivery } from './driver.ts'
 import { delayedId } from './ids.ts'
 import { reasonOf } from './reason.ts'
 
-/** The history of a request before this delivery, stored in the memo of the delivery. */
+/** The history of a request before this delivery, stored in the memo of the delivery, and when its handling began. */
 export interface Retries {
   readonly failures: number
   /** Number of times that the request was postponed without an attempt. */
   readonly holds: number
   /** Time of the first failure or postponement, ms since the epoch. */
   readonly since: number
-  /** The clock of the log, by which `since` was taken. */
+  /** When the worker began to handle this delivery, ms since the epoch. */
+  readonly began: number
+  /** The clock of the log, by which the times were taken. */
   readonly now: Now
 }
 
@@ -25,6 +27,8 @@ export interface DelayedData {
   /** RFC 3339: the earliest time of the next attempt. */
   readonly until: string
   readonly error: ErrorData
+  /** As in {@link AnswerTimes}, of the attempt that failed. */
+  readonly ranMs?: number
 }
 
 /** The field `retries` of an answer that took more than one attempt. */
@@ -35,11 +39,20 @@ export interface RetriesData {
   readonly ms: number
 }
 
+/** What the data of an answer says of the time since its request. */
+export interface AnswerTimes {
+  /** Time that the worker spent on the request, in its last attempt. Before that the request was in the queue. */
+  readonly ranMs: number
+  readonly retries?: RetriesData
+}
+
+/** Call it when the worker begins to handle the delivery. */
 export function retriesOf({ memo }: Pick<Delivery, 'memo'>, now: Now): Retries {
+  const began = now()
   const [failures, holds, since] = (memo ?? '').split(' ').map(Number)
   return failures === undefined || holds === undefined || since === undefined
-    ? { failures: 0, holds: 0, since: now(), now }
-    : { failures, holds, since, now }
+    ? { failures: 0, holds: 0, since: began, began, now }
+    : { failures, holds, since, began, now }
 }
 
 /** Number of deliveries, including this one, that did not end in a delay: the worker died, or the log was unavailable. */
@@ -49,9 +62,12 @@ export function undelayedDeliveries(delivery: Delivery): number {
   return delivery.attempt - failures - holds
 }
 
-export function retriesData({ failures, holds, since, now }: Retries): { retries?: RetriesData } {
-  return failures + holds === 0 ? {} : { retries: { failures, ms: Math.max(0, now() - since) } }
+export function answerTimes({ failures, holds, since, began, now }: Retries): AnswerTimes {
+  const isFirst = failures + holds === 0
+  return { ranMs: msSince(began, now), ...(!isFirst && { retries: { failures, ms: msSince(since, now) } }) }
 }
+
+const msSince = (moment: number, now: Now) => Math.max(0, Math.round(now() - moment))
 
 export interface Delay {
   readonly source: string
@@ -67,12 +83,13 @@ export interface Delay {
 export async function delay(
   bus: Bus,
   request: CloudEvent,
-  { source, retries: { failures, holds, since }, after, error, isSilent = false }: Delay,
+  { source, retries: { failures, holds, since, began, now }, after, error, isSilent = false }: Delay,
 ): Promise<HandlerResult> {
   const data: DelayedData = {
     attempts: failures,
     until: new Date(bus.now() + after).toISOString(),
     error: error.toJSON(),
+    ranMs: msSince(began, now),
   }
   const event = createEvent({
     id: delayedId(request.id, failures + holds),

@@ -7,7 +7,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { HandlerResult } from '../bus/delivery.ts'
 import { LogErrors } from '../bus/log-errors.ts'
 import type { Pauses } from '../bus/pauses.ts'
-import { delay, retriesData, retriesOf, type Retries } from '../bus/retries.ts'
+import { delay, answerTimes, retriesOf, type Retries } from '../bus/retries.ts'
 import { traceModel } from '../bus/telemetry/work.ts'
 import { Workers } from '../bus/workers.ts'
 import { copyOf } from '../json.ts'
@@ -111,7 +111,7 @@ export class ModelStation {
         model.languageModel.provider,
         () => this.#ask(model, event, () => void circuit?.answered(entry)),
       )
-      const answer = answerTo(event, source, 'model.result', { ...result, ...retriesData(retries) })
+      const answer = answerTo(event, source, 'model.result', { ...result, ...answerTimes(retries) })
       return await this.#logErrors.from(doneWith(this.#bus, answer))
     } catch (thrown) {
       if (this.#logErrors.has(thrown) || this.#workers.abandoned.aborted) throw thrown

@@ -4,7 +4,7 @@ import { TidingsError } from '../errors.ts'
 import { aRetry, RetryPolicy, type RetryOptions } from './retry.ts'
 
 const call = createEvent({ type: 'tool.invoke', data: null })
-const failed = (failures: number) => ({ failures, holds: 0, since: Date.now(), now: Date.now })
+const failed = (failures: number) => ({ failures, holds: 0, since: Date.now(), began: Date.now(), now: Date.now })
 const next = (options: RetryOptions, failures = 1, error: unknown = new Error('no'), after = 0) =>
   new RetryPolicy(options).next(call, failed(failures), error, after)
 

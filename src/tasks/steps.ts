@@ -11,7 +11,7 @@ import { backoff, isStillAwaited, type HandlerResult } from '../bus/delivery.ts'
 import { LogErrors } from '../bus/log-errors.ts'
 import { pausedOutcome, type Pauses } from '../bus/pauses.ts'
 import { reason, reasonOf, type Reason } from '../bus/reason.ts'
-import { delay, retriesData, retriesOf, undelayedDeliveries } from '../bus/retries.ts'
+import { delay, answerTimes, retriesOf, undelayedDeliveries } from '../bus/retries.ts'
 import { traceStep } from '../bus/telemetry/work.ts'
 import { maxStarts } from '../bus/workers.ts'
 import { milliseconds, type Duration, type Timeout } from './duration.ts'
@@ -217,7 +217,7 @@ export class StepRunner {
       if (!(await this.#logErrors.from(isStillAwaited(bus, delivery)))) return { outcome: { kind: 'done' } }
       if (!step) throw new TidingsError('E_PROGRAM_MISMATCH', `the code of "${program}" no longer has this step`)
       const output = await this.#output(held, step)
-      const answer = answerTo(event, source, 'step.result', { output, ...retriesData(retries) })
+      const answer = answerTo(event, source, 'step.result', { output, ...answerTimes(retries) })
       return await this.#logErrors.from(doneWith(bus, answer))
     } catch (error) {
       const problem = toTidingsError(error, 'E_TOOL_THREW')

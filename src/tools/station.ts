@@ -9,7 +9,7 @@ import { LogErrors } from '../bus/log-errors.ts'
 import { SharedKey } from '../bus/shared-key.ts'
 import type { Pauses } from '../bus/pauses.ts'
 import { reasonOf } from '../bus/reason.ts'
-import { delay, retriesData, retriesOf, type Retries } from '../bus/retries.ts'
+import { delay, answerTimes, retriesOf, type Retries } from '../bus/retries.ts'
 import { traceTool } from '../bus/telemetry/work.ts'
 import { maxStarts, Workers } from '../bus/workers.ts'
 import { type ApprovalAnswer, deniedType, grantedType } from '../tasks/approval.ts'
@@ -162,7 +162,7 @@ export class ToolStation {
   }
 
   #done(event: CloudEvent, output: unknown, retries: Retries): Promise<HandlerResult> {
-    const answer = answerTo(event, `/tools/${event.target}`, 'tool.result', { output, ...retriesData(retries) })
+    const answer = answerTo(event, `/tools/${event.target}`, 'tool.result', { output, ...answerTimes(retries) })
     return this.#logErrors.from(doneWith(this.#options.bus, answer))
   }
 

@@ -2,7 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
 import { isRuntimeType } from '../bus/admit.ts'
 import { taskId } from '../bus/ids.ts'
-import type { DelayedData, RetriesData } from '../bus/retries.ts'
+import type { AnswerTimes, DelayedData, RetriesData } from '../bus/retries.ts'
 import { deniedType, grantedType, type ApprovalAnswer } from '../tasks/approval.ts'
 import { endOf, type ModelEnd, type ModelResult } from '../tasks/conversation.ts'
 import { isInvocation } from '../tasks/fork.ts'
@@ -124,6 +124,12 @@ export function retriesIn(events: Iterable<CloudEvent>): { retries?: RetriesData
       return { retries: { failures: retries.failures, ms: retries.ms } }
   }
   return {}
+}
+
+/** How long a worker had the request, in the attempt that this event ended; undefined if the event does not say. */
+export function workTime({ data }: CloudEvent): number | undefined {
+  const { ranMs } = (data ?? {}) as Partial<AnswerTimes>
+  return typeof ranMs === 'number' && ranMs >= 0 ? ranMs : undefined
 }
 
 /** `after 3 retries in 2 m`; undefined if the first attempt succeeded. */

@@ -1,4 +1,5 @@
 import { between, requestOutcome, endText, retriesIn, usageOf, usageOfTask, taskOutcome } from './outcome.ts'
+import { callTimes } from './spans.ts'
 import { linkOf, type Trace, type TraceNode, type TraceTask } from './tree.ts'
 import { walkTrace } from './walk.ts'
 
@@ -55,6 +56,7 @@ function nodeRecord(node: TraceNode, above?: object) {
     ...fields,
     ...outcome,
     ...(end !== undefined && { end }),
+    ...callTimes(node),
     ...retriesIn(answers.map(answer => answer.event)),
     answers: answers.map(answer => ({
       id: answer.event.id,

@@ -1,7 +1,7 @@
 import { parseId, turnId } from '../bus/ids.ts'
 import type { CloudEvent } from '../event.ts'
 import { summarizeEvent } from './summarize.ts'
-import { between, retriesText, usageOf, stackIn } from './outcome.ts'
+import { between, retriesText, usageOf, stackIn, workTime } from './outcome.ts'
 import { shortId, shortIdOf } from './short-id.ts'
 import { dim, paint, tidings } from './paint.ts'
 import { elapsed, padOrShorten, preview, printable, shorten, usageText, displayWidth } from './text.ts'
@@ -45,7 +45,7 @@ function linesOf(
   const room = width - above.length - typeWidth - 4 - displayWidth(shortIdOf(event))
   const text = shorten(`${authorText(by)}${to}${after}`, room)
   const head = `${dim(above + (isLast ? '└─' : '├─'))} ${paint(type, padOrShorten(type, typeWidth))} ${text} ${dim(shortIdOf(event))}`
-  const spent = [...usageText(usageOf([event])), retriesText([event]) ?? []].flat()
+  const spent = [...usageText(usageOf([event])), ranText(event) ?? [], retriesText([event]) ?? []].flat()
   const details = asked
     ? askedLines(asked)
     : [
@@ -69,6 +69,12 @@ function linesOf(
           ),
         ]),
   ]
+}
+
+/** How long a worker took; the rest of the time since the request it was in the queue. */
+function ranText(event: CloudEvent): string | undefined {
+  const ms = workTime(event)
+  return ms === undefined ? undefined : `ran ${elapsed(ms)}`
 }
 
 function turnOf({ id }: CloudEvent): string {

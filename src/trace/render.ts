@@ -19,6 +19,7 @@ import {
   type OutcomeStatus,
 } from './outcome.ts'
 import { shortId, shortIdOf } from './short-id.ts'
+import { callTimes } from './spans.ts'
 import { dim, paint } from './paint.ts'
 import { countText, elapsed, padOrShorten, preview, printable, shorten, usageText, displayWidth } from './text.ts'
 import { linkOf, type TraceAnswer, type Trace, type TraceNode, type TraceTask } from './tree.ts'
@@ -49,6 +50,8 @@ const marks = {
 const shownStatuses = new Set<string>(['expired', 'cancelled', 'abandoned', 'waiting', 'running', 'continued'])
 const timeWidth = 9
 const minLabelWidth = 24
+/** A shorter time in a queue is not printed. */
+const minQueuedMs = 100
 /** Longer ids shift the rest of the line, or are left out on a narrow terminal. */
 const idWidth = 10
 /** On wider terminals the turn is printed too. */
@@ -152,7 +155,8 @@ function taskLine(task: TraceTask, outcome: TraceOutcome, guides: string): Line 
   }
 }
 
-function nodeLine({ event, by, answers, tasks }: TraceNode, outcome: TraceOutcome | undefined, guides: string): Line {
+function nodeLine(node: TraceNode, outcome: TraceOutcome | undefined, guides: string): Line {
+  const { event, by, answers, tasks } = node
   const { type, target, source, data } = asRequested(event)
   const common = { guides, type, id: shortIdOf(event), ...(by && { turn: by.turn }), ...outcome }
   const called = type === stepType ? stepName(event) : target
@@ -169,7 +173,7 @@ function nodeLine({ event, by, answers, tasks }: TraceNode, outcome: TraceOutcom
   const given = answers.map(answer => answer.event)
   const spent = usageText(usageOf(given))
   const end = endText(given)
-  const retries = retriesText(given) ?? []
+  const delays = [queueText(node) ?? [], retriesText(given) ?? []].flat()
   const decided = answers.flatMap(answer => (outcome.problem === undefined ? (decisionText(answer.event) ?? []) : []))
   const text =
     type === 'model.invoke'
@@ -177,12 +181,20 @@ function nodeLine({ event, by, answers, tasks }: TraceNode, outcome: TraceOutcom
           ...((data as Partial<ModelRequest> | null)?.summary ? ['summary'] : []),
           ...spent,
           ...(end ? [printable(end)] : []),
-          retries,
+          delays,
         ]
           .flat()
           .join(', ')
-      : [...spent, retries, ...decided, summarizeEvent(event)].flat().join('  ')
+      : [...spent, delays, ...decided, summarizeEvent(event)].flat().join('  ')
   return { ...common, label: `${type.replace(/\.(invoke|requested)$/, '')}${name}`, note: noteOf(outcome, text) }
+}
+
+/** `queued 1.2 s, ran 80 ms`, where the queue took long enough for a person to notice. */
+function queueText(node: TraceNode): string | undefined {
+  const times = callTimes(node)
+  return times && times.queuedMs >= minQueuedMs
+    ? `queued ${elapsed(times.queuedMs)}, ran ${elapsed(times.ranMs)}`
+    : undefined
 }
 
 function sourceText(source: string): string {

@@ -97,6 +97,7 @@ function slimData(event: CloudEvent): object | null {
     until: textIn(given.until),
     attempts: typeof attempts === 'number' ? attempts : undefined,
     retries: given.retries,
+    ranMs: typeof given.ranMs === 'number' ? given.ranMs : undefined,
   }
 }
 

@@ -28,5 +28,6 @@ export function summarizeEvent(event: CloudEvent & { readonly summary?: string }
   if (type === 'model.result') return preview(text || toolCalls || data)
   if (type === approvalType) return preview(what ?? data)
   if (type === messageType || type === promptedType) return preview(message ?? instructions)
-  return preview(delayText(event) ?? problemOf(event) ?? decisionText(event) ?? input ?? output ?? data)
+  const answered = output === null ? { output } : output
+  return preview(delayText(event) ?? problemOf(event) ?? decisionText(event) ?? input ?? answered ?? data)
 }

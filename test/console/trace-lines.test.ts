@@ -129,6 +129,17 @@ test('a trace tells waiting from running, and adds up what is below', async () =
   `)
 })
 
+test('every answer of a worker says how long it took', async () => {
+  const { all } = await story()
+  const attempts = all.filter(({ type }) => /^(tool|model)\.(result|failed|delayed)$/.test(type))
+  expect(attempts.map(({ type, data }) => [type, (data as { ranMs?: number }).ranMs])).toEqual([
+    ['model.result', 0],
+    ['tool.delayed', 0],
+    ['tool.result', 0],
+    ['tool.result', 0],
+  ])
+})
+
 test('a line keeps its number, and every event has one', async () => {
   const { waiting, all } = await story()
   const trace = new TraceLines()

@@ -55,8 +55,8 @@ onEveryBus(world => {
       const recorded = await recordedInputs(second, correlationid)
       const replay = new Replayer(new Programs([orders.definition]))
       for await (const { position, event } of second.bus.read({ correlation: correlationid })) {
-        if (event.type === 'tool.result') expect(recorded.get(event.id)).toEqual({ output: { total: 100 } })
-        if (event.type === 'tool.result') expect(event.data).toEqual({ output: { total: 100 } })
+        if (event.type === 'tool.result') expect(recorded.get(event.id)).toMatchObject({ output: { total: 100 } })
+        if (event.type === 'tool.result') expect(event.data).toMatchObject({ output: { total: 100 } })
         await replay.add(position, event)
       }
       expect(recorded.get(id)).toEqual({ input: { fee: 1 } })

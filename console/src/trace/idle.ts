@@ -1,3 +1,4 @@
+import type { TimeSpan } from '../../../src/trace/spans.ts'
 import type { TraceLine } from './trace-lines.ts'
 
 /** A period in ms since the epoch. */
@@ -11,13 +12,16 @@ const minIdleMs = 2_000
 /** A longer part of what is not idle would leave no room for the rest. */
 const maxShare = 0.3
 
-/** The periods in which something happened or a call ran, in order. Tasks only wait meanwhile. */
+/** A call in a queue is not idle: somebody waits for a worker. */
+const isWork: ReadonlySet<TimeSpan['kind']> = new Set(['running', 'queued'])
+
+/** The periods in which something happened, or a call ran or was in a queue, in order. Tasks only wait meanwhile. */
 export function busyPeriods(lines: readonly TraceLine[]): Period[] {
   const all: Period[] = []
   for (const { from, to, spans, task } of lines) {
     all.push({ from, to: from })
     if (to !== Infinity) all.push({ from: to, to })
-    if (task === undefined) for (const span of spans) if (span.kind === 'running') all.push(span)
+    if (task === undefined) for (const span of spans) if (isWork.has(span.kind)) all.push(span)
   }
   all.sort((one, other) => one.from - other.from)
   const busy: { from: number; to: number }[] = []

@@ -15,6 +15,7 @@ import {
 } from '../../../src/trace/outcome.ts'
 import { publisherOf } from '../../../src/trace/publisher.ts'
 import { shortId } from '../../../src/trace/short-id.ts'
+import { type KnownSpans, spansOfCall, spansOfTask, type TimeSpan } from '../../../src/trace/spans.ts'
 import { summarizeEvent } from '../../../src/trace/summarize.ts'
 import { asRequested } from '../../../src/tasks/effects.ts'
 import { stepName, stepType } from '../../../src/tasks/step-request.ts'
@@ -22,7 +23,6 @@ import { elapsed } from '../../../src/trace/text.ts'
 import { linkOf, type TraceNode, type TraceTask } from '../../../src/trace/tree.ts'
 import { walkTrace, type TraceStep } from '../../../src/trace/walk.ts'
 import { busyPeriods, longIdles, type Period } from './idle.ts'
-import { type KnownSpans, type Span, spansOfCall, spansOfTask } from './spans.ts'
 
 /** An event, a call with its answer, or a task, as a trace shows it on one line. */
 export interface TraceLine {
@@ -53,7 +53,7 @@ export interface TraceLine {
   readonly from: number
   /** Infinity while it is open. */
   readonly to: number
-  readonly spans: readonly Span[]
+  readonly spans: readonly TimeSpan[]
   /** When the task decided. */
   readonly turns: readonly number[]
   /** Of the line and all below it. */

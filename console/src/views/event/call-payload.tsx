@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { useContext } from 'react'
-import { between } from '../../../../src/trace/outcome.ts'
+import { between, workTime } from '../../../../src/trace/outcome.ts'
 import type { EventDetails } from '../../api/shapes.ts'
 import { useSource } from '../../api/source.tsx'
 import { durationText } from '../../ui/format.ts'
@@ -28,6 +28,7 @@ function Answer({ id, request }: { id: string; request: EventDetails }) {
   const { open, toggle } = useOpenEvents()
   if (!data) return null
   const { type } = data.event
+  const ranMs = workTime(data.event)
   return (
     <section aria-label="Answer">
       <h3 className={styles.answered}>
@@ -40,6 +41,7 @@ function Answer({ id, request }: { id: string; request: EventDetails }) {
           {type}
         </button>
         {durationText(between(request.event, data.event))} later
+        {ranMs !== undefined && `, after a worker had it for ${durationText(ranMs)}`}
       </h3>
       <Payload details={data} />
     </section>

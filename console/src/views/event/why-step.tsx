@@ -1,6 +1,6 @@
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
-import { between, stackIn } from '../../../../src/trace/outcome.ts'
+import { between, stackIn, workTime } from '../../../../src/trace/outcome.ts'
 import { shortId, shortIdOf } from '../../../../src/trace/short-id.ts'
 import { summarizeEvent } from '../../../../src/trace/summarize.ts'
 import type { Author } from '../../../../src/trace/reasons.ts'
@@ -61,7 +61,7 @@ function Step({ step, cause, isFirst }: { step: WhyStep; cause: WhyStep | undefi
           <Time at={event.time} />
         </span>
       </div>
-      <By author={by} />
+      <By author={by} ranMs={workTime(event)} />
       {asked ? (
         <Prompt question={asked} isOpen={isFirst} />
       ) : (
@@ -86,7 +86,8 @@ function Step({ step, cause, isFirst }: { step: WhyStep; cause: WhyStep | undefi
 }
 
 /** Who published it, with the code that decided. */
-function By({ author: { kind, name, task, turn, version, hash, retryOf } }: { author: Author }) {
+function By({ author, ranMs }: { author: Author; ranMs: number | undefined }) {
+  const { kind, name, task, turn, version, hash, retryOf } = author
   const isOffline = useSource().origin === 'slice'
   return (
     <p className={styles.by}>
@@ -109,6 +110,7 @@ function By({ author: { kind, name, task, turn, version, hash, retryOf } }: { au
           code {hash.slice(0, 8)}
         </span>
       )}
+      {ranMs !== undefined && <span>, ran {durationText(ranMs)}</span>}
       {retryOf !== undefined && <span className={styles.hash}>retry of {shortId(retryOf, name)}</span>}
     </p>
   )

@@ -1,4 +1,4 @@
-import type { Span } from '../../trace/spans.ts'
+import type { TimeSpan } from '../../../../src/trace/spans.ts'
 import type { TimeScale } from '../../trace/time-scale.ts'
 import type { TraceLine } from '../../trace/trace-lines.ts'
 import { toneStyle, type Tone } from '../../ui/badge.tsx'
@@ -76,8 +76,8 @@ const isIn = (x: number) => x >= 0 && x <= 1
 
 const words = { queued: 'queued', running: 'ran', waiting: 'waited', backoff: 'before the next attempt' } as const
 
-function timesText(spans: readonly Span[], now: number): string {
-  const sums = new Map<Span['kind'], number>()
+function timesText(spans: readonly TimeSpan[], now: number): string {
+  const sums = new Map<TimeSpan['kind'], number>()
   for (const { kind, from, to } of spans) sums.set(kind, (sums.get(kind) ?? 0) + Math.max(0, Math.min(to, now) - from))
   return [...sums].map(([kind, ms]) => `${words[kind]} ${durationText(ms)}`).join(' · ')
 }

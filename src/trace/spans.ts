@@ -1,12 +1,12 @@
-import type { CloudEvent } from '../../../src/event.ts'
-import { callOfApproval, claimId } from '../../../src/bus/ids.ts'
-import { approvalType } from '../../../src/tasks/approval.ts'
-import { isInvocation } from '../../../src/tasks/fork.ts'
-import { calledTask, decisiveAnswer } from '../../../src/trace/outcome.ts'
-import type { TraceNode, TraceTask } from '../../../src/trace/tree.ts'
+import type { CloudEvent } from '../event.ts'
+import { callOfApproval, claimId } from '../bus/ids.ts'
+import { approvalType } from '../tasks/approval.ts'
+import { isInvocation } from '../tasks/fork.ts'
+import { calledTask, decisiveAnswer, workTime } from './outcome.ts'
+import type { TraceNode, TraceTask } from './tree.ts'
 
 /** What a call or task did for a while, in ms since the epoch. `to`: Infinity while it goes on. */
-export interface Span {
+export interface TimeSpan {
   /** `queued`: not started yet. `waiting`: for a person, for time, or for an event. `backoff`: between two attempts. */
   readonly kind: 'queued' | 'running' | 'waiting' | 'backoff'
   readonly from: number
@@ -28,40 +28,83 @@ function endOfCall({ answers, cancellation, by }: TraceNode): number {
   return by?.task.ended ?? Infinity
 }
 
+/** The end of an attempt, and the pause after it. */
+interface AttemptEnd {
+  readonly at: number
+  /** When a worker began the attempt, if the log says so. */
+  readonly began: number | undefined
+  readonly pause?: TimeSpan
+}
+
+function beganAt(end: CloudEvent): number | undefined {
+  const ranMs = workTime(end)
+  return ranMs === undefined ? undefined : ms(end) - ranMs
+}
+
 /**
- * The time of a call. The log says when an attempt failed and when the next one may begin, when a call was claimed, and while a person was
- * asked; between request and answer of any other call it does not say when the worker began.
+ * The time of a call: in the queue, with a worker, until the next attempt, or until a person has answered. Where the log does not say when
+ * a worker began, because the answer has not come or is that of an older worker, the call counts as running.
  */
-export function spansOfCall(node: TraceNode): Span[] {
+export function spansOfCall(node: TraceNode): TimeSpan[] {
   const [from, to] = [ms(node.event), endOfCall(node)]
   if (isWait(node)) return [{ kind: 'waiting', from, to }]
   // Its task has no turn yet.
   if (isInvocation(node.event.type)) return [{ kind: 'queued', from, to }]
-  const parts: Span[] = []
-  for (const child of node.nodes) {
-    const { id, type, data } = child.event
-    const at = ms(child.event)
-    if (/^\w+\.delayed$/.test(type)) parts.push({ kind: 'backoff', from: at, to: msIn(data, 'until', at) })
-    else if (callOfApproval(id) === node.event.id) parts.push({ kind: 'waiting', from: at, to: endOfCall(child) })
-    else if (id === claimId(node.event.id)) parts.push({ kind: 'queued', from, to: at })
+  const ends: AttemptEnd[] = []
+  let claimed: number | undefined
+  for (const { event, ...child } of node.nodes) {
+    const at = ms(event)
+    if (/^\w+\.delayed$/.test(event.type))
+      ends.push({ at, began: beganAt(event), pause: { kind: 'backoff', from: at, to: msIn(event.data, 'until', at) } })
+    else if (callOfApproval(event.id) === node.event.id)
+      ends.push({ at, began: at, pause: { kind: 'waiting', from: at, to: endOfCall({ event, ...child }) } })
+    else if (event.id === claimId(node.event.id)) claimed = at
   }
-  return withParts(from, to, parts)
+  const answer = decisiveAnswer(node.answers)?.event
+  ends.sort((one, other) => one.at - other.at)
+  return spansBetween(from, to, [...ends, { at: to, began: (answer && beganAt(answer)) ?? claimed }])
+}
+
+/** Clocks of several machines are not in step, so each time is moved into the period that it is about. */
+function spansBetween(from: number, to: number, ends: readonly AttemptEnd[]): TimeSpan[] {
+  const spans: TimeSpan[] = []
+  let at = from
+  const until = (moment: number, kind: TimeSpan['kind']) => {
+    const end = Math.min(moment, to)
+    if (end > at) add(spans, { kind, from: at, to: end })
+    at = Math.max(at, end)
+  }
+  for (const { at: end, began, pause } of ends) {
+    if (began !== undefined) until(Math.min(began, end), 'queued')
+    until(end, 'running')
+    if (pause) until(pause.to, pause.kind)
+  }
+  return spans.length > 0 ? spans : [{ kind: 'running', from, to: Math.max(from, to) }]
+}
+
+/** How long a call was in the queue and how long a worker had it; undefined if the log does not say. */
+export function callTimes(node: TraceNode): { readonly queuedMs: number; readonly ranMs: number } | undefined {
+  const answer = decisiveAnswer(node.answers)?.event
+  if (!answer || workTime(answer) === undefined) return undefined
+  const sum = (kind: TimeSpan['kind']) =>
+    spansOfCall(node).reduce((total, span) => total + (span.kind === kind ? span.to - span.from : 0), 0)
+  return { queuedMs: sum('queued'), ranMs: sum('running') }
 }
 
 /** Of tasks whose times are known already. */
-export type KnownSpans = Map<TraceTask, readonly Span[]>
+export type KnownSpans = Map<TraceTask, readonly TimeSpan[]>
 
 /** The time of a task: queued until its first turn, and waiting while all that it waits for are people, times and events. */
-export function spansOfTask(task: TraceTask, requested: number | undefined, known: KnownSpans): Span[] {
+export function spansOfTask(task: TraceTask, requested: number | undefined, known: KnownSpans): TimeSpan[] {
   const { started } = task
   if (started === undefined) return requested === undefined ? [] : [{ kind: 'queued', from: requested, to: Infinity }]
-  const queued: Span[] =
+  const queued: TimeSpan[] =
     requested !== undefined && requested < started ? [{ kind: 'queued', from: requested, to: started }] : []
   return [...queued, ...turnSpans(task, started, known)]
 }
 
 /** From the first turn on. */
-function turnSpans(task: TraceTask, started: number, known: KnownSpans): readonly Span[] {
+function turnSpans(task: TraceTask, started: number, known: KnownSpans): readonly TimeSpan[] {
   const before = known.get(task)
   if (before) return before
   const to = task.end === undefined ? Infinity : (task.ended ?? started)
@@ -70,10 +113,10 @@ function turnSpans(task: TraceTask, started: number, known: KnownSpans): readonl
   return spans
 }
 
-const working: ReadonlySet<Span['kind']> = new Set(['running', 'queued'])
+const working: ReadonlySet<TimeSpan['kind']> = new Set(['running', 'queued'])
 
 /** When a task only waited. A workflow decides and waits; code of an agent also runs while no call is open. */
-function waitsOf({ nodes, station }: TraceTask, from: number, to: number, known: KnownSpans): Span[] {
+function waitsOf({ nodes, station }: TraceTask, from: number, to: number, known: KnownSpans): TimeSpan[] {
   const changes: { at: number; work: number; wait: number }[] = []
   for (const node of nodes) {
     if (node.answers.length === 0 && node.event.replyto === undefined && !isWait(node)) continue
@@ -86,7 +129,7 @@ function waitsOf({ nodes, station }: TraceTask, from: number, to: number, known:
     }
   }
   changes.sort((one, other) => one.at - other.at)
-  const spans: Span[] = []
+  const spans: TimeSpan[] = []
   let [work, wait, begin] = [0, 0, from]
   for (const change of [...changes, { at: to, work: 0, wait: 0 }]) {
     const isWaiting = work === 0 && (wait > 0 || station === 'workflow')
@@ -98,15 +141,15 @@ function waitsOf({ nodes, station }: TraceTask, from: number, to: number, known:
   return spans
 }
 
-function add(spans: Span[], span: Span) {
+function add(spans: TimeSpan[], span: TimeSpan) {
   const last = spans.at(-1)
   if (last?.kind === span.kind && last.to === span.from) spans[spans.length - 1] = { ...last, to: span.to }
   else spans.push(span)
 }
 
 /** Parts of a period, and `running` between them. */
-function withParts(from: number, to: number, parts: readonly Span[]): Span[] {
-  const spans: Span[] = []
+function withParts(from: number, to: number, parts: readonly TimeSpan[]): TimeSpan[] {
+  const spans: TimeSpan[] = []
   let at = from
   for (const part of parts.toSorted((one, other) => one.from - other.from)) {
     const [begin, end] = [Math.max(at, Math.min(part.from, to)), Math.min(part.to, to)]
