@@ -4,8 +4,8 @@ import { ClientError, refuse } from './errors.ts'
 export interface ConnectionOptions {
   /** Of the gateway, with the prefix under which it is mounted, such as `https://shop.example/api/tidings`. */
   readonly url: string | URL
-  /** An API key or a token; a function is called for each request. Default: none, or a cookie of the same origin. */
-  readonly token?: string | (() => string | Promise<string>)
+  /** An API key or a token; a function is called for each request. Default, or undefined: none, or a cookie of the same origin. */
+  readonly token?: string | (() => string | undefined | Promise<string | undefined>)
   /** Default: the global one. */
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
 }

@@ -19,7 +19,8 @@ export function* walkTrace(trace: Trace): Generator<TraceStep> {
   const waiting = stepsOf(trace, undefined, '').toReversed()
   for (let step = waiting.pop(); step; step = waiting.pop()) {
     yield step
-    waiting.push(...stepsOf(step.item, step.called, step.below, step.item).toReversed())
+    // An event may have caused more than fit on the call stack as arguments.
+    for (const each of stepsOf(step.item, step.called, step.below, step.item).toReversed()) waiting.push(each)
   }
 }
 

@@ -1,14 +1,6 @@
 import { GatewayConnection } from '../../../src/client/connection.ts'
 import { ClientError } from '../../../src/client/errors.ts'
-import {
-  assertResumable,
-  connections,
-  type StreamedEvent,
-  type StreamFilter,
-} from '../../../src/client/event-stream.ts'
-import { serverEvents } from '../../../src/client/server-events.ts'
 import type { ErrorData } from '../../../src/errors.ts'
-import { socketEvents } from './event-socket.ts'
 import { notedFetch } from './reachability.ts'
 
 /* The gateway that served this page. `<base>` is the folder of the console, and the gateway is the folder above it. */
@@ -37,10 +29,7 @@ export const credential = {
   },
 }
 
-function newConnection(): GatewayConnection {
-  const token = credential.get()
-  return new GatewayConnection({ url: gatewayUrl, fetch: notedFetch, ...(token !== undefined && { token }) })
-}
+export const gateway = new GatewayConnection({ url: gatewayUrl, fetch: notedFetch, token: credential.get })
 
 export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>
 
@@ -56,38 +45,19 @@ export function pathWith(path: string, query: Query = {}): string {
 
 /** @throws ClientError */
 export async function get<T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> {
-  const response = await newConnection().send(pathWith(path, query), { signal, retryForMs: 3_000 })
+  const response = await gateway.send(pathWith(path, query), { signal, retryForMs: 3_000 })
   return (await response.json()) as T
 }
 
 /** Sends a command. One that may be repeated needs a key. @throws ClientError */
 export async function post<T>(path: string, body: unknown, headers: Record<string, string> = {}): Promise<T> {
-  const response = await newConnection().send(path, { method: 'POST', body, headers })
+  const response = await gateway.send(path, { method: 'POST', body, headers })
   return (await response.json()) as T
 }
 
 /** @throws ClientError */
 export async function remove(path: string, body?: unknown): Promise<void> {
-  await newConnection().send(path, { method: 'DELETE', ...(body !== undefined && { body }) })
-}
-
-/**
- * Events as they happen; continues by itself. `rows`: without their payload. `onOpen` is called when no event can be missed any more.
- * @throws ClientError
- */
-export const follow = (
-  filter: StreamFilter & { readonly rows?: '1' },
-  onOpen?: () => void,
-): AsyncGenerator<StreamedEvent> => socketEvents(newConnection(), filter, onOpen)
-
-/** Messages of an event stream of the gateway that cannot resume; each connection begins again. @throws ClientError */
-export async function* messages<T>(path: string, event: string, signal: AbortSignal): AsyncGenerator<T> {
-  for await (const response of connections(newConnection(), path, () => undefined, signal))
-    for await (const message of serverEvents(response)) {
-      if (message.data === undefined) continue
-      assertResumable(message.event, message.data)
-      if (message.event === event) yield JSON.parse(message.data) as T
-    }
+  await gateway.send(path, { method: 'DELETE', ...(body !== undefined && { body }) })
 }
 
 /** What any thrown value says to a person. */

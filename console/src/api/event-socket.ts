@@ -1,5 +1,4 @@
 import { backoffMs, type GatewayConnection } from '../../../src/client/connection.ts'
-import { ClientError } from '../../../src/client/errors.ts'
 import {
   assertResumable,
   streamEvents,
@@ -14,6 +13,14 @@ import type { CloudEvent } from '../../../src/event.ts'
  * gets through. A gateway that is mounted in another server has no sockets: it sends server-sent events.
  */
 
+/** A gateway that has sockets, unless it is mounted in another server. */
+export interface SocketGateway {
+  readonly connection: GatewayConnection
+  readonly url: string | URL
+  /** Whether its requests need a credential. @throws ClientError if it refuses this person */
+  needsCredential(): Promise<boolean>
+}
+
 /** What a socket says: docs/wire-format.md. */
 interface SocketMessage {
   readonly cursor?: string
@@ -24,22 +31,21 @@ interface SocketMessage {
 
 /** Undefined until a socket was tried. */
 let haveSockets: boolean | undefined
-/** False where no request needs a credential. */
-let haveTickets = true
 
 /** As `streamEvents`; continues after interruptions too. `onOpen` is called for each connection that was made. @throws ClientError */
 export async function* socketEvents(
-  connection: GatewayConnection,
+  gateway: SocketGateway,
   filter: StreamFilter,
   onOpen?: () => void,
 ): AsyncGenerator<StreamedEvent> {
+  const { connection } = gateway
   const { signal } = filter
   let { after } = filter
   for (let attempt = 0; haveSockets !== false; attempt++) {
     if (signal?.aborted) return
     let isOpen = false
     try {
-      const socket = await opened(connection, { ...filter, ...(after !== undefined && { after }) })
+      const socket = await opened(gateway, { ...filter, ...(after !== undefined && { after }) })
       for await (const message of messagesOf(socket, signal)) {
         haveSockets = true
         if (message.error) assertResumable('error', JSON.stringify(message))
@@ -63,26 +69,19 @@ export async function* socketEvents(
 }
 
 /** A socket that is not open yet. A browser sends no header with it, so a ticket stands for the credential. */
-async function opened(connection: GatewayConnection, filter: StreamFilter): Promise<WebSocket> {
+async function opened({ connection, url, needsCredential }: SocketGateway, filter: StreamFilter): Promise<WebSocket> {
   const { signal, type = [], ...ids } = filter
   const query = new URLSearchParams(ids)
   for (const pattern of [type].flat()) query.append('type', pattern)
-  const ticket = haveTickets ? await newTicket(connection, signal) : undefined
-  if (ticket !== undefined) query.set('ticket', ticket)
-  const url = new URL(`../events/socket?${query.toString()}`, document.baseURI)
-  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
-  return new WebSocket(url)
+  if (await needsCredential()) query.set('ticket', await newTicket(connection, signal))
+  const address = new URL(`events/socket?${query.toString()}`, url)
+  address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:'
+  return new WebSocket(address)
 }
 
-async function newTicket(connection: GatewayConnection, signal: AbortSignal | undefined): Promise<string | undefined> {
-  try {
-    const response = await connection.send('tickets', { method: 'POST', signal, retryForMs: Infinity })
-    return ((await response.json()) as { ticket: string }).ticket
-  } catch (error) {
-    if (!(error instanceof ClientError) || error.status !== 404) throw error
-    haveTickets = false
-    return undefined
-  }
+async function newTicket(connection: GatewayConnection, signal: AbortSignal | undefined): Promise<string> {
+  const response = await connection.send('tickets', { method: 'POST', signal, retryForMs: Infinity })
+  return ((await response.json()) as { ticket: string }).ticket
 }
 
 /** Ends with the socket, or when the signal aborts. */

@@ -1,6 +1,6 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { useEffect } from 'react'
-import { follow } from './connection.ts'
+import { follow } from './streams.ts'
 
 const pauseMs = 400
 

@@ -30,10 +30,10 @@ export function startWorker(): Worker {
 
 function take(message: FromWorker): void {
   if ('call' in message) {
-    const { resolve, reject } = pending.get(message.call)!
+    const answer = pending.get(message.call)
     pending.delete(message.call)
-    if ('error' in message) reject(new ClientError(message.error, message.status))
-    else resolve(message.result)
+    if ('error' in message) answer?.reject(new ClientError(message.error, message.status))
+    else answer?.resolve(message.result)
     return
   }
   const listener = listeners.get(message.trace)

@@ -1,9 +1,10 @@
 import { GatewayConnection } from '../../../src/client/connection.ts'
-import { streamEvents } from '../../../src/client/event-stream.ts'
 import type { CloudEvent } from '../../../src/event.ts'
 import { CallText } from '../../../src/tasks/call-text.ts'
 import { isTextDelta, textDeltaType } from '../../../src/tasks/text-delta.ts'
 import { turnType } from '../../../src/tasks/turn.ts'
+import { socketEvents } from '../api/event-socket.ts'
+import type { Info } from '../api/shapes.ts'
 import { type TraceLine, TraceLines } from '../trace/trace-lines.ts'
 import type { TraceUpdate, WrittenText } from './protocol.ts'
 
@@ -41,6 +42,11 @@ export class OpenTrace {
 
   get events(): readonly CloudEvent[] {
     return this.#events
+  }
+
+  /** Whether it has all events that were on the log when it was opened. */
+  get isComplete(): boolean {
+    return this.#isComplete
   }
 
   find(event: string): number | undefined {
@@ -142,7 +148,11 @@ export async function followTrace(
   const connection = new GatewayConnection({ url, ...(token !== undefined && { token }) })
   const head = await readTrace(connection, correlation, (...page) => trace.add(...page), signal)
   const filter = { correlation, type: ['>', turnType], rows: '1', after: head, signal }
-  for await (const { event, cursor } of streamEvents(connection, filter))
+  const needsCredential = async () => {
+    const response = await connection.send('info', { signal, retryForMs: Infinity })
+    return ((await response.json()) as Info).identity
+  }
+  for await (const { event, cursor } of socketEvents({ connection, url, needsCredential }, filter))
     if (cursor === undefined) trace.signal(event)
     else trace.addLater(event)
 }

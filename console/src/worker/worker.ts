@@ -46,7 +46,8 @@ type Calls = {
 
 /** The events of a correlation, from an open trace if there is one. */
 async function eventsOf(origin: Origin, correlation: string): Promise<readonly CloudEvent[]> {
-  for (const each of traces.values()) if (each.correlation === correlation) return each.trace.events
+  for (const each of traces.values())
+    if (each.correlation === correlation && each.trace.isComplete) return each.trace.events
   if (origin === 'slice') return slice().trace(correlation)
   const events: CloudEvent[] = []
   await readTrace(new GatewayConnection(origin), correlation, more => events.push(...more))

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'react'
-import { follow } from '../../api/connection.ts'
+import { follow } from '../../api/streams.ts'
 import { Story, type StorySnapshot } from './story.ts'
 
 /** Of a redraw, while events and words arrive. */

@@ -4,7 +4,7 @@ import type { PausableKind } from '../../../../src/bus/pauses.ts'
 import type { UnavailableModel } from '../../../../src/models/unavailable.ts'
 import type { Activity } from '../../../../src/trace/rates.ts'
 import type { SeenWorker } from '../../../../src/tasks/presence.ts'
-import { messages } from '../../api/connection.ts'
+import { messages } from '../../api/streams.ts'
 
 /** A consumer group as the gateway sees it. */
 export interface Group {

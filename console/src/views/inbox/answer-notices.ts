@@ -1,6 +1,6 @@
 import { useEffect, useRef } from 'react'
 import type { OpenApproval } from '../../../../src/tasks/approval-list.ts'
-import { follow } from '../../api/connection.ts'
+import { follow } from '../../api/streams.ts'
 import { notify } from '../../ui/toasts.tsx'
 
 /** Requests that were answered in this tab: no notice says what the person knows. */

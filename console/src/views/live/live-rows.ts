@@ -1,4 +1,5 @@
-import { follow, get } from '../../api/connection.ts'
+import { get } from '../../api/connection.ts'
+import { follow } from '../../api/streams.ts'
 import type { EventPage, StoredRow } from '../../api/shapes.ts'
 
 /** Which events the server sends. */

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react'
 import { operatorIn } from '../../../../src/tasks/operation.ts'
-import { follow } from '../../api/connection.ts'
+import { follow } from '../../api/streams.ts'
 import type { OperationView } from '../../api/operations.ts'
 
 /** What an operation publishes for each task that it acts on. */

@@ -1,7 +1,8 @@
 import { useEffect, useRef, useState } from 'react'
 import { CallText } from '../../../../src/tasks/call-text.ts'
 import { isTextDelta, textDeltaType, type TextPiece } from '../../../../src/tasks/text-delta.ts'
-import { follow, get } from '../../api/connection.ts'
+import { get } from '../../api/connection.ts'
+import { follow } from '../../api/streams.ts'
 import type { EventPage } from '../../api/shapes.ts'
 
 const turnPauseMs = 300
