@@ -83,6 +83,7 @@ type Draft = { -readonly [Key in keyof TraceLine]: TraceLine[Key] }
 
 /** Makes the lines of a trace. Lines keep their numbers from one time to the next. */
 export class TraceLines {
+  /** By the event that a line opens, which no other line does. */
   readonly #numbers = new Map<string, number>()
   /** By event, including answers and turns. */
   readonly #lineOf = new Map<string, number>()
@@ -117,9 +118,8 @@ export class TraceLines {
   }
 
   #numbered(draft: Omit<Draft, 'n' | 'depth' | 'below'>, above: Draft | undefined, depth: number): Draft {
-    const key = `${draft.label} ${draft.event}`
-    let n = this.#numbers.get(key)
-    if (n === undefined) this.#numbers.set(key, (n = this.#numbers.size))
+    let n = this.#numbers.get(draft.event)
+    if (n === undefined) this.#numbers.set(draft.event, (n = this.#numbers.size))
     return { n, depth, below: 0, ...draft, ...(above && { parent: above.n }) }
   }
 

@@ -7,14 +7,16 @@ import { socketEvents } from '../api/event-socket.ts'
 import type { Info } from '../api/shapes.ts'
 import { type TraceLine, TraceLines } from '../trace/trace-lines.ts'
 import type { TraceUpdate, WrittenText } from './protocol.ts'
+import { readRows } from './read-rows.ts'
 
 interface Listener {
   update(update: TraceUpdate): void
   texts(texts: readonly WrittenText[]): void
 }
 
-/** What a person sees at first; the rest comes with the second request. */
+/** What a person sees at first, while the rest arrives. Then more each time by the factor, so that all reports together cost little. */
 const firstEvents = 1_000
+const moreEvents = 4
 const minPauseMs = 100
 const textPauseMs = 60
 /** The first message has what fits the screen. */
@@ -35,6 +37,8 @@ export class OpenTrace {
   #textTimer: ReturnType<typeof setTimeout> | undefined
   #pauseMs = minPauseMs
   #isComplete = false
+  /** The number of events with which the next lines are reported. */
+  #reportAt = firstEvents
 
   constructor(listener: Listener) {
     this.#listener = listener
@@ -53,13 +57,20 @@ export class OpenTrace {
     return this.#lines.find(event)
   }
 
-  /** `isComplete`: whether there are no further events on the log. */
-  add(events: readonly CloudEvent[], isComplete: boolean): void {
-    this.#isComplete = isComplete
+  /** Adds what is on the log. Lines are reported while it arrives. */
+  add(events: readonly CloudEvent[]): void {
     for (const event of events) {
       this.#events.push(event)
       if (event.call !== undefined) this.#texts.delete(event.call)
     }
+    if (this.#events.length < this.#reportAt) return
+    this.#reportAt = this.#events.length * moreEvents
+    this.#report()
+  }
+
+  /** What is on the log has been added. */
+  complete(): void {
+    this.#isComplete = true
     this.#report()
   }
 
@@ -146,7 +157,11 @@ export async function followTrace(
   signal: AbortSignal,
 ): Promise<void> {
   const connection = new GatewayConnection({ url, ...(token !== undefined && { token }) })
-  const head = await readTrace(connection, correlation, (...page) => trace.add(...page), signal)
+  const rows = readRows(connection, correlation, signal)
+  let part = await rows.next()
+  for (; !part.done; part = await rows.next()) trace.add(part.value)
+  trace.complete()
+  const head = part.value
   const filter = { correlation, type: ['>', turnType], rows: '1', after: head, signal }
   const needsCredential = async () => {
     const response = await connection.send('info', { signal, retryForMs: Infinity })
@@ -155,25 +170,4 @@ export async function followTrace(
   for await (const { event, cursor } of socketEvents({ connection, url, needsCredential }, filter))
     if (cursor === undefined) trace.signal(event)
     else trace.addLater(event)
-}
-
-/** All events of a correlation. Returns the cursor where its stream continues. @throws ClientError */
-export async function readTrace(
-  connection: GatewayConnection,
-  correlation: string,
-  add: (events: readonly CloudEvent[], isComplete: boolean) => void,
-  signal?: AbortSignal,
-): Promise<string> {
-  let after: string | undefined
-  for (;;) {
-    const query = after === undefined ? `?limit=${firstEvents}` : `?after=${encodeURIComponent(after)}`
-    const response = await connection.send(`correlations/${correlation}/events${query}`, {
-      signal,
-      retryForMs: Infinity,
-    })
-    const page = (await response.json()) as { events: CloudEvent[]; next?: string; head: string }
-    add(page.events, page.next === undefined)
-    if (page.next === undefined) return page.head
-    after = page.next
-  }
 }

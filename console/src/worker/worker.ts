@@ -3,7 +3,8 @@ import { ClientError } from '../../../src/client/errors.ts'
 import { TidingsError, type ErrorData } from '../../../src/errors.ts'
 import type { CloudEvent } from '../../../src/event.ts'
 import type { Row } from '../api/shapes.ts'
-import { followTrace, OpenTrace, readTrace } from './open-trace.ts'
+import { followTrace, OpenTrace } from './open-trace.ts'
+import { readRows } from './read-rows.ts'
 import { Slice } from './slice.ts'
 import type { FromWorker, Origin, ToWorker, WorkerCalls } from './protocol.ts'
 
@@ -49,9 +50,7 @@ async function eventsOf(origin: Origin, correlation: string): Promise<readonly C
   for (const each of traces.values())
     if (each.correlation === correlation && each.trace.isComplete) return each.trace.events
   if (origin === 'slice') return slice().trace(correlation)
-  const events: CloudEvent[] = []
-  await readTrace(new GatewayConnection(origin), correlation, more => events.push(...more))
-  return events
+  return (await Array.fromAsync(readRows(new GatewayConnection(origin), correlation))).flat()
 }
 
 function open(number: number, origin: Origin, correlation: string): void {
@@ -65,7 +64,8 @@ function open(number: number, origin: Origin, correlation: string): void {
     if (origin !== 'slice') return followTrace(origin, correlation, trace, stop.signal)
     const rows = slice().trace(correlation)
     if (rows.length === 0) throw new TidingsError('E_NOT_FOUND', `the slice has no event of ${correlation}`)
-    trace.add(rows, true)
+    trace.add(rows)
+    trace.complete()
   }
   fill().catch((error: unknown) => {
     if (!stop.signal.aborted) send({ trace: number, ...problemOf(error) })

@@ -69,7 +69,7 @@ export const listDescriptions: readonly RouteDescription[] = [
     tag: 'views',
     summary: 'All events of a correlation, as rows',
     description:
-      'In the order of the log, with turns and linked workflow instances. Compressed if the client accepts it.',
+      'In the order of the log, with turns and linked workflow instances. Each event is on a line of its own, so that a client can use the first while the others arrive. Compressed if the client accepts it.',
     query: { after: { description: 'Only events after this cursor.' }, limit: limit(50_000, 50_000) },
     answers: { 200: { description: 'A stream after `head` goes on from here.', body: shapes.eventListShape } },
   },

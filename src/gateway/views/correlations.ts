@@ -91,14 +91,15 @@ async function* rowBatches(bus: Bus, scope: StreamScope, { after, until, limit }
   yield { rows: await flush() }
 }
 
+/** One row a line, so that a client can use the first rows while the others arrive. */
 async function* bodyOf(first: RowBatch, rest: AsyncIterable<RowBatch>, head: string): AsyncGenerator<string> {
-  yield `{"head":${JSON.stringify(head)},"events":[${first.rows.join()}`
+  yield `{"head":${JSON.stringify(head)},"events":[\n${first.rows.join(',\n')}`
   let { next } = first
   let isFirst = first.rows.length === 0
   for await (const batch of rest) {
-    if (batch.rows.length > 0) yield `${isFirst ? '' : ','}${batch.rows.join()}`
+    if (batch.rows.length > 0) yield `${isFirst ? '' : ',\n'}${batch.rows.join(',\n')}`
     isFirst &&= batch.rows.length === 0
     next = batch.next
   }
-  yield `]${next === undefined ? '' : `,"next":${JSON.stringify(next)}`}}`
+  yield `\n]${next === undefined ? '' : `,"next":${JSON.stringify(next)}`}}`
 }
