@@ -87,6 +87,7 @@ export function program(): Command {
   addWorkflows(root)
   addApprovals(root)
   addKeys(root)
+  addStranglers(root)
   add(root, 'pause <kind> <name>', async () => (await import('./pause.ts')).pauseCommand).description(
     'pause an agent, a tool or a model in every process; its deliveries are kept',
   )
@@ -203,6 +204,37 @@ function addApprovals(root: Command) {
     add(root, `${verb} <approval>`, async () => (await import('./approve.ts'))[verb])
       .description(`${verb} a request; <approval>: the full id, or at least its last four characters`)
       .option('--comment <text>', 'a comment for the caller, stored on the log')
+}
+
+const reportCodes = `
+Exit codes:
+  0  parity: no field differs more than the old code varies in itself, and no limit is broken
+  1  regression: a field differs, or a limit is broken
+  2  error: wrong usage, or the log cannot be used
+  3  too few answers were compared`
+
+function addStranglers(root: Command) {
+  const strangler = root.command('strangler').description('replace old code: set percentages, roll back, compare')
+  add(strangler, 'status [name]', async () => (await import('./strangler.ts')).stranglerStatusCommand).description(
+    'show who answers, what was decided last, and what the last minute was like',
+  )
+  add(strangler, 'set <name> [percent]', async () => (await import('./strangler.ts')).stranglerSetCommand)
+    .description('change which requests the candidate answers, in every process: the share of keys, such as 5%')
+    .option('--mirror <percent>', 'share of the other requests that also go to the candidate, without effects')
+    .option('--always <keys>', 'keys that the candidate answers, separated by commas; "" empties the list')
+    .option('--never <keys>', 'keys that it does not answer, separated by commas; "" empties the list')
+    .option('--why <text>', 'the reason, stored on the log')
+  add(strangler, 'rollback <name>', async () => (await import('./strangler.ts')).stranglerRollbackCommand)
+    .description('give all requests back to the old code, in every process')
+    .option('--why <text>', 'the reason, stored on the log')
+  add(strangler, 'report <name>', async () => (await import('./strangler-report.ts')).stranglerReportCommand)
+    .description('show how the answers of the candidate differ from those of the old code, beyond noise')
+    .addOption(new Option('--since <time>', 'comparisons since then: 24h, or a date').default('1d', '1d'))
+    .option('--html <file>', 'also write the report as a page')
+    .option('--parity <percent>', 'share of answers that must agree (default: as the code declares, or 100%)')
+    .option('--expect-at-least <n>', 'how many compared answers a verdict needs (default: 50)')
+    .option('--console <url>', 'address of the console, for links (default: that of a local gateway)')
+    .addHelpText('after', reportCodes)
 }
 
 function addKeys(root: Command) {

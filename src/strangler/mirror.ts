@@ -3,7 +3,7 @@ import { counterpart } from '../bus/ids.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
 import type { Side } from './bucket.ts'
 import type { RequestOrigin } from './candidate.ts'
-import { comparedType, compareLanes, type LaneComparison, type ObservedLane } from './comparison.ts'
+import { comparedType, compareLanes, outcomeField, type LaneComparison, type ObservedLane } from './comparison.ts'
 import { readLaneFacts, runLane, type LaneAnswer } from './lane.ts'
 import type { Meter } from './meter.ts'
 import type { StranglerSettings } from './options.ts'
@@ -149,8 +149,11 @@ export class Mirror<Input, Output> {
     const { name, compare } = this.#settings
     const compared = compareLanes({ old, candidate, repeat }, compare, bus.redactor)
     const paths = (fields: readonly { readonly path: string }[]) => fields.map(({ path }) => path)
+    // Where an answer failed, its fields were not compared.
+    const isNoise = (path: string) => path === outcomeField || (!candidate.error && !repeat?.error)
+    const noise = compared.noise && paths(compared.noise).filter(isNoise)
     this.#meter.mirrored(version, 'compared')
-    this.#meter.compared(version, paths(compared.differences), compared.noise && paths(compared.noise))
+    this.#meter.compared(version, paths(compared.differences), noise)
     this.#reporter.add({
       type: comparedType,
       source: `/strangler/${name}`,

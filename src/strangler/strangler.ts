@@ -8,7 +8,7 @@ import { milliseconds, type Duration } from '../tasks/duration.ts'
 import { CallError } from '../tasks/script.ts'
 import { sideOf, type Side } from './bucket.ts'
 import { decide, nothing, rolledBack, stranglerCorrelation, type Control, type Decision } from './control.ts'
-import { laneAnswer } from './lane.ts'
+import { laneAnswer, type LaneAnswer } from './lane.ts'
 import { measuredType, Meter } from './meter.ts'
 import { Mirror, type ServedRequest } from './mirror.ts'
 import { checkRun, settingsOf, type HasLog, type StranglerRunOptions, type StranglerOptions, type StranglerSettings } from './options.ts' // biome-ignore format: one line
@@ -180,10 +180,13 @@ export class Strangler<Input, Output> {
     await this.#reporter.flush(bus)
   }
 
-  async #runOld(request: ServedRequest<Input>): Promise<Begun<Output>> {
+  #runOld(request: ServedRequest<Input>): Promise<Begun<Output>> {
+    return this.#askOld(request, this.#session && this.#mirror.begin(this.#session, request))
+  }
+
+  async #askOld(request: ServedRequest<Input>, compare?: (old: LaneAnswer) => void): Promise<Begun<Output>> {
     const { input, origin, version } = request
     const { correlationid } = origin
-    const compare = this.#session && this.#mirror.begin(this.#session, request)
     const metered = this.#meter.begin('old', version)
     const began = performance.now()
     try {
@@ -256,7 +259,7 @@ export class Strangler<Input, Output> {
       ...origin,
       data: { strangler: this.name, version, reason: codeOf(error), ...(task !== undefined && { task }) },
     })
-    return this.#runOld(request)
+    return this.#askOld(request)
   }
 }
 
