@@ -194,6 +194,12 @@ export const errors = {
     'The MQTT broker rejects the connection, and waiting does not help. The message says why: credentials, certificates, client id, version or topics.',
   E_TAP_INTERRUPTED:
     'The end of a tapped call is not on the log: the tap died before it was recorded, or had no room for it. What the client got is not known.',
+  E_TAP_CANCELLED:
+    'The client went away, or cancelled the call, before its answer had passed the tap. Look at the timeout of the client if this was not intended.',
+  E_TAP_UPSTREAM:
+    'The service behind the tap answered with an error, or not at all; the message says what the client got. Look at the logs of the service.',
+  E_TAP_COMMAND:
+    'The command of the MCP server cannot be started. Check it, and the PATH that the MCP client sets: tidings tap mcp -- COMMAND ARGS.',
   E_INTERNAL: 'This is a bug in Tidings. Set TIDINGS_DEBUG=1 to see the stack, and report it.',
   E_USAGE: 'The command is not valid. `tidings --help` lists the commands.',
 } as const

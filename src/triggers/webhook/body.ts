@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { parseExactly } from '../../json-text.ts'
+import { formFields } from '../../http/form-fields.ts'
 import { httpError } from '../../http/response.ts'
 
 /**
@@ -13,19 +14,12 @@ export function parseBody(bytes: Buffer, contentType = '', isGitHub = false): { 
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
     if (!isForm) return { value: parseExactly(text) }
-    const fields = formFields(text)
+    const fields = formFields(new URLSearchParams(text))
     return { value: isGitHub && typeof fields.payload === 'string' ? parseExactly(fields.payload) : fields }
   } catch {
     const what = isForm ? `form${isGitHub ? ' with JSON as its payload' : ''}` : 'JSON value'
     throw httpError(400, `the body is not a ${what} in UTF-8, but its content-type is ${type}`)
   }
-}
-
-/** A repeated field becomes a list. */
-function formFields(text: string): Record<string, string | string[]> {
-  const fields = new Map<string, string[]>()
-  for (const [name, value] of new URLSearchParams(text)) if (!fields.get(name)?.push(value)) fields.set(name, [value])
-  return Object.fromEntries([...fields].map(([name, values]) => [name, values.length === 1 ? values[0]! : values]))
 }
 
 const secretHeader = /sign|auth|cookie|token|secret|key|pass|cred|session|jwt|assertion/

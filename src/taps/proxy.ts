@@ -1,0 +1,94 @@
+import { createServer, STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { TidingsError } from '../errors.ts'
+import { isLoopback, listen, type HttpListener } from '../http/listen.ts'
+import { send } from '../http/response.ts'
+import { Forwarder, maxHeaderBytes, type ForwardListener } from './forward.ts'
+import { headerPairs } from './headers.ts'
+import { refusalOf, type Upstream } from './upstream.ts'
+
+export interface ProxyOptions {
+  readonly upstream: Upstream
+  /** 0 uses any free port. */
+  readonly port: number
+  /** Default: 127.0.0.1. */
+  readonly host?: string | undefined
+  /** What sees an exchange. */
+  readonly observe: (incoming: IncomingMessage) => ForwardListener
+}
+
+/** Forwards all requests to one upstream; other protocols, such as WebSocket, pass unseen. @throws E_PORT_IN_USE */
+export async function startTapProxy({
+  upstream,
+  port,
+  host = '127.0.0.1',
+  observe,
+}: ProxyOptions): Promise<HttpListener> {
+  const forwarder = new Forwarder(upstream)
+  const problemOf = (incoming: IncomingMessage) =>
+    isLoopback(host)
+      ? (refusalOf(incoming.url ?? '', upstream) ?? foreignHost(incoming))
+      : refusalOf(incoming.url ?? '', upstream)
+  const server = createServer({ maxHeaderSize: maxHeaderBytes, requestTimeout: 0 }, (incoming, outgoing) => {
+    const problem = problemOf(incoming)
+    if (problem === undefined) forwarder.forward(incoming, outgoing, observe(incoming))
+    else refuse(outgoing, problem)
+  })
+  // A proxy waits as long as its client and its upstream do.
+  server.timeout = 0
+  server.on('checkContinue', (incoming, outgoing) => server.emit('request', incoming, outgoing))
+  server.on('upgrade', (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (problemOf(incoming) === undefined) passUpgrade(forwarder, incoming, socket, head)
+    else socket.destroy()
+  })
+  const listener = await listen(server, { port, host, service: 'the tap', setting: '--port' })
+  return {
+    ...listener,
+    async stop(abort) {
+      await listener.stop(abort)
+      forwarder.close()
+    },
+  }
+}
+
+/** The upstream does not learn by what name it was asked for, so it could not refuse a page that had its own name resolved to this machine. */
+function foreignHost({ headers: { host } }: IncomingMessage): string | undefined {
+  const name = host === undefined ? undefined : URL.parse(`http://${host}`)?.hostname.replace(/^\[|\]$/g, '')
+  if (name === undefined || isLoopback(name)) return undefined
+  return `this tap serves this machine only, and the request is for the host "${host}"`
+}
+
+/** What a client gets if there is no response of the upstream. */
+export const unreachableResponse = (error: Error) => ({
+  status: 502,
+  body: { error: new TidingsError('E_TAP_UPSTREAM', `there was no response: ${error.message}`) },
+})
+
+function refuse(outgoing: ServerResponse, why: string): void {
+  send(outgoing, { status: 400, body: { error: new TidingsError('E_REQUEST_INVALID', why) } })
+}
+
+/** Connects the two sockets once the upstream has agreed to another protocol. */
+function passUpgrade(forwarder: Forwarder, incoming: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const request = forwarder.open(incoming, ['Connection', 'Upgrade', 'Upgrade', incoming.headers.upgrade ?? ''])
+  socket.on('error', () => request.destroy())
+  request.on('error', () => socket.destroy())
+  request.on('upgrade', (response, upstream, first) => {
+    socket.write(headOf(response))
+    upstream.write(head)
+    socket.write(first)
+    upstream.on('error', () => socket.destroy()).on('close', () => socket.destroy())
+    socket.on('close', () => upstream.destroy())
+    upstream.pipe(socket).pipe(upstream)
+  })
+  request.on('response', response => {
+    socket.write(headOf(response))
+    response.pipe(socket)
+  })
+  request.end()
+}
+
+function headOf({ statusCode = 502, statusMessage, rawHeaders }: IncomingMessage): string {
+  const lines = [...headerPairs(rawHeaders)].map(([name, value]) => `${name}: ${value}`)
+  return [`HTTP/1.1 ${statusCode} ${statusMessage || STATUS_CODES[statusCode]}`, ...lines, '', ''].join('\r\n')
+}
