@@ -176,7 +176,7 @@ export const errors = {
   E_TELEMETRY_MISSING:
     'The packages that export spans and metrics are not installed. Install those that the message names, or unset OTEL_EXPORTER_OTLP_ENDPOINT.',
   E_MCP_MISSING:
-    'A client of MCP servers needs a package that is not installed: npm install @modelcontextprotocol/client.',
+    'MCP needs a package that is not installed, because it is optional. Install the one that the message names.',
   E_MCP_UNPINNED:
     'What models would read of the tools of this MCP server was not reviewed yet. `tidings pin` lists them and writes the file: read it, and commit it.',
   E_MCP_CHANGED:

@@ -12,10 +12,11 @@ import {
   type ModelToolCall,
   type PromptedData,
 } from '../tasks/conversation.ts'
+import { modelToolName } from '../tasks/offered-input.ts'
 import type { TurnContext } from '../tasks/program.ts'
 import { uiTarget, uiToolName } from '../tasks/ui-tools.ts'
 import type { GuardOptions, GuardSubject } from './guard.ts'
-import { modelToolName, type OfferedTool } from './loop-tools.ts'
+import type { OfferedTool } from './loop-tools.ts'
 
 /* What the loop of a model agent remembers between two turns, and how events change it. */
 

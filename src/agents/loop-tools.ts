@@ -2,6 +2,7 @@ import { failure, type ErrorData } from '../errors.ts'
 import { invalidAt } from '../options.ts'
 import { assertName } from '../pattern.ts'
 import { jsonSchema, validateNow, type JsonSchema, type Schema } from '../schema.ts'
+import { inField, modelToolName, textInput } from '../tasks/offered-input.ts'
 import type { CallRequest } from '../tasks/program.ts'
 import { requestType, type Callable } from '../tasks/script-context.ts'
 
@@ -94,8 +95,6 @@ export interface OfferedTool {
   answer?(input: unknown): { value: unknown } | { problem: string }
 }
 
-export const modelToolName = (name: string) => name.replaceAll('.', '_')
-
 /** The tools of an agent as its model sees them. `answer`: its output schema, if the model answers by a call. @throws E_APP_INVALID */
 export function offeredTools(tools: readonly ModelTool[], agent: string, answer?: Schema): OfferedTool[] {
   for (const [spokenName, [one, other]] of Map.groupBy(tools, tool => modelToolName(tool.name)))
@@ -143,19 +142,11 @@ function offeredTool({ name, options }: LoopTool, agent: string): OfferedTool {
   }
 }
 
-const text = { type: 'string', description: 'The request.' }
-const inField = (input: JsonSchema): JsonSchema => ({
-  type: 'object',
-  properties: { input },
-  required: ['input'],
-  additionalProperties: false,
-})
-
 /** Providers require an object, so any other input is the field `input` of one. */
 function offeredProgram({ kind, name, description, input }: LoopProgram, agent: string): OfferedTool {
   if (kind === 'workflow' && !input)
     throw invalidAt(agent, `its tool "${name}" is a workflow that events start: give it an input schema`)
-  const schema = input ? jsonSchema(input, `${kind} "${name}", a tool of ${agent}`) : text
+  const schema = input ? jsonSchema(input, `${kind} "${name}", a tool of ${agent}`) : textInput
   const isObject = schema.type === 'object'
   return {
     name: modelToolName(name),

@@ -15,13 +15,14 @@ import {
 import type { Timeout } from '../tasks/duration.ts'
 import { taskId } from '../bus/ids.ts'
 import { messageType } from '../tasks/asked.ts'
+import { modelToolName } from '../tasks/offered-input.ts'
 import { callOutcome } from '../tasks/outcome.ts'
 import { inputOf, type Program, type TurnContext } from '../tasks/program.ts'
 import type { LoopTurn } from '../tasks/turn.ts'
 import { uiTarget, uiToolsIn } from '../tasks/ui-tools.ts'
 import { canContinue, defaultRules, unfinished, type FinishRules, type Unfinished } from './finish.ts'
 import { guardRequest, verdictOf, type GuardOptions } from './guard.ts'
-import { answerTool, modelToolName, type OfferedTool } from './loop-tools.ts'
+import { answerTool, type OfferedTool } from './loop-tools.ts'
 import {
   addMessage,
   beginLoop,

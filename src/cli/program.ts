@@ -18,6 +18,11 @@ INPUT is JSON, or text.
   tidings ask helper 'When is the shop open?'
   tidings ask refund '{"order":"A-17"}' --key refund-A-17`
 
+const mcpHelp = `
+An app publishes what its option mcp lists. In the configuration of the client:
+
+  { "command": "npx", "args": ["tidings", "mcp", "--home", "/path/to/project/.tidings"] }`
+
 export function program(): Command {
   const root = new Command('tidings')
     .description('Run agents, tools and workflows on a durable event log, and inspect what they did.')
@@ -52,6 +57,15 @@ export function program(): Command {
     .option('--wait', 'show what follows, until every task that took the event has ended')
     .addOption(new Option('--within <duration>', 'how long to wait').default('1m', '1m'))
     .addHelpText('after', publishHelp)
+  add(root, 'mcp', async () => (await import('./mcp.ts')).mcpCommand)
+    .description('serve what apps publish to an MCP client, over standard input and output')
+    .addOption(
+      new Option('--wait <duration>', 'how long a call waits before it answers with the id of its task').default(
+        '50s',
+        '50s',
+      ),
+    )
+    .addHelpText('after', mcpHelp)
   add(root, 'tail', async () => (await import('./tail.ts')).tailCommand)
     .description('show events as they happen')
     .option('--type <pattern...>', 'only these types, such as order.paid, order.* or order.>')

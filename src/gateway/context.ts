@@ -2,6 +2,7 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
+import type { McpHttp } from '../mcp/server/http.ts'
 import type { Duration } from '../tasks/duration.ts'
 import type { QueryIndex } from '../trace/index/open.ts'
 import type { Identity } from './identity/identity.ts'
@@ -14,6 +15,7 @@ import type { Streams } from './streams/streams.ts'
 export interface GatewayDeps {
   readonly bus: Bus
   readonly client: Client
+  readonly mcp: McpHttp
   readonly streams: Streams
   readonly originPolicy: OriginPolicy
   /** Undefined: everyone who reaches the gateway may use it. */

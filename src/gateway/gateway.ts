@@ -4,6 +4,7 @@ import { getRequestListener } from '@hono/node-server'
 import { Client } from '../ask/client.ts'
 import { type HttpListener, listen } from '../http/listen.ts'
 import { errorResponse, httpError, securityHeaders } from '../http/response.ts'
+import { McpHttp } from '../mcp/server/http.ts'
 import { LiveIndex } from '../trace/index/live.ts'
 import type { ViewOptions } from './context.ts'
 import { assertGuarded, openIdentity } from './identity/guard.ts'
@@ -43,14 +44,16 @@ export async function startGateway(options: GatewayOptions): Promise<HttpListene
   const { maxStreams = defaultMaxStreams, query = new LiveIndex(bus).query, failedFor = '1d' } = options
   const streams = new Streams(options)
   const client = new Client(bus)
+  const mcp = new McpHttp(bus, client)
   const close = () => {
+    void mcp.close().catch(() => {})
     streams.close()
     client.close()
     identity?.close()
   }
   const originPolicy = { ...(!identity && { hosts: new Set([host]) }), origins: () => identity?.origins ?? [] }
   const handle = getRequestListener(
-    routes({ bus, client, streams, originPolicy, identity, localKey, maxBodyBytes, query, failedFor }).fetch,
+    routes({ bus, client, mcp, streams, originPolicy, identity, localKey, maxBodyBytes, query, failedFor }).fetch,
     {
       overrideGlobalObjects: false,
       hostname: host,

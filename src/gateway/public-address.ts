@@ -9,7 +9,7 @@ import type { HonoRequest } from 'hono'
 export const forwardedHost = (req: HonoRequest): string | undefined => firstOf(req.header('x-forwarded-host'))
 
 /** The whole address of a path of the gateway, for a client. */
-function publicUrl(req: HonoRequest, path: string): string {
+export function publicUrl(req: HonoRequest, path: string): string {
   const { protocol, host } = new URL(req.url)
   const forwarded = `${firstOf(req.header('x-forwarded-proto')) ?? protocol.slice(0, -1)}://${forwardedHost(req) ?? host}`
   const base = /^https?:\/\/[^/?#@\\]+$/.test(forwarded) && URL.canParse(forwarded) ? forwarded : req.url

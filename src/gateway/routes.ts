@@ -1,6 +1,5 @@
 import { Hono } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import type { Redactor } from '../bus/redact.ts'
 import { prometheusText, prometheusType } from '../bus/telemetry/prometheus.ts'
 import { errorResponse, httpError } from '../http/response.ts'
 import { agUiRoutes } from './ag-ui/routes.ts'
@@ -16,6 +15,8 @@ import type { GatewayContext, GatewayDeps, GatewayEnv } from './context.ts'
 import { HealthCheck } from './health.ts'
 import { guard } from './identity/guard.ts'
 import { assertMay } from './identity/principal.ts'
+import { challengeOf, protectedResourceRoutes } from './mcp/protected-resource.ts'
+import { mcpRoutes } from './mcp/routes.ts'
 import { ticketRoutes } from './identity/routes.ts'
 import { isStreamPath } from './stream-paths.ts'
 import { streamRoutes } from './streams/routes.ts'
@@ -34,7 +35,6 @@ import { workflowRoutes } from './views/workflows.ts'
 export function routes(given: GatewayDeps): Hono<GatewayEnv> {
   const deps = { ...given, query: withinTime(given.query) }
   const { bus } = deps
-  const { redactor } = bus
   const health = new HealthCheck(bus)
   const app = new Hono<GatewayEnv>()
 
@@ -74,10 +74,12 @@ export function routes(given: GatewayDeps): Hono<GatewayEnv> {
   app.route('/', workflowRoutes(deps))
   app.route('/', sliceRoutes(deps))
   app.route('/', apiRoutes(deps))
+  app.route('/', protectedResourceRoutes(deps))
+  app.route('/', mcpRoutes(deps))
 
   const known = knownRoutes(app).filter(({ path }) => !pages.routes.some(page => page.path === path))
-  app.notFound(c => notFound(redactor, c, known))
-  app.onError((error, c) => respond(redactor, c, error))
+  app.notFound(c => notFound(deps, c, known))
+  app.onError((error, c) => respond(deps, c, error))
   return app
 }
 
@@ -96,25 +98,25 @@ function knownRoutes(app: Hono<GatewayEnv>): KnownRoute[] {
     })
 }
 
-function notFound(redactor: Redactor, c: GatewayContext, known: readonly KnownRoute[]) {
+function notFound(deps: GatewayDeps, c: GatewayContext, known: readonly KnownRoute[]) {
   const { path } = c.req
   const allow = known.filter(route => route.matches(path)).map(({ method }) => method)
   if (allow.length > 0) {
     const methods = allow.join(', ')
-    return respond(redactor, c, httpError(405, `${path} accepts only ${methods}`), { allow: methods })
+    return respond(deps, c, httpError(405, `${path} accepts only ${methods}`), { allow: methods })
   }
   const paths = known.map(route => `${route.method} ${route.path}`).join(', ')
   const text = `${path.slice(0, 80)} does not exist; expected ${paths}`
-  return respond(redactor, c, httpError(404, text, { code: 'E_NOT_FOUND', next: 'Correct the path of the request.' }))
+  return respond(deps, c, httpError(404, text, { code: 'E_NOT_FOUND', next: 'Correct the path of the request.' }))
 }
 
-const extraHeaders: Partial<Record<number, Record<string, string>>> = {
-  401: { 'www-authenticate': 'Bearer' },
-  // The rest of the body is not read, so the connection cannot be used again.
-  413: { connection: 'close' },
-}
-
-function respond(redactor: Redactor, c: GatewayContext, error: unknown, more: Record<string, string> = {}) {
-  const { status, body, headers } = errorResponse(error, redactor)
-  return c.json(body, status as ContentfulStatusCode, { ...headers, ...extraHeaders[status], ...more })
+function respond({ bus, identity }: GatewayDeps, c: GatewayContext, error: unknown, more: Record<string, string> = {}) {
+  const { status, body, headers } = errorResponse(error, bus.redactor)
+  const challenge = challengeOf(c, identity, status)
+  const extra = {
+    ...(challenge !== undefined && { 'www-authenticate': challenge }),
+    // The rest of the body is not read, so the connection cannot be used again.
+    ...(status === 413 && { connection: 'close' }),
+  }
+  return c.json(body, status as ContentfulStatusCode, { ...headers, ...extra, ...more })
 }

@@ -4,6 +4,7 @@ import type { Hono } from 'hono'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
+import { McpHttp } from '../mcp/server/http.ts'
 import { LiveIndex } from '../trace/index/live.ts'
 import type { GatewayEnv, ViewOptions } from './context.ts'
 import { openIdentity } from './identity/guard.ts'
@@ -19,6 +20,7 @@ import { Streams } from './streams/streams.ts'
 export class WebHandler {
   readonly #streams: Streams
   readonly #client: Client
+  readonly #mcp: McpHttp
   readonly #identity: Identity | undefined
   readonly #app: Hono<GatewayEnv>
 
@@ -30,10 +32,11 @@ export class WebHandler {
   private constructor(bus: Bus, identity: Identity | undefined, views: ViewOptions) {
     this.#streams = new Streams({ bus })
     this.#client = new Client(bus)
+    this.#mcp = new McpHttp(bus, this.#client)
     this.#identity = identity
     const originPolicy = { origins: () => identity?.origins ?? [] }
     const maxBodyBytes = 4 * 1024 * 1024
-    const shared = { bus, client: this.#client, streams: this.#streams, originPolicy, maxBodyBytes }
+    const shared = { bus, client: this.#client, mcp: this.#mcp, streams: this.#streams, originPolicy, maxBodyBytes }
     const { query = new LiveIndex(bus).query, failedFor = '1d' } = views
     this.#app = routes({ ...shared, identity, localKey: undefined, query, failedFor })
   }
@@ -53,6 +56,7 @@ export class WebHandler {
   }
 
   close() {
+    void this.#mcp.close().catch(() => {})
     this.#streams.close()
     this.#client.close()
     this.#identity?.close()

@@ -8,12 +8,14 @@ import { hostedTools, type McpServer } from '../mcp/client/mcp.ts'
 import { oneForEachName } from '../models/shared-names.ts'
 import { defaultBudget, type Budget } from '../tasks/budget.ts'
 import { aDuration, aFlag, aList, aNumber, aText, checkOptions, optionsOf, type Check } from '../options.ts'
+import type { Publication } from '../tasks/declared-apps.ts'
 import type { Duration } from '../tasks/duration.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import type { AnyTool } from '../tools/tool.ts'
 import type { Trigger } from '../triggers/trigger.ts'
 import type { Workflow } from '../workflows/workflow.ts'
 import { assertNoSecrets } from '../workflows/secrets.ts'
+import { publishOverMcp, type Publishable } from './mcp-publication.ts'
 
 /** A workflow of any state type. */
 export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'description' | 'input' | 'data' | 'definition' | 'events'>
@@ -34,6 +36,8 @@ export interface AppOptions {
   retention?: Duration
   /** What to redact in addition to secrets that are known by their shape. */
   redact?: Redaction
+  /** What MCP clients may call: agents, workflows and tools of `use`. Default: nothing. */
+  mcp?: readonly Publishable[]
 }
 
 /** What a worker hosts. Created by `app()`. */
@@ -52,6 +56,8 @@ export interface App {
   readonly triggers: readonly Trigger[]
   /** The event types in `use`, and those of agents and workflows. The worker refuses other data for them. */
   readonly events: readonly AnyEventType[]
+  /** What MCP clients may call. */
+  readonly published: readonly Publication[]
   readonly budget: Budget
   readonly maxHops: number
   readonly retention: Duration
@@ -70,6 +76,7 @@ const checks = {
   maxHops: aNumber,
   retention: aDuration,
   redact: optionsOf({ paths: aList, patterns: aList, defaults: aFlag } satisfies Record<keyof Redaction, Check>),
+  mcp: aList,
 } satisfies Record<keyof AppOptions, Check>
 
 /**
@@ -81,17 +88,20 @@ const checks = {
  *   use: [helper, charge, paid],
  *   budget: { calls: 500, cost: 2 },
  *   redact: { paths: ['order.paid:data.card'] },
+ *   mcp: [helper],
  * })
  */
 export function app(options: AppOptions): App {
   checkOptions('app()', options, checks, ['use'])
-  const { name = 'app', use, budget, maxHops = 32, retention = '7d' } = options
+  const { name = 'app', budget, maxHops = 32, retention = '7d' } = options
   if (!/^[a-z][a-z0-9-]{0,62}$/.test(name))
     throw new TidingsError(
       'E_APP_INVALID',
       `"${name}" is not a valid app name: use lower-case letters, digits and dashes, and start with a letter`,
     )
   const rules = redactor(options.redact)
+  const { published, callers } = publishOverMcp(name, options.mcp ?? [], options.use)
+  const use = [...options.use, ...callers]
   const seen = new Set<string>()
   for (const member of use) {
     if (!['agent', 'workflow', 'tool', 'model', 'trigger', 'event', 'mcp'].includes(member?.kind))
@@ -140,6 +150,7 @@ export function app(options: AppOptions): App {
         ...[...agents, ...workflows].flatMap(({ events }) => events),
       ]),
     ],
+    published,
     budget: { ...defaultBudget, ...budget },
     maxHops,
     retention,

@@ -6,7 +6,8 @@ import { eventTypes } from '../workflows/definition-tree.ts'
 import type { App } from './app.ts'
 
 /** What an app declares, for people and forms. A schema that has no JSON form is left out. */
-export function declarationOf({ name, retention, budget, agents, workflows, tools, models, events }: App): DeclaredApp {
+export function declarationOf(app: App): DeclaredApp {
+  const { name, retention, budget, agents, workflows, tools, models, events, published } = app
   return {
     app: name,
     retention: milliseconds(retention),
@@ -36,6 +37,7 @@ export function declarationOf({ name, retention, budget, agents, workflows, tool
     }),
     models: models.map(({ name }) => ({ name })),
     types: events.map(({ type, schema }) => ({ type, ...schemaAs('schema', schema, type) })),
+    ...(published.length > 0 && { published }),
   }
 }
 

@@ -19,6 +19,14 @@ export interface DeclaredApp {
   readonly tools: readonly DeclaredTool[]
   readonly models: readonly { readonly name: string }[]
   readonly types: readonly DeclaredType[]
+  /** What MCP clients may call. Absent: nothing. */
+  readonly published?: readonly Publication[]
+}
+
+/** An agent, a workflow or a tool of an app that MCP clients may call. */
+export interface Publication {
+  readonly kind: 'agent' | 'workflow' | 'tool'
+  readonly name: string
 }
 
 /** What agents and workflows have in common. */

@@ -1,6 +1,6 @@
 import type { LanguageModelV4, LanguageModelV4CallOptions, LanguageModelV4StreamPart } from '@ai-sdk/provider'
 import { inspect } from 'node:util'
-import { modelToolName } from '../agents/loop-tools.ts'
+import { modelToolName } from '../tasks/offered-input.ts'
 import { TidingsError, type ErrorCode } from '../errors.ts'
 import type { ModelResult, ModelToolCall } from '../tasks/conversation.ts'
 

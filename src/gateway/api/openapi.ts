@@ -44,6 +44,7 @@ const tagTexts: Readonly<Record<RouteDescription['tag'], string>> = {
   people: 'Requests for approval',
   threads: 'Conversations of a user',
   chat: 'The chat protocol of the AI SDK',
+  mcp: 'The Model Context Protocol',
   views: 'Lists and details of what is on the log',
   operating: 'Commands of operators, health, metrics, tickets and API documents',
 }

@@ -4,6 +4,7 @@ import { askBody, cancelBody, messageBody } from '../commands/tasks.ts'
 import { operationRequest } from '../../tasks/operation-request.ts'
 import { renameBody } from '../threads/routes.ts'
 import * as shapes from './shapes.ts'
+import { mcpDescriptions } from './mcp-descriptions.ts'
 import { viewDescriptions } from './view-descriptions.ts'
 import { listDescriptions } from './list-descriptions.ts'
 
@@ -12,7 +13,7 @@ export interface RouteDescription {
   /** As Hono has it: `POST /agents/:name`. */
   readonly route: string
   readonly id: string
-  readonly tag: 'agents' | 'events' | 'people' | 'threads' | 'chat' | 'views' | 'operating'
+  readonly tag: 'agents' | 'events' | 'people' | 'threads' | 'chat' | 'mcp' | 'views' | 'operating'
   readonly summary: string
   readonly description?: string
   readonly query?: Readonly<Record<string, Parameter>>
@@ -270,6 +271,7 @@ export const routeDescriptions: readonly RouteDescription[] = [
     query: { run: { description: 'The id of the run. Default: a new one.', schema: z.string() } },
     answers: { 200: { description: 'The messages, and what the agent does.', body: 'text/event-stream' } },
   },
+  ...mcpDescriptions,
   ...listDescriptions,
   {
     route: 'POST /tickets',

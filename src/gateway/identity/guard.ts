@@ -7,6 +7,7 @@ import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import type { Identity } from './identity.ts'
 import { assertAllowed, corsHeaders } from './origin-policy.ts'
 import { forwardedHost } from '../public-address.ts'
+import { isMetadataPath } from '../mcp/paths.ts'
 import { isStreamPath } from '../stream-paths.ts'
 import { anyone, nobody, type Principal } from './principal.ts'
 
@@ -53,7 +54,7 @@ async function senderOf(c: GatewayContext, { identity, localKey, maxBodyBytes }:
     bytes: length === undefined ? (encoding === undefined ? 0 : maxBodyBytes) : Number(length),
   })
   if (sender) return sender
-  if (req.path === '/health') return nobody
+  if (req.path === '/health' || isMetadataPath(req.path)) return nobody
   throw httpError(
     401,
     'the request has no credential; send the header Authorization: Bearer, then an API key or a token',

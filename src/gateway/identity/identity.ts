@@ -1,6 +1,7 @@
 import type { Bus } from '../../bus/bus.ts'
 import { type CloudEvent, defaultTenant } from '../../event.ts'
 import { httpError } from '../../http/response.ts'
+import { matchesType } from '../../pattern.ts'
 import type { OperatorCredential } from '../../tasks/operation.ts'
 import { type ApiKey, hasKeyPrefix, KeyTable } from './api-keys.ts'
 import { TokenVerifier } from './jwt.ts'
@@ -35,6 +36,9 @@ interface Credential {
   readonly expires?: number
 }
 
+/** Claims of OAuth scopes. Source: RFC 9068, 2.2.3. */
+const scopeClaims: ReadonlySet<string> = new Set(['scope', 'scp'])
+
 const refreshIntervalMs = 2_000
 const maxDecisions = 1_000
 
@@ -68,6 +72,19 @@ export class Identity {
   /** Web origins that may use the gateway besides its own. */
   get origins(): readonly string[] {
     return this.#policy.current.origins
+  }
+
+  /** Who issues tokens for this gateway, and their scopes if scopes are roles. Undefined if it accepts none. */
+  get tokenPolicy(): { readonly issuer: string; readonly scopes?: readonly string[] } | undefined {
+    const { jwt, roles } = this.#policy.current
+    if (!jwt) return undefined
+    return { issuer: jwt.issuer, ...(scopeClaims.has(jwt.claims.roles) && { scopes: Object.keys(roles) }) }
+  }
+
+  /** The roles that permit it, to name them in a challenge. */
+  rolesThatMay(action: Exclude<Action, 'operate'>, type: string): string[] {
+    const { roles } = this.#policy.current
+    return Object.keys(roles).filter(name => roles[name]![action].some(pattern => matchesType(pattern, type)))
   }
 
   /**

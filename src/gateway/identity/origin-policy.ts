@@ -39,11 +39,12 @@ export function corsHeaders({ origins }: OriginPolicy, origin: string | undefine
     vary: 'Origin',
     'access-control-allow-origin': origin,
     'access-control-allow-credentials': 'true',
-    'access-control-expose-headers': 'Location, Retry-After, Preference-Applied, Idempotency-Replayed',
+    'access-control-expose-headers':
+      'Location, Retry-After, Preference-Applied, Idempotency-Replayed, Mcp-Session-Id, WWW-Authenticate',
     ...(isPreflight && {
       'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
       'access-control-allow-headers':
-        'Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, Traceparent',
+        'Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Mcp-Method, Mcp-Name, Mcp-Protocol-Version, Mcp-Session-Id, Prefer, Traceparent',
       'access-control-max-age': '600',
     }),
   }

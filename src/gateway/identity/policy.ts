@@ -31,7 +31,7 @@ const policyForm = z.strictObject({
   jwt: z
     .strictObject({
       issuer: z.string().min(1),
-      audience: z.string().min(1),
+      audience: z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]),
       jwks: z.string().refine(isKeyAddress, 'must be an address with https:, or with http: on loopback'),
       claims: z
         .strictObject({ tenant: claim.optional(), user: claim.default('sub'), roles: claim.default('roles') })

@@ -4,6 +4,7 @@ import { manifest } from '../../manifest.ts'
 import { authProvider, authSecrets, type McpAuth } from './auth.ts'
 import { boundedFetch, maxMessageBytes } from './bounded-fetch.ts'
 import { guardTransport } from './guarded-transport.ts'
+import { tasksExtension } from '../tasks-extension.ts'
 
 /** Where a server is, and how to reach it. */
 export type McpAddress =
@@ -20,9 +21,6 @@ export type McpAddress =
       /** Sent with each request. */
       readonly headers?: Readonly<Record<string, string>>
     }
-
-/** The extension by which calls become tasks, in the protocol of 2026-07-28. */
-export const tasksExtension = 'io.modelcontextprotocol/tasks'
 
 /** The connect options that spare a later connection the question which protocol the server speaks. */
 export type KnownProtocol = Pick<ConnectOptions, 'prior'>
