@@ -13,17 +13,24 @@ export class EventStreamReader {
   readonly #lines: LineReader
   readonly #onEvent: (event: EventStreamMessage) => void
   #fields: { event?: string; id?: string; data?: string } = {}
+  #isFirstLine = true
+  /** The last byte was a carriage return: a line feed that follows belongs to it. */
+  #endedInReturn = false
 
   constructor(maxLineBytes: number, onEvent: (event: EventStreamMessage) => void, onTooLong: () => void) {
     this.#onEvent = onEvent
-    this.#lines = new LineReader(maxLineBytes, line => this.#line(line.replace(/\r$/, '')), onTooLong)
+    this.#lines = new LineReader(maxLineBytes, line => this.#line(line), onTooLong)
   }
 
   push(chunk: Buffer): void {
-    this.#lines.push(chunk)
+    const rest = this.#endedInReturn && chunk[0] === lineFeed ? chunk.subarray(1) : chunk
+    if (chunk.length > 0) this.#endedInReturn = chunk.at(-1) === carriageReturn
+    this.#lines.push(rest.includes(carriageReturn) ? withLineFeeds(rest) : rest)
   }
 
-  #line(line: string): void {
+  #line(given: string): void {
+    const line = this.#isFirstLine ? given.replace(/^\ufeff/, '') : given
+    this.#isFirstLine = false
     if (line === '') return this.#dispatch()
     const [, field, value = ''] = /^(event|data|id)(?:: ?(.*))?$/s.exec(line) ?? []
     if (field === 'data') this.#fields.data = this.#fields.data === undefined ? value : `${this.#fields.data}\n${value}`
@@ -35,4 +42,11 @@ export class EventStreamReader {
     this.#fields = {}
     if (data !== undefined || id !== undefined) this.#onEvent({ event, data: data ?? '', ...(id && { id }) })
   }
+}
+
+const [lineFeed, carriageReturn] = [0x0a, 0x0d]
+
+/** A line ends in CR, LF or both. Within a value they are escaped. */
+function withLineFeeds(bytes: Buffer): Buffer {
+  return Buffer.from(bytes.toString('latin1').replace(/\r\n?/g, '\n'), 'latin1')
 }
