@@ -112,6 +112,35 @@ onEveryBus(world => {
     expect(mirrored.every(({ event }) => event.replay?.startsWith('mirror/'))).toBe(true)
   })
 
+  test('a candidate that is late: the task, an error, or old, and the log says so', async () => {
+    const slow = agent('slow', { run: async ctx => void (await ctx.sleep('1h')) })
+    const running = await (await world()).worker({ use: [slow] })
+    const options = { candidate: slow, within: '200ms' as const, repeatable: ({ amount }: Order) => amount > 1 }
+    const orders = await open(running, options)
+    await orders.set({ percent: 100 }, by)
+    const begun = await orders.begin({ user: 'ann', amount: 1 }, { wait: '1ms' })
+    if (!('task' in begun)) throw new Error('it answered')
+    await expect((await orders.task(begun.task.id)).result()).rejects.toMatchObject({ code: 'E_TASK_CANCELLED' })
+    await expect(orders.run({ user: 'ann', amount: 1 })).rejects.toMatchObject({ code: 'E_CANDIDATE_LATE' })
+    expect(await orders.run({ user: 'ann', amount: 2 })).toEqual({ total: 4, side: 'old' })
+    await until(async () => {
+      const [repeated] = await eventsOfType(running.bus, 'strangler.repeated')
+      expect(repeated).toMatchObject({ strangler: 'orders', reason: 'E_CANDIDATE_LATE', task: expect.any(String) })
+      return true
+    })
+  })
+
+  test('old answers when the candidate cannot be asked', async () => {
+    const running = await start()
+    const orders = await open(running, { candidate: 'nobody' })
+    await orders.set({ percent: 100 }, by)
+    expect(await orders.run({ user: 'ann', amount: 2 })).toEqual({ total: 4, side: 'old' })
+    await until(async () => {
+      const measured = await eventsOfType<Measurement>(running.bus, 'strangler.measured')
+      return measured.some(({ fallbacks, candidate }) => fallbacks === 1 && candidate.asked === 0)
+    })
+  })
+
   test('rolls back when the candidate fails, once, and stays there', async () => {
     const failing = agent('failing', { run: async () => Promise.reject(new Error('no')) })
     const place = await world()
