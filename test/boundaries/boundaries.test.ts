@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { describeNats, natsUrl } from '../lib/nats.ts'
-import { sweep } from './sweep.ts'
+import { sweep, type SweepOptions } from './sweep.ts'
 
 // `npm run boundaries` is the full form, with controls that switch a guarantee off.
 
@@ -8,30 +8,26 @@ const timeout = 400_000
 /** On half of the logs each turn starts from the journal. */
 const plan = { at: 'driver', cold: (fatal: number) => fatal % 4 < 2, patienceMs: 30_000 } as const
 
-/** A worker dies at each boundary. */
-async function everyBoundary(nats?: string): Promise<void> {
-  const { deaths, faults } = await sweep({ ...plan, story: 'task', ...(nats && { nats }) })
+/** A worker dies at each boundary, or at a sample of them: an odd step meets boundaries both before and after writes. */
+async function boundaries(options: Pick<SweepOptions, 'story' | 'every' | 'nats' | 'partitions'>): Promise<number> {
+  const { deaths, faults } = await sweep({ ...plan, ...options })
   expect(Object.fromEntries(faults)).toEqual({})
-  expect(deaths).toBeGreaterThan(50)
-}
-
-/** A sample; the odd step meets boundaries both before and after writes. */
-async function someBoundaries(nats?: string, partitions = 1): Promise<void> {
-  const { deaths, faults } = await sweep({ ...plan, story: 'trip', every: 15, partitions, ...(nats && { nats }) })
-  expect(Object.fromEntries(faults)).toEqual({})
-  expect(deaths).toBeGreaterThan(5)
+  return deaths
 }
 
 const title = 'wherever its worker dies, a task ends as if it had not, and its journal replays without a divergence'
 const undo = 'wherever its worker dies, each step is undone once, the last first, and nothing is left open'
 
 describe('on sqlite', () => {
-  it(title, { timeout }, () => everyBoundary())
-  it(undo, { timeout }, () => someBoundaries())
+  it(title, { timeout }, async () => expect(await boundaries({ story: 'task' })).toBeGreaterThan(50))
+  it(undo, { timeout }, async () => expect(await boundaries({ story: 'trip', every: 15 })).toBeGreaterThan(5))
 })
 
 describeNats('on nats', () => {
-  it(title, { timeout }, () => everyBoundary(natsUrl()))
-  it(undo, { timeout }, () => someBoundaries(natsUrl()))
-  it(`with partitions=3, ${undo}`, { timeout }, () => someBoundaries(natsUrl(), 3))
+  it(title, { timeout }, async () =>
+    expect(await boundaries({ nats: natsUrl(), story: 'task', every: 3 })).toBeGreaterThan(15),
+  )
+  it.each([1, 3])(`with partitions=%i, ${undo}`, { timeout }, async partitions =>
+    expect(await boundaries({ nats: natsUrl(), story: 'trip', every: 15, partitions })).toBeGreaterThan(5),
+  )
 })
