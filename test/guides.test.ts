@@ -1,11 +1,12 @@
 import { execFile, spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { until } from '../src/testing/wait.ts'
+import { blocksOf, fileOf, write, type Block } from './lib/guide.ts'
 
 /*
  * Runs the examples of the docs as a reader would: a code block `ts file=NAME` is a file of the page, `diff file=NAME` changes it, `sh run` is
@@ -15,14 +16,6 @@ import { until } from '../src/testing/wait.ts'
 
 const root = join(import.meta.dirname, '..')
 const pages = globSync('docs/**/*.md', { cwd: root }).toSorted()
-
-interface Block {
-  readonly info: string
-  readonly code: string
-}
-
-const blocksOf = (page: string): Block[] =>
-  [...page.matchAll(/^```(.*)\n([^]*?)^```$/gm)].map(([, info, code]) => ({ info: info!, code: code! }))
 
 const texts = await Promise.all(
   pages.map(async page => ({ page, blocks: blocksOf(await readFile(join(root, page), 'utf8')) })),
@@ -84,40 +77,6 @@ async function projectFolder(): Promise<string> {
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   return folder
 }
-
-function fileOf({ info }: Block): string | undefined {
-  return /^\w+ file=(\S+)$/.exec(info)?.[1]
-}
-
-async function write(folder: string, block: Block): Promise<void> {
-  const file = fileOf(block)
-  if (file === undefined) return
-  const path = join(folder, file)
-  if (block.info.startsWith('diff ')) return edit(path, block.code)
-  await mkdir(dirname(path), { recursive: true })
-  await writeFile(path, fromSource(block.code))
-}
-
-async function edit(path: string, diff: string): Promise<void> {
-  const lines = (sign: string) => diff.split('\n').filter(line => line.startsWith(sign))
-  const [before, after] = ['-', '+'].map(sign =>
-    lines(sign)
-      .map(line => line.slice(1))
-      .join('\n'),
-  )
-  const code = await readFile(path, 'utf8')
-  expect(code).toContain(before)
-  await writeFile(
-    path,
-    code.replace(before!, () => fromSource(after!)),
-  )
-}
-
-const fromSource = (code: string) =>
-  code.replaceAll(/'tidings(?:\/([\w/-]+))?'/g, (_, path?: string) => {
-    const entry = path === undefined ? 'index' : path === 'driver' ? 'driver' : `${path}/index`
-    return `'${join(root, 'src', `${entry}.ts`)}'`
-  })
 
 /** How a shell runs a script of the reader. */
 function shell(script: string, folder: string) {

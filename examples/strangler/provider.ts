@@ -1,0 +1,27 @@
+import { createServer } from 'node:http'
+import { json } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
+
+// Four calls at a time, 100 ms each; the others wait.
+const slots = Array.from({ length: 4 }, () => Promise.resolve())
+let calls = 0
+
+const provider = createServer(async (request, response) => {
+  const { model, messages } = (await json(request)) as { model: string; messages: { content: string }[] }
+  const slot = calls++ % slots.length
+  await (slots[slot] = slots[slot]!.then(() => setTimeout(100)))
+  const content = `What there is to say about the ${messages.at(-1)!.content}.`
+  response.setHeader('content-type', 'application/json')
+  response.end(
+    JSON.stringify({
+      id: `chatcmpl-${calls}`,
+      object: 'chat.completion',
+      created: Math.floor(Date.now() / 1000),
+      model,
+      choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content } }],
+      usage: { prompt_tokens: 12, completion_tokens: 8, total_tokens: 20 },
+    }),
+  )
+})
+
+provider.listen(4601, () => console.log('the provider listens on 4601'))
