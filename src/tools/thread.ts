@@ -50,7 +50,8 @@ export function runInThread(
       if ('progress' in answer) forwardProgress(answer.progress)
       else if ('wants' in answer) void found(answer.wants).then(it => worker.postMessage(it))
       else if ('output' in answer) resolve(answer.output)
-      else {
+      // With `node --watch` a thread also sends the names of the files that it loads.
+      else if ('error' in answer) {
         const { code, message, originalCode, stack } = answer.error
         reject(new TidingsError(code as ErrorCode, message, { originalCode, cause: { stack } }))
       }

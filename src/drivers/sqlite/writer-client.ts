@@ -46,7 +46,8 @@ export class WriterClient {
   constructor(worker: Worker, listener: WriterListener) {
     this.#listener = listener
     this.#worker = worker
-    this.#worker.on('message', (message: MessageFromWriter) => this.#receive(message))
+    // With `node --watch` a thread also sends the names of the files that it loads.
+    this.#worker.on('message', (message: MessageFromWriter) => 'kind' in message && this.#receive(message))
     this.#worker.on('error', error => this.#end(logUnavailable(describeThrown(error))))
     this.#exited = new Promise(resolve => this.#worker.on('exit', () => resolve()))
     void this.#exited.then(() => this.#end(logUnavailable('the writer thread has ended')))
