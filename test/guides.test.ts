@@ -23,7 +23,7 @@ const texts = await Promise.all(
 const guides = texts.filter(({ blocks }) => blocks.some(({ info }) => /^sh \w/.test(info)))
 const withFiles = texts.filter(({ blocks }) => blocks.some(block => fileOf(block) !== undefined))
 
-test.each(guides)('the examples of $page print what it says', async ({ blocks }) => {
+test.each(guides)('the examples of $page print what it says', { timeout: 240_000 }, async ({ blocks }) => {
   const folder = await projectFolder()
   for (const [i, block] of blocks.entries()) {
     await write(folder, block)
