@@ -16,6 +16,9 @@ import type { Upstream } from './upstream.ts'
  *     client ◀── outgoing ◀── response ◀── upstream        an abort on either side aborts the other one
  */
 
+/** The head of a request. */
+export type RequestHead = Pick<IncomingMessage, 'method' | 'url' | 'headers' | 'rawHeaders'>
+
 /** The response of the upstream, before its body. */
 export interface ResponseHead {
   readonly status: number

@@ -1,3 +1,16 @@
+export {
+  startTap,
+  type BusHolder,
+  type StartTapOptions,
+  type Tap,
+  type TapFetchOptions,
+  type TapTransportOptions,
+} from './library/tap.ts'
+export type { HttpTapOptions } from './http/http-tap.ts'
+export type { OriginHeaders } from './request-origin.ts'
+export type { ExpressMiddleware } from './library/express.ts'
+export type { McpTransport } from './library/mcp-transport.ts'
+export type { TappedBody, TappedRequest, TappedResponse } from '../bus/tapped-http.ts'
 // For those who put a tap into their own server, or record calls of another kind.
 export { Recorder, type RecordedCall, type RecorderOptions, type TapCall, type TapStatus } from './recorder.ts'
 export type { TapAnswer } from './tap-answer.ts'

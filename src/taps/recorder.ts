@@ -70,7 +70,8 @@ export interface RecorderOptions {
 
 type Prepare = (bus: Bus) => TapCall | Promise<TapCall>
 
-const maxHoldMs = 50
+/** How long a call may wait for the log. */
+export const maxHoldMs = 50
 const stopGraceMs = 5_000
 
 /** Records the calls of one tap. Several processes may run the same tap. */

@@ -6,6 +6,7 @@ import * as testing from '../../src/testing/index.ts'
 import * as client from '../../src/client/index.ts'
 import * as stranglers from '../../src/runtime/strangler.ts'
 import * as mcp from '../../src/mcp/index.ts'
+import * as taps from '../../src/taps/index.ts'
 
 /* The examples of the doc comments, as programs that the compiler can check. */
 
@@ -56,6 +57,7 @@ const exported = [
   ...Object.keys(client).map(name => [name, `typeof import('tidings/client').${name}`]),
   ...Object.keys(stranglers).map(name => [name, `typeof import('tidings/strangler').${name}`]),
   ...Object.keys(mcp).map(name => [name, `typeof import('tidings/mcp').${name}`]),
+  ...Object.keys(taps).map(name => [name, `typeof import('tidings/taps').${name}`]),
   ...Object.keys(testing).map(name => [name, `typeof import('tidings/testing').${name}`]),
 ]
 

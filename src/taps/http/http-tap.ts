@@ -1,12 +1,12 @@
-import type { IncomingMessage } from 'node:http'
 import { failure, type ErrorData } from '../../errors.ts'
-import type { ForwardEnd, ForwardListener } from '../forward.ts'
+import type { ForwardEnd, ForwardListener, RequestHead } from '../forward.ts'
 import { unreachableResponse } from '../proxy.ts'
 import type { Recorder } from '../recorder.ts'
 import { requestOrigin, type OriginHeaders } from '../request-origin.ts'
 import { RecordedExchange } from './recorded-exchange.ts'
 import { Routes } from './routes.ts'
 
+/** What is recorded of HTTP, and for whom. */
 export interface HttpTapOptions extends OriginHeaders {
   /** The routes that are recorded, such as `GET /reports/:id`. All others are only forwarded. */
   readonly routes: readonly string[]
@@ -14,7 +14,7 @@ export interface HttpTapOptions extends OriginHeaders {
   readonly maxBodyBytes?: number | undefined
 }
 
-export const defaultMaxBodyBytes = 1024 * 1024
+const defaultMaxBodyBytes = 1024 * 1024
 
 /** What sees the exchanges of a reverse proxy, and records those of the named routes. */
 export class HttpTap {
@@ -30,37 +30,43 @@ export class HttpTap {
     this.#routes = new Routes(options.routes)
   }
 
-  observe({ method = 'GET', url = '/', rawHeaders, headers }: IncomingMessage): ForwardListener {
-    const match = this.#routes.match(method, url.split('?', 1)[0]!)
-    if (!match) return { unreachableResponse }
-    const { maxBodyBytes = defaultMaxBodyBytes } = this.#options
-    const origin = requestOrigin(headers, this.#options)
-    const exchange = new RecordedExchange(
-      this.#recorder,
-      { method, target: url, rawHeaders, match, origin },
-      maxBodyBytes,
-    )
+  get maxBodyBytes(): number {
+    return this.#options.maxBodyBytes ?? defaultMaxBodyBytes
+  }
+
+  observe(head: RequestHead): ForwardListener {
+    const exchange = this.begin(head)
+    if (!exchange) return { unreachableResponse }
     return {
       onRequestChunk: chunk => exchange.requestChunk(chunk),
       onRequestEnd: () => exchange.requestEnd(),
-      onResponse: async head => {
-        exchange.response(head.status, head.rawHeaders)
+      onResponse: async ({ status, rawHeaders }) => {
+        exchange.response(status, rawHeaders)
         await exchange.durable()
       },
       onResponseChunk: chunk => exchange.responseChunk(chunk),
-      onEnd: end => this.#end(exchange.end(errorOf(end))),
+      onEnd: end => this.end(exchange, end),
       unreachableResponse,
     }
+  }
+
+  /** Begins to record a request; undefined if its route is not named. */
+  begin({ method = 'GET', url: target = '/', rawHeaders, headers }: RequestHead): RecordedExchange | undefined {
+    const match = this.#routes.match(method, target.split('?', 1)[0]!)
+    if (!match) return undefined
+    const origin = requestOrigin(headers, this.#options)
+    return new RecordedExchange(this.#recorder, { method, target, rawHeaders, match, origin }, this.maxBodyBytes)
+  }
+
+  end(exchange: RecordedExchange, end: ForwardEnd): void {
+    const ended = exchange.end(errorOf(end))
+    this.#ending.add(ended)
+    void ended.finally(() => this.#ending.delete(ended))
   }
 
   /** Resolves when the ends of all exchanges have been passed to the recorder. */
   async stop(): Promise<void> {
     await Promise.all(this.#ending)
-  }
-
-  #end(ended: Promise<void>): void {
-    this.#ending.add(ended)
-    void ended.finally(() => this.#ending.delete(ended))
   }
 }
 

@@ -13,19 +13,21 @@ export interface BodyHeaders {
   readonly 'content-encoding'?: string | undefined
 }
 
-/** Undefined if there is no body. `putBlob` stores bytes that are neither JSON nor a form nor text. */
+/** Undefined if there is no body. `putBlob` stores bytes that are neither JSON nor a form nor text; undefined if it cannot now. */
 export async function recordedBody(
   collected: CollectedBody,
   headers: BodyHeaders,
   maxBytes: number,
-  putBlob: (bytes: Buffer) => Promise<string>,
+  putBlob: (bytes: Buffer) => Promise<string | undefined>,
 ): Promise<TappedBody | undefined> {
   const { length, bytes } = collected
   if (length === 0) return undefined
   const plain = bytes && (await decompressed(bytes, headers['content-encoding'], maxBytes))
   if (!plain) return bodyOutline(collected)
   const readable = readableBody(plain, headers['content-type'])
-  return { bytes: length, ...(readable ?? { blob: await putBlob(plain) }) }
+  if (readable) return { bytes: length, ...readable }
+  const blob = await putBlob(plain)
+  return blob === undefined ? bodyOutline(collected) : { bytes: length, blob }
 }
 
 /** What is recorded of a body that is not: its size and digest. */
@@ -42,10 +44,13 @@ const decoders: Readonly<Record<string, (bytes: Buffer, options: { maxOutputLeng
   zstd: promisify(zstdDecompress),
 }
 
-/** Undefined if it cannot be read, or is too large when decompressed. */
+/**
+ * Undefined if it cannot be read, or is too large when decompressed. In the process of the service it may not be compressed yet, although
+ * the header says so.
+ */
 async function decompressed(bytes: Buffer, encoding = 'identity', maxBytes: number): Promise<Buffer | undefined> {
   const name = encoding.trim().toLowerCase()
-  if (name === 'identity' || name === '') return bytes
+  if (name === 'identity' || name === '' || isUtf8(bytes)) return bytes
   return decoders[name]?.(bytes, { maxOutputLength: maxBytes }).catch(() => undefined)
 }
 

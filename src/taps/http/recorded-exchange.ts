@@ -82,7 +82,7 @@ export class RecordedExchange {
     const collected = this.#responseBody.end(error === undefined)
     const { status, rawHeaders = [] } = this.#response ?? {}
     const headers = recordedHeaders(rawHeaders)
-    const body = this.#response && (await this.#responseBodyOf(collected, headers))
+    const body = this.#response && (await this.#bodyOf(collected, headers))
     const data: TappedResponse = {
       ...(status !== undefined && { status, headers }),
       ...(body && { body }),
@@ -92,15 +92,12 @@ export class RecordedExchange {
     call.end({ type: httpResponseType, data }, collected.bytes?.length)
   }
 
-  /** The log may be away, and then there is no place for a blob. */
-  async #responseBodyOf(collected: CollectedBody, headers: IncomingHttpHeaders): Promise<TappedBody | undefined> {
-    const read = await this.#recorder.read(async bus => ({ body: await this.#bodyOf(bus, collected, headers) }))
-    return read ? read.body : bodyOutline(collected)
-  }
-
-  #bodyOf(bus: Bus, collected: CollectedBody, headers: IncomingHttpHeaders): Promise<TappedBody | undefined> {
+  #bodyOf(collected: CollectedBody, headers: IncomingHttpHeaders, bus?: Bus): Promise<TappedBody | undefined> {
     const { tenant = defaultTenant } = this.#head.origin
-    return recordedBody(collected, headers, this.#maxBytes, async bytes => (await bus.putBlob(tenant, bytes)).blob)
+    const put = async (log: Bus, bytes: Buffer) => (await log.putBlob(tenant, bytes)).blob
+    return recordedBody(collected, headers, this.#maxBytes, bytes =>
+      bus ? put(bus, bytes) : this.#recorder.read(log => put(log, bytes)),
+    )
   }
 
   #begin(): RecordedCall {
@@ -120,7 +117,7 @@ export class RecordedExchange {
       headers,
     }
     return this.#recorder.begin(async bus => {
-      const body = await this.#bodyOf(bus, collected, headers)
+      const body = await this.#bodyOf(collected, headers, bus)
       return {
         ...origin,
         type: httpRequestType,

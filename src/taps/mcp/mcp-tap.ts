@@ -1,10 +1,9 @@
 import { randomUUIDv7 } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
 import { correlationFrom } from '../../bus/ids.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { failure } from '../../errors.ts'
 import { tapTarget } from '../../bus/tapped.ts'
-import type { ForwardEnd, ForwardListener } from '../forward.ts'
+import type { ForwardEnd, ForwardListener, RequestHead } from '../forward.ts'
 import { unreachableResponse } from '../proxy.ts'
 import type { Recorder } from '../recorder.ts'
 import { requestOrigin, type CallOrigin, type OriginHeaders } from '../request-origin.ts'
@@ -27,7 +26,7 @@ export class McpTap {
     this.#observer = new McpObserver(this.#calls)
   }
 
-  observe({ method = 'GET', url: path = '/', headers }: IncomingMessage): ForwardListener {
+  observe({ method = 'GET', url: path = '/', headers }: RequestHead): ForwardListener {
     const session = sessionOf({ path, headers })
     // A session is one correlation, also after a restart of the tap.
     const fallback = () =>
