@@ -36,6 +36,14 @@ interface Credential {
   readonly expires?: number
 }
 
+/** What a client must know to get a token. */
+interface TokenPolicy {
+  readonly issuer: string
+  readonly audiences: readonly string[]
+  /** If scopes are roles. */
+  readonly scopes?: readonly string[]
+}
+
 /** Claims of OAuth scopes. Source: RFC 9068, 2.2.3. */
 const scopeClaims: ReadonlySet<string> = new Set(['scope', 'scp'])
 
@@ -74,11 +82,12 @@ export class Identity {
     return this.#policy.current.origins
   }
 
-  /** Who issues tokens for this gateway, and their scopes if scopes are roles. Undefined if it accepts none. */
-  get tokenPolicy(): { readonly issuer: string; readonly scopes?: readonly string[] } | undefined {
+  /** Who issues tokens for this gateway, and what they are for. Undefined if it accepts none. */
+  get tokenPolicy(): TokenPolicy | undefined {
     const { jwt, roles } = this.#policy.current
     if (!jwt) return undefined
-    return { issuer: jwt.issuer, ...(scopeClaims.has(jwt.claims.roles) && { scopes: Object.keys(roles) }) }
+    const audiences = [jwt.audience].flat()
+    return { issuer: jwt.issuer, audiences, ...(scopeClaims.has(jwt.claims.roles) && { scopes: Object.keys(roles) }) }
   }
 
   /** The roles that permit it, to name them in a challenge. */

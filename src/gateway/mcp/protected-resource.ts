@@ -20,8 +20,9 @@ export function protectedResourceRoutes({ identity }: GatewayDeps): Hono<Gateway
         code: 'E_NOT_FOUND',
         next: 'Send an API key as Authorization: Bearer, or add "jwt" to the policy (TIDINGS_POLICY).',
       })
-    const resource = publicUrl(c.req, mcpPath)
-    const { issuer, scopes } = tokens
+    const { issuer, audiences, scopes } = tokens
+    // The policy knows the address by which the issuer names this gateway; headers of a proxy may not.
+    const resource = audiences.find(isMcpAddress) ?? publicUrl(c.req, mcpPath)
     c.header('access-control-allow-origin', '*')
     c.header('cache-control', 'max-age=300')
     return c.json({
@@ -34,6 +35,9 @@ export function protectedResourceRoutes({ identity }: GatewayDeps): Hono<Gateway
   }
   return new Hono<GatewayEnv>().get(metadataPath, document).get(metadataPath + mcpPath, document)
 }
+
+const isMcpAddress = (audience: string): boolean =>
+  URL.canParse(audience) && new URL(audience).pathname.endsWith(mcpPath)
 
 /** Of a 401, and of a 403 for a token: where a client gets a token, and with which scopes. Undefined for other answers. */
 export function challengeOf(c: GatewayContext, identity: Identity | undefined, status: number): string | undefined {

@@ -53,7 +53,7 @@ export class Catalog {
     if (!this.#known.has(name) || performance.now() - this.#readAt > cacheTtlMs) await this.list()
     const tool = this.#known.get(name)
     if (tool) return tool
-    const names = [...this.#known.keys()]
+    const names = [...this.#known.keys()].toReversed()
     throw new TidingsError(
       'E_NOT_FOUND',
       `unknown tool "${name.slice(0, 80)}"${didYouMean(name, names) || (names.length > 0 ? `; there are: ${names.slice(0, 20).join(', ')}` : '')}`,

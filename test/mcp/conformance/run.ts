@@ -1,0 +1,49 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { start } from '../../../src/runtime/start.ts'
+import app from './app.ts'
+
+const main = join(import.meta.dirname, '../../../node_modules/@modelcontextprotocol/conformance/dist/index.js')
+
+export const revisions = ['2026-07-28', '2025-11-25'] as const
+export type Revision = (typeof revisions)[number]
+
+/** Scenarios by how they ended, and what the suite printed. */
+export interface ConformanceRun {
+  readonly passed: readonly string[]
+  /** Expected, because an app offers nothing of the kind. */
+  readonly notApplicable: readonly string[]
+  /** Whether nothing else failed, and nothing that is expected to fail passed. */
+  readonly isAsExpected: boolean
+  /** Of the checks in all of these. */
+  readonly checks: { readonly passed: number; readonly notApplicable: number }
+  readonly output: string
+}
+
+/** Runs the MCP conformance suite for servers against an app. `args`: which scenarios. */
+export async function runConformance(revision: Revision, args: readonly string[]): Promise<ConformanceRun> {
+  const home = await mkdtemp(join(tmpdir(), 'tidings-conformance-'))
+  const running = await start(app, { home, bus: 'sqlite', port: 0 })
+  try {
+    const url = `${running.addresses[0]!.replace('127.0.0.1', 'localhost')}/mcp`
+    const expected = join(import.meta.dirname, `expected-${revision}.yml`)
+    const { code, output } = await execute(['server', '--url', url, ...args, '--expected-failures', expected], home)
+    const ended = [...output.matchAll(/^([✓✗]) ([\w./-]+): \d+ passed/gmu)]
+    const named = (sign: string) => ended.flatMap(([, found, name]) => (found === sign ? [name!] : []))
+    const [, passed = 0, failed = 0] = /^Total: (\d+) passed, (\d+) failed/m.exec(output) ?? []
+    const checks = { passed: Number(passed), notApplicable: Number(failed) }
+    return { checks, passed: named('✓'), notApplicable: named('✗'), isAsExpected: code === 0, output }
+  } finally {
+    await running.stop()
+    await rm(home, { recursive: true, force: true })
+  }
+}
+
+const execute = (args: readonly string[], cwd: string): Promise<{ code: number; output: string }> =>
+  new Promise(resolve => {
+    execFile(process.execPath, [main, ...args], { cwd, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code ?? 1) : 0, output: stdout + stderr }),
+    )
+  })
