@@ -56,9 +56,14 @@ export class Candidate {
     }
   }
 
-  /** Asks without the effects that the replay forbids. */
-  mirror(input: unknown, origin: RequestOrigin & { readonly replay: string }): Promise<TaskHandle> {
-    return this.#request(input, { ...origin, id: randomUUIDv7() })
+  /** Asks without the effects that the replay forbids. `id`: of a request that may have been made before; then its task is the same. */
+  async mirror(
+    input: unknown,
+    origin: RequestOrigin & { readonly replay: string; readonly id?: string },
+  ): Promise<TaskHandle> {
+    // biome-ignore format: one line
+    const handle = await this.#request(input, { ...origin, id: origin.id ?? randomUUIDv7() })
+    return origin.id === undefined ? handle : this.handle(handle.id)
   }
 
   handle<Output>(task: string): TaskHandle<Output> {

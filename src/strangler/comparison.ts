@@ -2,7 +2,7 @@ import type { Redactor } from '../bus/redact.ts'
 import type { Json } from '../json.ts'
 import type { Side } from './bucket.ts'
 import { differencesOf, valueAt, type CompareOptions, type OutputDifference } from './differences.ts'
-import type { LaneAnswer, LaneFacts } from './lane.ts'
+import type { LaneAnswer, LaneFacts, ObservedLane } from './lane.ts'
 
 export const comparedType = 'strangler.compared'
 
@@ -35,9 +35,6 @@ export interface LaneComparison {
 /** Names of what is compared besides the fields of outputs. No field has a name in parentheses at its beginning, unless an output has one. */
 export const outcomeField = '(outcome)'
 export const toolsField = '(tools)'
-
-/** A lane and what it did. */
-export type ObservedLane = LaneAnswer & LaneFacts
 
 interface Lanes {
   readonly old: ObservedLane

@@ -58,8 +58,17 @@ function errorOf(thrown: unknown): Pick<ErrorData, 'code' | 'message'> {
   return { code, message: message.slice(0, maxMessage) }
 }
 
+/** A lane and what it did. */
+export type ObservedLane = LaneAnswer & LaneFacts
+
+/** An answer with what it called. Without it, if that cannot be read. */
+export const observeLane = async (bus: Bus, lane: LaneAnswer): Promise<ObservedLane> => ({
+  ...lane,
+  ...(await readLaneFacts(bus, lane.correlationid).catch(() => ({}))),
+})
+
 /** What a correlation called, and what its models used. */
-export async function readLaneFacts(bus: Bus, correlation: string): Promise<LaneFacts> {
+async function readLaneFacts(bus: Bus, correlation: string): Promise<LaneFacts> {
   const tools: string[] = []
   let [isKnown, tokens, cost] = [false, 0, 0]
   for await (const { event } of bus.read({ correlation })) {

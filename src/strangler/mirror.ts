@@ -3,8 +3,8 @@ import { counterpart } from '../bus/ids.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
 import type { Side } from './bucket.ts'
 import type { RequestOrigin } from './candidate.ts'
-import { comparedType, compareLanes, outcomeField, type LaneComparison, type ObservedLane } from './comparison.ts'
-import { readLaneFacts, runLane, type LaneAnswer } from './lane.ts'
+import { comparedType, compareLanes, outcomeField, type LaneComparison } from './comparison.ts'
+import { observeLane, runLane, type LaneAnswer } from './lane.ts'
 import type { Meter } from './meter.ts'
 import type { StranglerSettings } from './options.ts'
 import type { Reporter } from './reporter.ts'
@@ -137,14 +137,10 @@ export class Mirror<Input, Output> {
     served: Side,
     answers: { readonly old: LaneAnswer; readonly candidate: LaneAnswer; readonly repeat: LaneAnswer | undefined },
   ): Promise<void> {
-    const observe = async (lane: LaneAnswer): Promise<ObservedLane> => ({
-      ...lane,
-      ...(await readLaneFacts(bus, lane.correlationid).catch(() => ({}))),
-    })
     const [old, candidate, repeat] = await Promise.all([
-      observe(answers.old),
-      observe(answers.candidate),
-      answers.repeat && observe(answers.repeat),
+      observeLane(bus, answers.old),
+      observeLane(bus, answers.candidate),
+      answers.repeat && observeLane(bus, answers.repeat),
     ])
     const { name, compare } = this.#settings
     const compared = compareLanes({ old, candidate, repeat }, compare, bus.redactor)

@@ -88,22 +88,24 @@ const aRollback = optionsOf({
 } satisfies Record<keyof RollbackOptions, Check>)
 
 const anEffect = oneOf(...effects)
-const effectRules: Check = value =>
+export const effectRules: Check = value =>
   anObject(value) ??
   Object.values(value as object)
     .map(anEffect)
     .find(problem => problem !== undefined)
 
+export const aCandidate = must(
+  'an agent, a workflow, or the name of one',
+  value => typeof value === 'string' || ['agent', 'workflow'].includes((value as { kind?: string } | null)?.kind ?? ''),
+)
+export const aCompare = optionsOf({ ignore: aList, fields: anObject } satisfies Record<keyof CompareOptions, Check>)
+
 const checks = {
   old: aFunction,
-  candidate: must(
-    'an agent, a workflow, or the name of one',
-    value =>
-      typeof value === 'string' || ['agent', 'workflow'].includes((value as { kind?: string } | null)?.kind ?? ''),
-  ),
+  candidate: aCandidate,
   key: aFunction,
   repeatable: must('true, false or a function', value => typeof value === 'boolean' || typeof value === 'function'),
-  compare: optionsOf({ ignore: aList, fields: anObject } satisfies Record<keyof CompareOptions, Check>),
+  compare: aCompare,
   effects: effectRules,
   stubs: anObject,
   within: aDuration,
