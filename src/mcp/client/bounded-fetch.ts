@@ -3,6 +3,7 @@ import { request as httpsRequest } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
 import { Readable, Transform } from 'node:stream'
 import { TidingsError } from '../../errors.ts'
+import type { KnownSecrets } from './known-secrets.ts'
 import { AddressPolicy } from './allowed-addresses.ts'
 
 /*
@@ -12,7 +13,7 @@ import { AddressPolicy } from './allowed-addresses.ts'
  */
 
 /** The largest message of a server, in bytes. */
-export const maxMessageBytes = 16 * 1024 * 1024
+const maxMessageBytes = 16 * 1024 * 1024
 /** The most that one stream may send, in bytes. */
 const maxStreamBytes = 256 * 1024 * 1024
 const connectTimeoutMs = 10_000
@@ -29,12 +30,13 @@ export class LostConnectionError extends Error {
 
 type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>
 
-/** `home`: the address of the server, as the app configured it. */
-export function boundedFetch(home: URL): Fetch {
+/** `home`: the address of the server, as the app configured it. `secrets` learns the tokens that are sent. */
+export function boundedFetch(home: URL, secrets: KnownSecrets): Fetch {
   const policy = new AddressPolicy(home)
   return async (url, init) => {
     const target = new URL(url)
     const request = new Request(target, { ...init, redirect: 'manual' })
+    secrets.add(request.headers.get('authorization')?.replace(/^\S+ /, '') ?? '')
     const body = request.body ? Buffer.from(await request.arrayBuffer()) : undefined
     let addresses: readonly string[]
     try {

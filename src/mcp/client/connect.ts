@@ -2,7 +2,8 @@ import type { Client, ConnectOptions, Transport } from '@modelcontextprotocol/cl
 import { TidingsError } from '../../errors.ts'
 import { manifest } from '../../manifest.ts'
 import { authProvider, authSecrets, type McpAuth } from './auth.ts'
-import { boundedFetch, maxMessageBytes } from './bounded-fetch.ts'
+import { boundedFetch } from './bounded-fetch.ts'
+import { KnownSecrets } from './known-secrets.ts'
 import { guardTransport } from './guarded-transport.ts'
 import { tasksExtension } from '../tasks-extension.ts'
 
@@ -36,6 +37,15 @@ export interface ServerOutput {
 }
 
 const maxOutputChars = 2_000
+// The SDK searches the whole of an incomplete message at each chunk.
+const maxStdioMessageBytes = 8 * 1024 * 1024
+
+export interface ConnectSettings {
+  readonly known: KnownProtocol
+  readonly signal: AbortSignal
+  readonly output: ServerOutput
+  readonly secrets: KnownSecrets
+}
 
 /**
  * Connects to a server, in the newest protocol that both know.
@@ -43,7 +53,7 @@ const maxOutputChars = 2_000
  */
 export async function connectTo(
   address: McpAddress,
-  { known, signal, output }: { known: KnownProtocol; signal: AbortSignal; output: ServerOutput },
+  { known, signal, output, secrets }: ConnectSettings,
 ): Promise<OpenConnection> {
   const { Client: SdkClient } = await loadSdk()
   const client = new SdkClient(
@@ -54,7 +64,7 @@ export async function connectTo(
       inputRequired: { autoFulfill: false },
     },
   )
-  const transport = guardTransport(await transportTo(address, output))
+  const transport = guardTransport(await transportTo(address, output, secrets))
   await client.connect(transport, { ...known, signal })
   const discover = client.getDiscoverResult()
   return { client, known: { prior: discover ? { kind: 'modern', discover } : { kind: 'legacy' } } }
@@ -68,13 +78,13 @@ async function loadSdk() {
   }
 }
 
-async function transportTo(address: McpAddress, output: ServerOutput): Promise<Transport> {
+async function transportTo(address: McpAddress, output: ServerOutput, secrets: KnownSecrets): Promise<Transport> {
   if ('command' in address) {
     const { StdioClientTransport } = await import('@modelcontextprotocol/client/stdio')
     const [command, ...args] = address.command
     const env = Object.fromEntries(Object.entries(address.env ?? {}).filter(isSet))
     const cwd = address.cwd !== undefined && { cwd: address.cwd }
-    const stdio = { stderr: 'pipe', maxBufferSize: maxMessageBytes } as const
+    const stdio = { stderr: 'pipe', maxBufferSize: maxStdioMessageBytes } as const
     const transport = new StdioClientTransport({ command, args, env, ...cwd, ...stdio })
     transport.stderr?.on('data', (chunk: Buffer) => {
       output.text = `${output.text}${chunk.toString()}`.slice(-maxOutputChars)
@@ -84,7 +94,7 @@ async function transportTo(address: McpAddress, output: ServerOutput): Promise<T
   const { StreamableHTTPClientTransport } = await loadSdk()
   const url = new URL(address.url)
   return new StreamableHTTPClientTransport(url, {
-    fetch: boundedFetch(url),
+    fetch: boundedFetch(url, secrets),
     ...(address.headers && { requestInit: { headers: { ...address.headers } } }),
     ...(address.auth !== undefined && { authProvider: await authProvider(address.auth) }),
     reconnectionOptions: {
@@ -98,16 +108,13 @@ async function transportTo(address: McpAddress, output: ServerOutput): Promise<T
 
 const isSet = (entry: [string, string | undefined]): entry is [string, string] => entry[1] !== undefined
 
-// A shorter one is also part of ordinary texts.
-const minSecretLength = 8
-
-/** The credentials in an address, which no answer or error may repeat. */
-export function secretsIn(address: McpAddress): string[] {
+/** The credentials that an address has, without those that the client gets later. */
+export function secretsIn(address: McpAddress): KnownSecrets {
   const found =
     'command' in address
       ? Object.entries(address.env ?? {}).map(([name, value]) => (secretName.test(name) ? value : undefined))
       : [...authSecrets(address.auth), ...Object.values(address.headers ?? {})]
-  return found.filter(value => value !== undefined && value.length >= minSecretLength) as string[]
+  return new KnownSecrets(found.filter(value => value !== undefined))
 }
 
 const secretName = /key|token|secret|password|credential|auth/i

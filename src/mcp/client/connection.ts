@@ -4,6 +4,7 @@ import { unlessAborted } from '../../bus/abort.ts'
 import { backoff, type Backoff } from '../../bus/delivery.ts'
 import { TidingsError, textOf } from '../../errors.ts'
 import { log } from '../../bus/telemetry/log.ts'
+import type { KnownSecrets } from './known-secrets.ts'
 import { addressText, connectTo, type KnownProtocol, type McpAddress, type ServerOutput } from './connect.ts'
 
 const reconnectBackoff: Backoff = { baseMs: 250, factor: 2, maxMs: 15_000, jitter: 0.3 }
@@ -15,8 +16,7 @@ const stableAfterMs = 10_000
 export interface McpConnectionOptions {
   readonly name: string
   readonly address: McpAddress
-  /** Removes credentials from a text. */
-  scrub(text: string): string
+  readonly secrets: KnownSecrets
   /** Called with each new connection, before calls use it. */
   onOpen?(client: Client, signal: AbortSignal): Promise<void>
 }
@@ -101,12 +101,12 @@ export class McpConnection {
   }
 
   async #open(): Promise<Client> {
-    const { name, address, onOpen, scrub } = this.#options
+    const { name, address, onOpen, secrets } = this.#options
     const output: ServerOutput = { text: '' }
     const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(connectTimeoutMs)])
     let client: Client | undefined
     try {
-      const connected = await connectTo(address, { known: this.#known, signal, output })
+      const connected = await connectTo(address, { known: this.#known, signal, output, secrets })
       client = connected.client
       this.#known = connected.known
       await onOpen?.(client, signal)
@@ -117,11 +117,11 @@ export class McpConnection {
       this.#known = {}
       if (error instanceof TidingsError && error.code === 'E_MCP_MISSING') throw error
       const said = output.text.trim()
-      const why = scrub(`${textOf(error)}${said && `; it wrote: ${said}`}`)
+      const why = secrets.scrub(`${textOf(error)}${said && `; it wrote: ${said}`}`)
       throw this.#scheduleNext(why, false)
     }
     client.onclose = () => this.lost(client, 'the connection was closed')
-    client.onerror = error => log.debug?.({ server: name }, `MCP server: ${scrub(textOf(error))}`)
+    client.onerror = error => log.debug?.({ server: name }, `MCP server: ${secrets.scrub(textOf(error))}`)
     this.#client = client
     this.#away = undefined
     this.#openedAt = performance.now()

@@ -2,7 +2,7 @@ import type { Client } from '@modelcontextprotocol/client'
 import { TidingsError } from '../../errors.ts'
 import type { ListedTool } from './pins.ts'
 
-const maxPages = 1_000
+const maxPages = 250
 const maxTools = 10_000
 const maxToolChars = 128 * 1024
 const maxListChars = 32 * 1024 * 1024

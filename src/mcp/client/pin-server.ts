@@ -18,9 +18,10 @@ const timeoutMs = 120_000
 /** Asks a server for its tools. @throws E_MCP_UNAVAILABLE, E_MCP_MISSING, E_MCP_PROTOCOL */
 export async function listServer({ name, address }: Pick<McpServer, 'name' | 'address'>): Promise<ServerListing> {
   const output: ServerOutput = { text: '' }
+  const secrets = secretsIn(address)
   const signal = AbortSignal.timeout(timeoutMs)
   try {
-    const { client } = await connectTo(address, { known: {}, signal, output })
+    const { client } = await connectTo(address, { known: {}, signal, output, secrets })
     try {
       const { tools, tooLarge } = await listTools(client, signal)
       const { resources, prompts } = client.getServerCapabilities() ?? {}
@@ -40,10 +41,7 @@ export async function listServer({ name, address }: Pick<McpServer, 'name' | 'ad
   } catch (error) {
     if (error instanceof TidingsError) throw error
     const said = output.text.trim()
-    const why = secretsIn(address).reduce(
-      (text, secret) => text.replaceAll(secret, '[redacted]'),
-      `${textOf(error)}${said && `; it wrote: ${said}`}`,
-    )
+    const why = secrets.scrub(`${textOf(error)}${said && `; it wrote: ${said}`}`)
     throw new TidingsError('E_MCP_UNAVAILABLE', `the MCP server "${name}" does not list its tools: ${why}`)
   }
 }

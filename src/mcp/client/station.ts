@@ -6,6 +6,7 @@ import type { CloudEvent } from '../../event.ts'
 import { milliseconds } from '../../tasks/duration.ts'
 import { structureProblem } from './conforms.ts'
 import { secretsIn } from './connect.ts'
+import type { KnownSecrets } from './known-secrets.ts'
 import { McpConnection } from './connection.ts'
 import { listTools } from './listed-tools.ts'
 import type { McpServer, McpTool } from './mcp.ts'
@@ -26,7 +27,7 @@ interface RunContext {
 interface ConnectedServer {
   readonly server: McpServer
   readonly connection: McpConnection
-  readonly secrets: readonly string[]
+  readonly secrets: KnownSecrets
   difference: PinDifference | undefined
 }
 
@@ -89,7 +90,7 @@ export class McpStation {
       connection: new McpConnection({
         name,
         address,
-        scrub: text => scrubbed(text, secrets),
+        secrets,
         onOpen: async (client, signal) => {
           await this.#compare(connected, client, signal)
           this.#watch(connected, client)
@@ -194,7 +195,7 @@ export class McpStation {
       timeoutMs: milliseconds(options.timeout!),
       signal,
       idempotencyKey,
-      onProgress: progress => context.progress(scrubbedJson(progress, secrets)),
+      onProgress: progress => context.progress(secrets.scrubJson(progress)),
       onTask: async task => {
         await this.#bus.documents.update(taskKey(idempotencyKey), () => task, { namesOnly: true, ttlMs: taskTtlMs })
       },
@@ -213,25 +214,11 @@ export class McpStation {
   /** Nothing that a server says contains the credentials by which it was reached. */
   async #guarded({ secrets }: ConnectedServer, work: () => Promise<unknown>): Promise<unknown> {
     try {
-      return scrubbedJson(await work(), secrets)
+      return secrets.scrubJson(await work())
     } catch (error) {
-      if (!(error instanceof TidingsError) || !secrets.some(secret => error.message.includes(secret))) throw error
+      if (!(error instanceof TidingsError) || secrets.scrub(error.message) === error.message) throw error
       const { code, message, retryable, next } = error
-      throw new TidingsError(code, scrubbed(message, secrets), { retryable, next })
+      throw new TidingsError(code, secrets.scrub(message), { retryable, next })
     }
   }
-}
-
-const scrubbed = (text: string, secrets: readonly string[]) =>
-  secrets.reduce((rest, secret) => rest.replaceAll(secret, '[redacted]'), text)
-
-function scrubbedJson(value: unknown, secrets: readonly string[]): unknown {
-  const json = JSON.stringify(value)
-  if (json === undefined || !secrets.some(secret => json.includes(JSON.stringify(secret).slice(1, -1)))) return value
-  return JSON.parse(
-    scrubbed(
-      json,
-      secrets.map(secret => JSON.stringify(secret).slice(1, -1)),
-    ),
-  )
 }

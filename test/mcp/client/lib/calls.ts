@@ -1,10 +1,10 @@
 import { agent } from '../../../../src/agents/agent.ts'
 import type { PublishedEvent } from '../../../../src/bus/bus.ts'
 import type { AppOptions } from '../../../../src/runtime/app.ts'
-import type { RunningApp } from '../../../../src/runtime/start.ts'
+import type { RunningApp, StartOptions } from '../../../../src/runtime/start.ts'
 import type { CallError } from '../../../../src/tasks/script.ts'
 import type { Callable } from '../../../../src/tasks/script-context.ts'
-import { ask, type World } from '../../../lib/world.ts'
+import { ended, type World } from '../../../lib/world.ts'
 
 /** A worker, and an agent by which a test calls any tool. */
 export interface Calls {
@@ -27,11 +27,12 @@ export const caller = agent('caller', {
       .catch(({ code, message }: CallError) => ({ error: { code, message: message.slice(code.length + 2) } })),
 })
 
-export async function callsOf(world: World, options: AppOptions): Promise<Calls> {
-  const worker = await world.worker({ ...options, use: [caller, ...options.use] })
+export async function callsOf(world: World, options: AppOptions, more: StartOptions = {}): Promise<Calls> {
+  const worker = await world.worker({ ...options, use: [caller, ...options.use] }, more)
   const draft = (tool: string, input: unknown) => ({ type: 'go', data: { tool, input } })
   const answer = async (tool: string, input: unknown) => {
-    const { data } = await worker.bus.resolve(await ask(worker, draft(tool, input)))
+    const { id, correlationid } = await worker.bus.publish(draft(tool, input))
+    const { data } = await worker.bus.resolve(await ended(worker, correlationid, id, 50_000))
     return (data as { output: { output?: unknown; error?: { code: string; message: string } } }).output
   }
   return {
