@@ -33,9 +33,11 @@ export function structureProblem(schema: unknown, value: unknown, path = '$', de
   }
   if (isScalar) return undefined
   const fields = (properties ?? {}) as Readonly<Record<string, unknown>>
-  for (const name of Array.isArray(required) ? required : [])
-    if (!Object.hasOwn(value, String(name))) return `${path}.${String(name)} is missing`
+  const needed: readonly unknown[] = Array.isArray(required) ? required : []
+  for (const name of needed) if (!Object.hasOwn(value, String(name))) return `${path}.${String(name)} is missing`
   for (const [name, field] of Object.entries(value)) {
+    // Models write null for a field that they leave out.
+    if (field === null && !needed.includes(name)) continue
     if (Object.hasOwn(fields, name)) {
       const problem = structureProblem(fields[name], field, `${path}.${name}`, depth + 1)
       if (problem !== undefined) return problem

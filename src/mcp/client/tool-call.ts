@@ -45,10 +45,12 @@ export interface ServerCall {
 }
 
 const progressIntervalMs = 200
+/** How often a call is sent again because the server wants other credentials. */
+const maxRefusals = 2
 
 /** @throws E_TOOL_OUTCOME_UNKNOWN, E_MCP_UNAVAILABLE if the call may be repeated, E_MCP_INPUT, E_MCP_PROTOCOL, E_TOOL_INPUT, E_TOOL_THREW */
 export async function callServerTool(connection: McpConnection, call: ServerCall): Promise<CallToolResult> {
-  for (;;) {
+  for (let refusals = 0; ; ) {
     const client = await connection.reopened(call.signal)
     let task: ServerTask | undefined
     try {
@@ -58,7 +60,7 @@ export async function callServerTool(connection: McpConnection, call: ServerCall
     } catch (error) {
       call.signal.throwIfAborted()
       const why = whyFailed(error)
-      if (why === 'other') throw asFailure(error)
+      if (why === 'other' || (isUnauthorized(error) && ++refusals > maxRefusals)) throw asFailure(error)
       connection.lost(client, textOf(error))
       if (why === 'not sent') continue
       if (call.isOnce)
@@ -146,6 +148,8 @@ function throttled({ onProgress }: Pick<ServerCall, 'onProgress'>) {
   }
 }
 
+const isUnauthorized = (error: unknown) => error instanceof Error && error.name === 'UnauthorizedError'
+
 // Gateways answer so, whether the server received the request or not.
 const gatewayStatuses = new Set<unknown>([502, 503, 504])
 const lostCodes = new Set<unknown>([lostAnswerCode, 'CONNECTION_CLOSED', 'REQUEST_TIMEOUT'])
@@ -158,6 +162,7 @@ function whyFailed(error: unknown): 'not sent' | 'lost' | 'other' {
   const { name, code, status } = error as { name: string; code?: unknown; status?: unknown }
   // An expired session: the server refuses the request before it reads it. Servers of the older SDK answer 400.
   if (status === 404 || status === 429 || (status === 400 && /session/i.test(error.message))) return 'not sent'
+  if (isUnauthorized(error)) return 'not sent'
   if (code === 'NOT_CONNECTED' || error.message === 'Not connected') return 'not sent'
   if (lostCodes.has(code) || gatewayStatuses.has(status) || name === 'AbortError') return 'lost'
   // Of the pipe to a process that ended.
