@@ -3,7 +3,7 @@ import { defaultTenant } from '../event.ts'
 import { Catalog } from '../mcp/server/catalog.ts'
 import { milliseconds, type Duration } from '../tasks/duration.ts'
 import { cliIdentity } from './approvals.ts'
-import { withLog } from './log.ts'
+import { withExistingLog } from './log.ts'
 import { shutdownSignal, type GlobalOptions } from './output.ts'
 
 export interface McpCommandOptions extends GlobalOptions {
@@ -13,7 +13,7 @@ export interface McpCommandOptions extends GlobalOptions {
 /** `tidings mcp`: standard output belongs to the protocol, so everything else goes to standard error. */
 export async function mcpCommand({ wait }: McpCommandOptions): Promise<void> {
   const signal = shutdownSignal()
-  await withLog(async bus => {
+  await withExistingLog(async bus => {
     const published = await new Catalog(bus).list()
     const names = published.map(({ name }) => name).join(', ')
     process.stderr.write(

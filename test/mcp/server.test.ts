@@ -24,6 +24,7 @@ test('only what the app lists is published, and the app says at once what cannot
     { kind: 'tool', name: 'slow' },
     { kind: 'agent', name: 'greeter' },
     { kind: 'agent', name: 'writer' },
+    { kind: 'agent', name: 'painter' },
   ])
   expect(app({ use: [add] }).published).toEqual([])
   expect(() => app({ use: [add], mcp: [greeter] })).toThrow('mcp publishes the agent "greeter", which is not in use')
@@ -39,7 +40,7 @@ onEveryBus(world => {
     const client = await httpClient(url, era)
     const { tools } = await client.listTools()
     const names = tools.map(({ name }) => name)
-    expect(names).toEqual(['math_add', 'refund', 'slow', 'greeter', 'writer', 'get_task', 'cancel_task'])
+    expect(names).toEqual(['math_add', 'refund', 'slow', 'greeter', 'writer', 'painter', 'get_task', 'cancel_task'])
     expect(tools[0]).toMatchObject({
       description: 'Adds two numbers.',
       inputSchema: { type: 'object', required: ['a', 'b'] },
@@ -226,6 +227,19 @@ test('tasks/cancel, cancel_task and notifications/cancelled cancel; a client tha
   const { correlationid, id } = (await asks(bus)).at(-1)!.event
   expect(await ends()).toBe(3)
   await new AskClient(bus).handle(taskId(correlationid, 'mcp.slow', id)).cancel()
+})
+
+test('files are the contents of a result', async () => {
+  const on = await embeddedWorld()
+  const { bus } = await on.worker(shop)
+  const { url } = await gatewayOn(on)
+  const { blob } = await bus.putBlob('default', Buffer.from('pixels'))
+  const { result } = await post(url, 'tools/call', { name: 'painter', arguments: { input: blob } })
+  expect(result!.content).toEqual([
+    { type: 'text', text: 'A lamp.' },
+    { type: 'image', mimeType: 'image/png', data: Buffer.from('pixels').toString('base64') },
+    { type: 'text', text: 'lamp.pdf is gone' },
+  ])
 })
 
 const asks = async (bus: Parameters<typeof eventsOf>[0]['bus']) =>

@@ -64,7 +64,17 @@ export const secret = tool('secret', {
   run: () => 'secret',
 })
 
-const members = [add, refund, slow, greeter, writer]
+/** Answers with a text and a picture, as parts of a message. */
+export const painter = agent('painter', {
+  description: 'Paints.',
+  run: async (_, blob: string) => [
+    { type: 'text', text: 'A lamp.' },
+    { type: 'file', mediaType: 'image/png', blob },
+    { type: 'file', mediaType: 'application/pdf', filename: 'lamp.pdf', blob: blob.replace(/.$/, 'x') },
+  ],
+})
+
+const members = [add, refund, slow, greeter, writer, painter]
 export const shop: AppOptions = { name: 'shop', use: [...members, secret], mcp: members }
 
 /** A gateway of its own on the log of a world. */

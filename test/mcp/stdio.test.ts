@@ -53,7 +53,7 @@ test.each(eras)(
     const waits = textOf(await client.callTool({ name: 'slow', arguments: { ms: 2_500 } }))
     const [, task] = /"task": "([^"]+)"/.exec(waits)!
     await client.close()
-    expect(await stderr).toContain('tidings mcp serves math_add, refund, slow, greeter, writer')
+    expect(await stderr).toContain('tidings mcp serves math_add, refund, slow, greeter, writer, painter')
     // The client is started again, as after a crash of the machine: the task did not notice.
     const again = (await stdioClient(on, era, grant)).client
     const result = await until(async () => {

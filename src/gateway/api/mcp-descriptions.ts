@@ -25,7 +25,7 @@ export const mcpDescriptions: readonly RouteDescription[] = [
     id: 'mcp',
     tag: 'mcp',
     summary: 'Send a message of MCP',
-    description: 'Streamable HTTP of MCP 2026-07-28 and of the era before: see docs/http.md.',
+    description: 'Streamable HTTP of MCP 2026-07-28 and of the era before: see docs/guides/publish-over-mcp.md.',
     headers: {
       'Idempotency-Key': {
         description: 'A second call of the same tool with this key, within 24 hours, is the same call.',

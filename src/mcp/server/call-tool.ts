@@ -89,7 +89,7 @@ export class CallTool {
 
   /** A fast call is answered at once; a longer one is durable by then, so its task can be found. */
   async #asTask(task: TaskHandle, ctx: ServerContext): Promise<Record<string, unknown>> {
-    const result = await endWithin(this.#deps.bus, task, immediateMs)
+    const result = await endWithin(task, immediateMs, { bus: this.#deps.bus, tenant: this.#scope.caller.tenant })
     if (result) return result
     return { resultType: 'task', ...(await this.#tasks.read(task.id, ctx)).status }
   }
@@ -107,6 +107,7 @@ export class CallTool {
     const canShow = showsForms(capabilitiesOf(this.#scope, ctx))
     const followed = await followTask(task, {
       bus: this.#deps.bus,
+      tenant: caller.tenant,
       signal,
       waitMs,
       onPart: this.#progressOf(ctx),

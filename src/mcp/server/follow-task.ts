@@ -14,6 +14,7 @@ const shortWaitMs = 250
 
 export interface FollowOptions {
   readonly bus: Bus
+  readonly tenant: string
   /** Aborts when the client does not wait any more. */
   readonly signal: AbortSignal
   /** How long to wait for the end of the task; infinite without a bound. */
@@ -33,9 +34,9 @@ export type Followed =
 
 /** Follows a task from its beginning until it ends, or nobody waits any more. @throws E_NOT_FOUND, E_BUS_CLOSED, E_LOG_UNAVAILABLE */
 export async function followTask(task: TaskHandle, options: FollowOptions): Promise<Followed> {
-  const { bus, signal, waitMs, onPart } = options
+  const { bus, tenant, signal, waitMs, onPart } = options
   const short = onPart ? 0 : Math.min(waitMs, shortWaitMs)
-  const early = short > 0 ? await endWithin(bus, task, short) : undefined
+  const early = short > 0 ? await endWithin(task, short, options) : undefined
   if (early) return { kind: 'ended', result: early }
   const late = new AbortController()
   let timer: NodeJS.Timeout | undefined
@@ -59,7 +60,7 @@ export async function followTask(task: TaskHandle, options: FollowOptions): Prom
       waiting.set(part.call, approval)
     }
     if (either.aborted) return { kind: 'running', waitsFor: [...waiting.values()] }
-    return { kind: 'ended', result: resultOf(await task.result()) }
+    return { kind: 'ended', result: await resultOf(bus, tenant, await task.result()) }
   } catch (error) {
     if (!(error instanceof CallError)) throw error
     return { kind: 'ended', result: failureOf(error, bus.redactor) }
@@ -69,9 +70,13 @@ export async function followTask(task: TaskHandle, options: FollowOptions): Prom
 }
 
 /** The result of a task that ends within this time. */
-export async function endWithin(bus: Bus, task: TaskHandle, ms: number): Promise<ToolResult | undefined> {
+export async function endWithin(
+  task: TaskHandle,
+  ms: number,
+  { bus, tenant }: Pick<FollowOptions, 'bus' | 'tenant'>,
+): Promise<ToolResult | undefined> {
   try {
-    return resultOf(await task.result({ within: ms }))
+    return await resultOf(bus, tenant, await task.result({ within: ms }))
   } catch (error) {
     if (error instanceof TidingsError && error.code === 'E_RESULT_PENDING') return undefined
     if (!(error instanceof CallError)) throw error

@@ -49,7 +49,7 @@ export class McpHttp {
     const { body } = given
     const session = request.headers.get('mcp-session-id')
     const isOfMessages = body !== undefined && (await isLegacyRequest(request, body))
-    if (isOfMessages && (await this.#takeMessages(given, session ?? ''))) return new Response(null, { status: 202 })
+    if (isOfMessages && (await this.#takeMessages(given, session))) return new Response(null, { status: 202 })
     this.#scopes.set(request, this.#scopeOf(given, session))
     const response = await handler.fetch(request, { ...(body !== undefined && { parsedBody: body }) })
     const capabilities = capabilitiesIn(body)
@@ -80,18 +80,19 @@ export class McpHttp {
       idempotencyKey,
       capabilities: () => sessionIn(session),
       showForm,
-      onCancelled: id => this.#cancellations.expect({ caller, session: session ?? '', id }),
+      // Without a session, the requests of two clients may have one id.
+      ...(session !== null && { onCancelled: id => this.#cancellations.expect({ caller, session, id }) }),
     }
   }
 
   /** Answers to forms, and cancellations, which belong to requests that another gateway may serve. Whether the body had nothing else. */
-  async #takeMessages({ caller, body }: PublishedRequest, session: string): Promise<boolean> {
+  async #takeMessages({ caller, body }: PublishedRequest, session: string | null): Promise<boolean> {
     const messages = ([body].flat() as unknown[]).filter(each => typeof each === 'object' && each !== null)
     const taken = messages.map(message => {
       const { id, method, result, error, params } = message as PostedMessage
       const form = method === undefined ? parseFormKey(id) : undefined
       const cancelled = method === 'notifications/cancelled' ? params?.requestId : undefined
-      if (cancelled !== undefined) this.#cancellations.cancel({ caller, session, id: cancelled })
+      if (cancelled !== undefined && session !== null) this.#cancellations.cancel({ caller, session, id: cancelled })
       // What cannot show the form leaves it to others.
       if (form && error === undefined) return answerForm(this.#deps.bus, caller, form, (result ?? {}) as FormAnswer)
       return form || cancelled !== undefined ? Promise.resolve('taken') : undefined

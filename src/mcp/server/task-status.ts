@@ -76,7 +76,10 @@ export async function readTask(
     return { found, waitsFor, status: { ...about, status, ...(statusMessage !== '' && { statusMessage }) } }
   }
   const outcome = callOutcome(await bus.resolve(end))
-  const result = 'error' in outcome ? failureOf(new CallError(outcome.error), bus.redactor) : resultOf(outcome.output)
+  const result =
+    'error' in outcome
+      ? failureOf(new CallError(outcome.error), bus.redactor)
+      : await resultOf(bus, tenant, outcome.output)
   const isCancelled = end.type === 'agent.task.cancelled'
   const why = isCancelled && 'error' in outcome ? { statusMessage: bus.redactor.text(outcome.error.message) } : {}
   return { found, waitsFor, result, status: { ...about, status: isCancelled ? 'cancelled' : 'completed', ...why } }
