@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { TraceLines } from '../console/src/trace/trace-lines.ts'
-import { emitId, resultId, taskId, turnId } from '../src/bus/ids.ts'
-import type { CloudEvent, Draft } from '../src/event.ts'
+import type { CloudEvent } from '../src/event.ts'
 import { app, start } from '../src/index.ts'
+import { longCorrelation, publishLongTask } from '../test/console/lib/long-task.ts'
 import { findBrowser } from '../test/lib/browser-find.ts'
 
 /*
@@ -14,29 +14,8 @@ import { findBrowser } from '../test/lib/browser-find.ts'
  */
 
 const [count = 30_000, rounds = 5] = process.argv.slice(2).map(Number)
-const correlationid = '01900000-0000-7000-8000-000000000001'
-const eventsPerStep = 3
-
-/** A conversation: a task that calls tools, turn by turn. */
-function* steps(): Generator<Draft> {
-  const asked = { id: 'asked', type: 'question.asked', correlationid, data: { text: 'Why?' } }
-  yield asked
-  const task = taskId(correlationid, 'desk', asked.id)
-  let cause: Pick<CloudEvent, 'id' | 'type'> & { call?: string } = asked
-  for (let version = 1; version <= count / eventsPerStep; version++) {
-    const call = emitId(task, version, 0)
-    const turn = {
-      program: 'desk', programVersion: 1, programHash: 'a1b2c3d4', version, at: Date.now(), inputs: [cause],
-      emits: [{ id: call, type: 'tool.invoke', wait: { target: 'notes.search', until: null } }], state: { version },
-    } // biome-ignore format: one object
-    const of = { correlationid, source: '/agents/desk', causationid: cause.id, hops: 1 }
-    yield { ...of, id: turnId(task, version), type: 'task.turn', data: turn }
-    yield { ...of, id: call, type: 'tool.invoke', target: 'notes.search', replyto: 'desk', data: { input: { query: `note ${version}` } } } // biome-ignore format: one line
-    const answer = { id: resultId(call), type: 'tool.result', call }
-    yield { ...of, ...answer, source: '/tools/notes.search', causationid: call, data: { output: [`note ${version}: the shop is open from ten to four`], ranMs: 1 } } // biome-ignore format: one line
-    cause = answer
-  }
-}
+const turns = Math.floor(count / 3)
+const events = 3 * turns + 1
 
 const browser = await findBrowser()
 if ('reason' in browser) throw new Error(browser.reason)
@@ -52,13 +31,12 @@ const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor
 const text = (values: number[]) =>
   `${median(values).toFixed(0)} ms (${Math.min(...values).toFixed(0)} to ${Math.max(...values).toFixed(0)})`
 try {
-  const events = [...steps()].slice(0, count)
-  for (let from = 0; from < events.length; from += 1_000) await running.bus.publishAll(events.slice(from, from + 1_000))
+  await publishLongTask(running.bus, turns)
   const { origin } = new URL(running.console!)
   const times = { request: [], parse: [], lines: [], first: [], all: [], longest: [] } as Record<string, number[]>
   for (let round = 0; round < rounds; round++) {
     const begin = performance.now()
-    const response = await fetch(`${origin}/correlations/${correlationid}/events`)
+    const response = await fetch(`${origin}/correlations/${longCorrelation}/events`)
     const json = await response.text()
     const read = performance.now()
     const { events: rows } = JSON.parse(json) as { events: CloudEvent[] }
@@ -81,11 +59,11 @@ try {
       let first
       const look = () => {
         first ??= document.querySelector('section[aria-label=Trace] [role=row]') ? performance.now() - begin : undefined
-        const isAll = document.body.innerText.includes(${JSON.stringify(`events ${events.length.toLocaleString('en')}`)})
+        const isAll = document.body.innerText.includes(${JSON.stringify(`events ${events.toLocaleString('en')}`)})
         if (first !== undefined && isAll) resolve([first, performance.now() - begin, Math.max(0, ...held)])
         else requestAnimationFrame(look)
       }
-      history.pushState({}, '', ${JSON.stringify(`${origin}/console/traces/${correlationid}`)})
+      history.pushState({}, '', ${JSON.stringify(`${origin}/console/traces/${longCorrelation}`)})
       dispatchEvent(new PopStateEvent('popstate'))
       look()
     })`)

@@ -4,7 +4,7 @@ import type { Client } from '../ask/client.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { McpHttp } from '../mcp/server/http.ts'
 import type { Duration } from '../tasks/duration.ts'
-import type { QueryIndex } from '../trace/index/open.ts'
+import type { LiveIndex } from '../trace/index/live.ts'
 import type { Identity } from './identity/identity.ts'
 import type { LocalKey } from './identity/local-key.ts'
 import type { OriginPolicy } from './identity/origin-policy.ts'
@@ -23,14 +23,14 @@ export interface GatewayDeps {
   /** Of the person who started a gateway without identity. */
   readonly localKey: LocalKey | undefined
   readonly maxBodyBytes: number
-  readonly query: QueryIndex
+  readonly index: Pick<LiveIndex, 'query' | 'behind'>
   readonly failedFor: Duration
 }
 
 /** What the views of a log need besides the log. */
 export interface ViewOptions {
-  /** Asks the index of the log. Default: one in memory. */
-  readonly query?: QueryIndex
+  /** The index of the log. Default: one in memory. */
+  readonly index?: Pick<LiveIndex, 'query' | 'behind'>
   /** How long failed tasks are on the attention list. Default one day. */
   readonly failedFor?: Duration
 }

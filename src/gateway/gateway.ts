@@ -41,7 +41,7 @@ export async function startGateway(options: GatewayOptions): Promise<HttpListene
   assertGuarded(host, policy)
   const identity = await openIdentity(bus, policy)
   const localKey = identity ? undefined : new LocalKey(home)
-  const { maxStreams = defaultMaxStreams, query = new LiveIndex(bus).query, failedFor = '1d' } = options
+  const { maxStreams = defaultMaxStreams, index = new LiveIndex(bus), failedFor = '1d' } = options
   const streams = new Streams(options)
   const client = new Client(bus)
   const mcp = new McpHttp(bus, client)
@@ -53,7 +53,7 @@ export async function startGateway(options: GatewayOptions): Promise<HttpListene
   }
   const originPolicy = { ...(!identity && { hosts: new Set([host]) }), origins: () => identity?.origins ?? [] }
   const handle = getRequestListener(
-    routes({ bus, client, mcp, streams, originPolicy, identity, localKey, maxBodyBytes, query, failedFor }).fetch,
+    routes({ bus, client, mcp, streams, originPolicy, identity, localKey, maxBodyBytes, index, failedFor }).fetch,
     {
       overrideGlobalObjects: false,
       hostname: host,

@@ -21,6 +21,7 @@ import { ticketRoutes } from './identity/routes.ts'
 import { isStreamPath } from './stream-paths.ts'
 import { streamRoutes } from './streams/routes.ts'
 import { attentionRoutes } from './views/attention.ts'
+import { budgetRoutes } from './views/budgets.ts'
 import { correlationRoutes } from './views/correlations.ts'
 import { eventRoutes } from './views/events.ts'
 import { healthRoutes } from './views/health.ts'
@@ -33,7 +34,8 @@ import { withinTime } from './views/within-time.ts'
 import { workflowRoutes } from './views/workflows.ts'
 
 export function routes(given: GatewayDeps): Hono<GatewayEnv> {
-  const deps = { ...given, query: withinTime(given.query) }
+  const { index } = given
+  const deps = { ...given, index: { query: withinTime(index.query), behind: () => index.behind() } }
   const { bus } = deps
   const health = new HealthCheck(bus)
   const app = new Hono<GatewayEnv>()
@@ -71,6 +73,7 @@ export function routes(given: GatewayDeps): Hono<GatewayEnv> {
   app.route('/', infoRoutes(deps))
   app.route('/', healthRoutes(deps))
   app.route('/', attentionRoutes(deps))
+  app.route('/', budgetRoutes(deps))
   app.route('/', workflowRoutes(deps))
   app.route('/', sliceRoutes(deps))
   app.route('/', apiRoutes(deps))

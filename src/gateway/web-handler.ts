@@ -37,8 +37,8 @@ export class WebHandler {
     const originPolicy = { origins: () => identity?.origins ?? [] }
     const maxBodyBytes = 4 * 1024 * 1024
     const shared = { bus, client: this.#client, mcp: this.#mcp, streams: this.#streams, originPolicy, maxBodyBytes }
-    const { query = new LiveIndex(bus).query, failedFor = '1d' } = views
-    this.#app = routes({ ...shared, identity, localKey: undefined, query, failedFor })
+    const { index = new LiveIndex(bus), failedFor = '1d' } = views
+    this.#app = routes({ ...shared, identity, localKey: undefined, index, failedFor })
   }
 
   /**

@@ -26,7 +26,7 @@ export async function connect(address?: string, { home }: { home?: string } = {}
   const bus = await openBus(place)
   const { policy, failedFor } = settings
   const index = new LiveIndex(bus, { file: indexFile(place) })
-  const client = openLogClient(bus, policy, { query: index.query, failedFor })
+  const client = openLogClient(bus, policy, { index, failedFor })
   const close = async () => {
     await client.stop()
     await index.close()

@@ -124,7 +124,8 @@ async function startNow(
   const pauses = new Pauses(bus)
   // The index of a log that was passed in is not kept: its address is unknown.
   const index = new LiveIndex(bus, { file: driver ? undefined : indexFile(settings) })
-  const views = { query: index.query, failedFor: settings.failedFor }
+  const { failedFor } = settings
+  const views = { index, failedFor }
   const client = openLogClient(bus, settings.policy, views)
   const names = [...new Set(app.programs.map(program => program.name))]
   let engine: Engine | undefined
@@ -169,7 +170,12 @@ async function startNow(
       const conversations = new Conversations(bus)
       await run(new ReplayStation(bus, request => conversations.question(request)))
       await run(engine)
-      await run(new OperationStation({ bus, app, module, ...views }, await openIdentity(bus, settings.policy)))
+      await run(
+        new OperationStation(
+          { bus, app, module, query: index.query, failedFor },
+          await openIdentity(bus, settings.policy),
+        ),
+      )
       await claimNames(bus, app.name, names)
     } else if (isIngress) await engine?.provision()
     if (hosts.has('agents')) await declareApp(bus, declarationOf(app))

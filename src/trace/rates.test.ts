@@ -57,6 +57,15 @@ test('rates are over the last ten seconds, or as long as everything was seen; su
   expect(ratesOf([paid(1_000), paid(2_000)], now - 4_000).perSecond).toBe(0.5)
 })
 
+test('turns and ends of tasks count for their program', () => {
+  const turns = [1, 2].map(version => ({ id: turnId(task, version), type: 'task.turn', source: '/agents/desk', data: null, ago: 2_000 })) // biome-ignore format: one line
+  const ends = ['completed', 'failed'].map(how => ({ type: `agent.task.${how}`, source: '/workflows/order', data: null, ago: 1_000 })) // biome-ignore format: one line
+  expect(ratesOf([...turns, ...ends]).programs).toEqual([
+    { name: 'desk', turns: 2, ended: 0, failed: 0 },
+    { name: 'order', turns: 0, ended: 2, failed: 1 },
+  ])
+})
+
 test('attempts that failed and are retried count for their model, also before it has answered', () => {
   const delayed = { type: 'model.delayed', source: '/models/gpt', data: null, ago: 1_000 }
   const { models } = ratesOf([delayed, delayed])

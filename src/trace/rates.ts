@@ -24,6 +24,17 @@ export interface Activity extends TraceUsage {
   /** Slowest first. */
   readonly tools: ServiceActivity[]
   readonly models: ServiceActivity[]
+  /** Agents and workflows that did something in the last minute. */
+  readonly programs: ProgramActivity[]
+}
+
+/** Activity of an agent or a workflow in the last minute. */
+export interface ProgramActivity {
+  readonly name: string
+  readonly turns: number
+  /** Tasks that completed, failed or were cancelled. */
+  readonly ended: number
+  readonly failed: number
 }
 
 /** Activity of a tool or a model in the last minute. Times in ms from request to answer. */
@@ -44,6 +55,8 @@ interface Second extends TraceUsage {
   started: number
   ended: number
   readonly retries: { readonly kind: string; readonly name: string }[]
+  /** By name. */
+  readonly programs: Map<string, ProgramCounts>
   readonly answers: { readonly kind: string; readonly name: string; readonly failed: boolean; readonly ms: number }[]
 }
 
@@ -68,7 +81,14 @@ export class Rates {
     second.tokens += tokens
     second.cost += cost
     if (type === turnType && parseId(id)?.version === 1) second.started++
-    if (/^agent\.task\.(completed|failed|cancelled)$/.test(type)) second.ended++
+    const isEnd = /^agent\.task\.(completed|failed|cancelled)$/.test(type)
+    if (isEnd) second.ended++
+    if (isEnd || type === turnType) {
+      const counts = countsOf(second.programs, publisherOf(event.source).name)
+      if (isEnd) counts.ended++
+      else counts.turns++
+      if (type === 'agent.task.failed') counts.failed++
+    }
     const [, kind, what] = /^(tool|model)\.(invoke|delayed|result|failed)$/.exec(type) ?? []
     if (kind === undefined) return
     if (what === 'invoke') return this.#ask(event)
@@ -102,6 +122,7 @@ export class Rates {
       ended: rate(second => second.ended),
       tools: services(minute, 'tool'),
       models: services(minute, 'model'),
+      programs: programs(minute),
       tokens: minute.reduce((sum, { tokens }) => sum + tokens, 0),
       cost: minute.reduce((sum, { cost }) => sum + cost, 0),
     }
@@ -119,10 +140,41 @@ export class Rates {
     if (!second)
       this.#seconds.set(
         key,
-        (second = { types: new Map(), tokens: 0, cost: 0, started: 0, ended: 0, retries: [], answers: [] }),
+        (second = {
+          types: new Map(),
+          tokens: 0,
+          cost: 0,
+          started: 0,
+          ended: 0,
+          retries: [],
+          programs: new Map(),
+          answers: [],
+        }),
       )
     return second
   }
+}
+
+type ProgramCounts = { -readonly [Name in keyof Omit<ProgramActivity, 'name'>]: number }
+
+function countsOf(programs: Map<string, ProgramCounts>, name: string): ProgramCounts {
+  const counts = programs.get(name) ?? { turns: 0, ended: 0, failed: 0 }
+  programs.set(name, counts)
+  return counts
+}
+
+function programs(seconds: readonly Second[]): ProgramActivity[] {
+  const sums = new Map<string, ProgramCounts>()
+  for (const second of seconds)
+    for (const [name, { turns, ended, failed }] of second.programs) {
+      const sum = countsOf(sums, name)
+      sum.turns += turns
+      sum.ended += ended
+      sum.failed += failed
+    }
+  return [...sums]
+    .map(([name, counts]) => ({ name, ...counts }))
+    .sort((a, b) => b.turns - a.turns || (a.name < b.name ? -1 : 1))
 }
 
 function services(seconds: readonly Second[], kind: string): ServiceActivity[] {

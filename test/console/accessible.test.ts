@@ -37,7 +37,6 @@ await describeBrowser('every view', () => {
       'workflows',
       'inbox',
       'attention',
-
       'operations',
       'ask',
       'offline',

@@ -5,15 +5,16 @@ import { members } from '../../examples/report-desk/members.ts'
 import { writeSample } from '../../examples/report-desk/sample.ts'
 import { offlineModel } from '../../src/index.ts'
 import { describeBrowser } from '../lib/browser.ts'
+import { GatewayProcess } from '../lib/gateway-process.ts'
 import { onEveryBus } from '../lib/world.ts'
 import { expectAccessible } from './lib/accessible.ts'
-import { openConsole, serveApp } from './lib/console.ts'
+import { openConsole } from './lib/console.ts'
 
 /* What an end user of the report desk sees, in a real browser. */
 
 await describeBrowser('ask', () =>
   onEveryBus(world => {
-    it('shows a question, its progress, the approval and the report, over reloads and a restart of the server', async () => {
+    it('shows a question, its progress, the approval and the report, over reloads and a kill of the server', async () => {
       const log = await world()
       const { home } = log.place
       writeSample(join(home, 'docs'))
@@ -21,8 +22,9 @@ await describeBrowser('ask', () =>
       await library.refresh(join(home, 'docs'))
       onTestFinished(() => library.close())
       const use = members(library, join(home, 'reports'), offlineModel())
-      const { running, url } = await serveApp(log, { name: 'desk', use })
-      const page = await openConsole(url, { path: `ask${new URL(running.console!).hash}` })
+      await log.worker({ name: 'desk', use })
+      const gateway = await GatewayProcess.open(log.place)
+      const page = await openConsole(gateway.url, { path: `ask${new URL(gateway.console).hash}` })
       await page.getByRole('heading', { name: 'What would you like to know?' }).waitFor()
       await page.getByLabel('Your question').fill('How often does the lamp of the lighthouse turn?')
       await page.keyboard.press('Enter')
@@ -39,10 +41,10 @@ await describeBrowser('ask', () =>
         /Planner[^]*Section[^]*Writer[^]*Reviewer/,
       )
 
-      // The server is gone in the middle, and another one takes its place.
-      await running.stop()
+      // The server is killed in the middle, and another one takes its place.
+      await gateway.kill()
       await page.getByText('The gateway does not answer.').waitFor()
-      await serveApp(log, { name: 'desk', use }, { port: Number(new URL(url).port) })
+      await gateway.start()
       await approval.getByRole('button', { name: 'Approve' }).click()
       const report = page.getByRole('region', { name: 'Answer' })
       await report.getByText('Every sentence above stands word for word').waitFor()

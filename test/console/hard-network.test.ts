@@ -4,9 +4,11 @@ import { agent, approval } from '../../src/index.ts'
 import { taskId } from '../../src/bus/ids.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { describeBrowser } from '../lib/browser.ts'
+import { GatewayProcess } from '../lib/gateway-process.ts'
 import { everything, keyFor, policyFile } from '../lib/identity.ts'
-import { onEveryBus } from '../lib/world.ts'
-import { openConsole, serveApp } from './lib/console.ts'
+import { describeNats } from '../lib/nats.ts'
+import { natsWorld } from '../lib/world.ts'
+import { openConsole } from './lib/console.ts'
 
 /* Views that stay open while the network is cut, and while the gateway is gone. */
 
@@ -24,14 +26,15 @@ const diary = agent('diary', {
   },
 })
 
+// The live view does the same on both buses.
 await describeBrowser('views that stay open', () =>
-  onEveryBus(world => {
-    it('miss nothing while the network is cut, and while the gateway is gone', async () => {
-      const log = await world()
+  describeNats('on nats', () => {
+    it('miss nothing while the network is cut, and after the gateway was killed', async () => {
+      const log = await natsWorld()
       const { bus } = await log.worker({ use: [press, diary] })
       const policy = await policyFile({ roles: { all: everything } })
-      const serve = (port = 0) => serveApp(log, { use: [] }, { only: ['gateway'], policy, port })
-      const { running: gateway, url } = await serve()
+      const gateway = await GatewayProcess.open({ ...log.place, policy })
+      const { url } = gateway
       const { correlationid, id } = await bus.publish({ type: 'diary.begun', data: {} })
       let rounds = 0
       const round = () => {
@@ -77,10 +80,10 @@ await describeBrowser('views that stay open', () =>
       await Promise.all(all.map(page => page.getByText('This device is offline.').waitFor({ state: 'detached' })))
       await current()
 
-      await gateway.stop()
+      await gateway.kill()
       await Promise.all(all.map(page => page.getByText('The gateway does not answer.').waitFor()))
       await round()
-      await serve(Number(new URL(url).port))
+      await gateway.start()
       await current()
       await Promise.all(all.map(page => page.getByText('What you see may be old').waitFor({ state: 'detached' })))
       await round()

@@ -37,12 +37,28 @@ await describeBrowser('health', () =>
       await pay('bad')
       await row.getByText('paused').waitFor()
       await until(async () => /\d s/.test(await row.getByRole('cell').nth(5).innerText()))
+      // Both have spent tokens: what of the budget, and what waits, are links to it.
+      const budgets = page.getByRole('region', { name: 'Budgets' })
+      await budgets
+        .getByText(/^\d+ of 5,000$/)
+        .nth(1)
+        .waitFor()
+      await row.getByRole('cell').nth(1).getByRole('link').click()
+      await page.getByText('order.check has not answered').waitFor()
+      await until(async () => (await page.getByRole('row', { name: 'tool.invoke' }).count()) === 2)
+      expect(await page.getByRole('row').count()).toBe(2)
+      await page.goBack()
+      await row.getByText('paused').waitFor()
 
       await running.pauses.set('tool', 'order.check', false)
       await row.getByText('2/min').waitFor()
       await until(async () => (await row.getByRole('cell').nth(9).innerText()) === '1')
       await page.getByRole('region', { name: 'Workers' }).getByText(String(process.pid)).waitFor()
       await page.getByRole('region', { name: 'Log' }).getByText('5,000 tokens').waitFor()
+      await page
+        .getByRole('row', { name: 'app shop' })
+        .getByText(/^[1-9]\d*\/min$/)
+        .waitFor()
       await page.getByText('needs attention').waitFor()
       const spend = page.getByRole('region', { name: 'Spend' })
       const written = spend.getByRole('row', { name: 'writer' })
@@ -53,7 +69,9 @@ await describeBrowser('health', () =>
       expect(page.url()).toContain('by=model')
 
       await row.getByRole('cell').nth(9).getByRole('link').click()
-      await page.waitForURL(/live\?source=%2Ftools%2Forder\.check&failed=1/)
+      await page.getByRole('row', { name: 'no such order' }).waitFor()
+      expect(await page.getByRole('row').count()).toBe(1)
+      expect(page.url()).toMatch(/source=%2Ftools%2Forder\.check&type=tool\.failed&since=/)
     })
   }),
 )

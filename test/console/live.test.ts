@@ -3,8 +3,9 @@ import { expect, it } from 'vitest'
 import { agent } from '../../src/agents/agent.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { describeBrowser } from '../lib/browser.ts'
+import { GatewayProcess } from '../lib/gateway-process.ts'
 import { onEveryBus } from '../lib/world.ts'
-import { openConsole, serveApp } from './lib/console.ts'
+import { openConsole } from './lib/console.ts'
 
 const clerk = agent('clerk', {
   on: 'order.placed',
@@ -19,10 +20,10 @@ const arrived = (page: Page) => page.locator('[data-arrived]').getAttribute('dat
 
 await describeBrowser('the live view', () =>
   onEveryBus(world => {
-    it('follows, pauses when a person scrolls, filters, opens events, and goes on after the gateway was killed', async () => {
+    it('follows, pauses when a person scrolls, filters, opens events, and misses nothing over a cut network and a killed gateway', async () => {
       const log = await world()
       const worker = await log.worker({ use: [clerk] })
-      const { running: gateway, url } = await serveApp(log, { use: [] }, { only: ['gateway'] })
+      const gateway = await GatewayProcess.open(log.place)
       const publish = (from: number, count: number, more: object = {}) =>
         worker.bus.publishAll(
           Array.from({ length: count }, (_, i) => ({ type: 'order.placed', data: { order: from + i, ...more } })),
@@ -31,7 +32,7 @@ await describeBrowser('the live view', () =>
         (await collect(worker.bus.read({ filter: [{ types: ['order.booked'] }] }))).length === count || undefined
       await publish(0, 40)
       await until(() => booked(40))
-      const page = await openConsole(url, { path: 'live' })
+      const page = await openConsole(gateway.url, { path: 'live' })
       await rows(page).first().waitFor()
 
       // Of each order three events: placed, booked, and that the task has completed. It opens at the newest event, and follows.
@@ -51,13 +52,17 @@ await describeBrowser('the live view', () =>
       await publish(229, 1)
       await page.getByRole('row', { name: '"order":229' }).first().waitFor()
 
-      // Nothing is missing after the gateway was gone.
-      const { port } = new URL(url)
-      await gateway.stop()
+      // Nothing is missing after the network was cut, and after the gateway was killed.
+      await page.context().setOffline(true)
+      await page.getByText('This device is offline.').waitFor()
+      await publish(250, 5)
+      await page.context().setOffline(false)
+      await until(async () => (await arrived(page)) === 120 || undefined)
+      await gateway.kill()
       await publish(300, 20)
-      await serveApp(log, { use: [] }, { only: ['gateway'], port: Number(port) })
+      await gateway.start()
       await publish(400, 20)
-      await until(async () => (await arrived(page)) === 225 || undefined)
+      await until(async () => (await arrived(page)) === 240 || undefined)
 
       // Filters are in the address; several events are open at once, with their causes and effects.
       await publish(500, 1, { broken: true })

@@ -1,17 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm, truncate } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import { z } from 'zod'
+import { emitId } from '../../src/bus/ids.ts'
 import { agent, event, tool } from '../../src/index.ts'
 import { sourceFromBus } from '../../src/replay/source.ts'
 import { writeSlice } from '../../src/replay/slice-write.ts'
 import { describeBrowser } from '../lib/browser.ts'
 import { Pen } from '../lib/pen.ts'
-import { onEveryBus, World } from '../lib/world.ts'
+import { embeddedWorld, onEveryBus } from '../lib/world.ts'
 import { expectAccessible } from './lib/accessible.ts'
 import { openConsole, serveApp } from './lib/console.ts'
+import { longCorrelation, longTask, publishLongTask } from './lib/long-task.ts'
 
 const asked = event('support.asked', z.object({ text: z.string() }))
 
@@ -88,71 +89,60 @@ await describeBrowser('the trace', () =>
       expect(await lines.filter({ hasText: 'model' }).count()).toBe(0)
     })
 
-    it('is the same of a slice, without a server', async () => {
-      const { pen, log, running, url, correlation } = await opened()
-      const sheet = await pen.sheet()
-      sheet.write('On Sunday.')
-      sheet.end()
-      const page = await openConsole(url, { path: `traces/${correlation}` })
-      await page.getByText('2 failed').waitFor()
-      const names = () => page.getByRole('row').locator('b').allInnerTexts()
-      const before = await names()
+    // The bus has no part in it.
+    if (world === embeddedWorld)
+      it('is the same of a slice, without a server', async () => {
+        const { pen, log, running, url, correlation } = await opened()
+        const sheet = await pen.sheet()
+        sheet.write('On Sunday.')
+        sheet.end()
+        const page = await openConsole(url, { path: `traces/${correlation}` })
+        await page.getByText('2 failed').waitFor()
+        const names = () => page.getByRole('row').locator('b').allInnerTexts()
+        const before = await names()
 
-      const file = join(log.place.home, `${randomUUID()}.jsonl.gz`)
-      await writeSlice(sourceFromBus(running.bus, { correlation }), file)
-      await page.goto(`${url}/console/offline`)
-      await page.getByText('Drop an exported slice here').waitFor()
-      await page.context().setOffline(true)
-      await page.setInputFiles('input[type=file]', file)
-      await page.getByRole('row').filter({ hasText: 'support.asked' }).waitFor()
-      await expectAccessible(page)
-      await page.getByRole('row').filter({ hasText: 'support.asked' }).click()
-      await page.getByText('2 failed').waitFor()
-      expect(await names()).toEqual(before)
-      await page.getByRole('row').filter({ hasText: 'model' }).click()
-      await page.getByRole('tab', { name: 'Why' }).click()
-      await page.getByText('Answer from the notes.').waitFor()
+        const file = join(log.place.home, `${randomUUID()}.jsonl.gz`)
+        await writeSlice(sourceFromBus(running.bus, { correlation }), file)
+        await page.goto(`${url}/console/offline`)
+        await page.getByText('Drop an exported slice here').waitFor()
+        await page.context().setOffline(true)
+        await page.setInputFiles('input[type=file]', file)
+        await page.getByRole('row').filter({ hasText: 'support.asked' }).waitFor()
+        await expectAccessible(page)
+        await page.getByRole('row').filter({ hasText: 'support.asked' }).click()
+        await page.getByText('2 failed').waitFor()
+        expect(await names()).toEqual(before)
+        await page.getByRole('row').filter({ hasText: 'model' }).click()
+        await page.getByRole('tab', { name: 'Why' }).click()
+        await page.getByText('Answer from the notes.').waitFor()
 
-      await page.goBack()
-      await truncate(file, 200)
-      await page.setInputFiles('input[type=file]', file)
-      await page.getByText(/the file is truncated or damaged/).waitFor()
-    })
+        await page.goBack()
+        await truncate(file, 200)
+        await page.setInputFiles('input[type=file]', file)
+        await page.getByText(/the file is truncated or damaged/).waitFor()
+      })
   }),
 )
 
-/** Only here: the driver has no part in what this is about. */
-async function embedded(): Promise<World> {
-  const log = new World(await mkdtemp(join(tmpdir(), 'tidings-test-')), 'sqlite')
-  onTestFinished(async () => {
-    await log.stop()
-    await rm(log.place.home, { recursive: true, force: true })
-  })
-  return log
-}
-
-await describeBrowser('a long trace', () => {
-  it('has 30,000 events, and goes to any of them', async () => {
-    const { running, url } = await serveApp(await embedded(), { use: [] })
-    const correlation = randomUUID()
-    for (let i = 0; i < 30_000; i += 1_000)
-      await running.bus.publishAll(
-        Array.from({ length: 1_000 }, (_, n) => ({
-          id: `step-${i + n}`,
-          type: 'step.taken',
-          correlationid: correlation,
-          ...(i + n > 0 && { causationid: `step-${n % 10}` }),
-          data: { number: i + n },
-        })),
-      )
-    const page = await openConsole(url, { path: `traces/${correlation}?at=step-29999` })
-    await page.getByText('events 30,000').waitFor()
-    const last = page.getByRole('row').filter({ hasText: '{"number":29999}' })
-    await last.waitFor()
-    expect(await last.getAttribute('data-active')).toBe('true')
+await describeBrowser('a task of 10,000 turns', () => {
+  it('is a trace of 30,000 events and a list of turns, and any of them can be gone to', async () => {
+    const { running, url } = await serveApp(await embeddedWorld(), { use: [] })
+    await publishLongTask(running.bus, 10_000)
+    const last = emitId(longTask, 10_000, 0)
+    const page = await openConsole(url, { path: `traces/${longCorrelation}?at=${last}` })
+    await page.getByText('events 30,001').waitFor()
+    const line = page.getByRole('row').filter({ hasText: '{"note":10000}' })
+    await line.waitFor()
+    expect(await line.getAttribute('data-active')).toBe('true')
     expect(await page.getByRole('row').count()).toBeLessThan(100)
-    await page.getByLabel('Text').fill('29998')
-    await page.getByRole('row').filter({ hasText: '{"number":29998}' }).waitFor()
-    await last.waitFor({ state: 'detached' })
+    await page.getByLabel('Text').fill('"note":9998')
+    await page.getByRole('row').filter({ hasText: '{"note":9998}' }).waitFor()
+    await line.waitFor({ state: 'detached' })
+
+    await page.goto(`${url}/console/tasks/${longTask}?tab=turns`)
+    await page.getByRole('region', { name: 'Turn 10000' }).waitFor()
+    expect(await page.getByRole('region', { name: /^Turn/ }).count()).toBeLessThan(100)
+    await page.goto(`${url}/console/tasks/${longTask}?tab=turns&turn=5000`)
+    await page.getByRole('region', { name: 'Turn 5000' }).getByText('note 4999').first().waitFor()
   })
 })

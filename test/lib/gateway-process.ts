@@ -6,6 +6,8 @@ import { freePort } from '../../src/testing/ports.ts'
 interface Place {
   readonly home: string
   readonly bus: string
+  /** A file. Without it, the console needs the key of its address. */
+  readonly policy?: string
 }
 
 /** A gateway in a process of its own, which the test kills and starts again at the same address. */
@@ -13,10 +15,16 @@ export class GatewayProcess {
   readonly url: string
   readonly #args: readonly string[]
   #child: ChildProcess | undefined
+  #console = ''
 
-  private constructor({ home, bus }: Place, port: number) {
+  private constructor({ home, bus, policy }: Place, port: number) {
     this.url = `http://127.0.0.1:${port}`
-    this.#args = [home, bus, String(port)]
+    this.#args = [home, bus, String(port), ...(policy === undefined ? [] : [policy])]
+  }
+
+  /** The address of its console, as it prints it. */
+  get console(): string {
+    return this.#console
   }
 
   static async open(place: Place): Promise<GatewayProcess> {
@@ -33,7 +41,8 @@ export class GatewayProcess {
       Promise.reject(new Error(`the gateway exited with ${code}`)),
     )
     exit.catch(() => {})
-    await Promise.race([once(this.#child, 'message'), exit])
+    const [console] = (await Promise.race([once(this.#child, 'message'), exit])) as [string]
+    this.#console = console
   }
 
   /** `kill -9`. Resolves when the process is gone. */

@@ -38,8 +38,11 @@ export class World {
 /** Runs the same tests on an embedded log and on a NATS server. `world` makes a log for the test that calls it. */
 export function onEveryBus(body: (world: () => Promise<World>) => void): void {
   describe('on sqlite', () => body(embeddedWorld))
-  describeNats('on nats', () => body(() => world(`${natsUrl()}/world-${randomUUID()}`)))
+  describeNats('on nats', () => body(natsWorld))
 }
+
+/** A log on a NATS server, within `describeNats`. */
+export const natsWorld = (): Promise<World> => world(`${natsUrl()}/world-${randomUUID()}`)
 
 /** An embedded log, for tests of what does not depend on the bus. */
 export const embeddedWorld = (): Promise<World> => world('sqlite')

@@ -29,6 +29,8 @@ export interface Info {
     readonly horizon?: string
     /** How long events stay, in ms. */
     readonly retention?: number
+    /** How many events the index of the lists has not read. */
+    readonly index: { readonly behind: number }
   }
   readonly principal: {
     readonly tenant: string
@@ -52,6 +54,8 @@ export interface Info {
 
 export interface Declared {
   readonly name: string
+  /** Of agents and workflows. */
+  readonly app?: string
   readonly description?: string
   readonly input?: JsonSchema
   readonly output?: JsonSchema

@@ -88,7 +88,12 @@ export class TraceLines {
   /** By event, including answers and turns. */
   readonly #lineOf = new Map<string, number>()
 
-  /** The line that shows an event. */
+  /** The line of an event. */
+  lineOf(event: string): number | undefined {
+    return this.#lineOf.get(event)
+  }
+
+  /** The line that shows an event: its own, else that of its task, as of a turn. */
   find(event: string): number | undefined {
     const turn = parseId(event)
     return this.#lineOf.get(event) ?? (turn && this.#lineOf.get(turn.task))

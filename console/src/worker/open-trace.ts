@@ -53,8 +53,9 @@ export class OpenTrace {
     return this.#isComplete
   }
 
+  /** The line that shows an event. While events arrive, its own line may be among those to come. */
   find(event: string): number | undefined {
-    return this.#lines.find(event)
+    return this.#isComplete ? this.#lines.find(event) : this.#lines.lineOf(event)
   }
 
   /** Adds what is on the log. Lines are reported while it arrives. */

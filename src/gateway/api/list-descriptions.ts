@@ -27,6 +27,7 @@ export const listDescriptions: readonly RouteDescription[] = [
       correlation: { description: 'Only what follows from one request.' },
       text,
       failed: { description: '`1`: only failures, expiries and denials.' },
+      unanswered: { description: 'Only calls to this tool, model or agent that have no answer yet.' },
       since,
       until,
       before,

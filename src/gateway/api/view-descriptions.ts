@@ -42,6 +42,14 @@ export const viewDescriptions: readonly RouteDescription[] = [
     answers: { 200: { description: 'The stream.', body: 'text/event-stream' } },
   },
   {
+    route: 'GET /budgets',
+    id: 'listBudgets',
+    tag: 'operating',
+    summary: 'The correlations that are nearest to their budget',
+    description: 'Of the 20 that were active last, those that have a task which has not ended.',
+    answers: { 200: { description: 'The nearest first.', body: shapes.budgetsShape } },
+  },
+  {
     route: 'GET /workers',
     id: 'listWorkers',
     tag: 'operating',

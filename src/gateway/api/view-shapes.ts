@@ -22,6 +22,7 @@ export const infoShape = z.object({
     head: z.string().describe('A cursor: the end of the log.'),
     horizon: z.string().describe('A cursor: up to here, events were removed.'),
     retention: z.number().optional().describe('How long events stay, in ms.'),
+    index: z.object({ behind: z.number().int().describe('How many events the index of the lists has not read.') }),
   }),
   identity: z.boolean().describe('Whether requests need a credential.'),
   principal: z.object({
@@ -40,6 +41,19 @@ export const infoShape = z.object({
   tools: z.array(z.looseObject({ name: z.string() })),
   models: z.array(z.looseObject({ name: z.string() })),
   types: z.array(z.object({ type: z.string(), schema: jsonSchemaShape.optional() })),
+})
+
+const spending = z.record(z.enum(['calls', 'events', 'bytes', 'tokens', 'cost']), z.number().optional())
+
+export const budgetsShape = z.object({
+  budgets: z.array(
+    z.object({
+      correlation: z.uuid(),
+      share: z.number().describe('Of what is limited, the largest share that is spent: 1 is all of it.'),
+      used: spending,
+      limit: spending,
+    }),
+  ),
 })
 
 const numbers = z.array(z.number().nullable())
@@ -110,6 +124,9 @@ export const activityShape = z.object({
   ended: z.number(),
   tools: services,
   models: services,
+  programs: z.array(
+    z.object({ name: z.string(), turns: z.number().int(), ended: z.number().int(), failed: z.number().int() }),
+  ),
   tokens: z.number(),
   cost: z.number(),
 })

@@ -45,7 +45,13 @@ const attributes = { [attribute.httpMethod]: 'POST', [attribute.httpRoute]: '/op
 const operationsQuery = z.strictObject({ before: cursor, limit: limitUpTo(200, 50) })
 
 /** Commands of operators. The gateway only publishes them; a worker that hosts agents checks the policy and executes. */
-export function operationRoutes({ bus, client, query, identity, maxBodyBytes }: GatewayDeps): Hono<GatewayEnv> {
+export function operationRoutes({
+  bus,
+  client,
+  index: { query },
+  identity,
+  maxBodyBytes,
+}: GatewayDeps): Hono<GatewayEnv> {
   const viewAfterWait = async (c: GatewayContext, id: string): Promise<OperationView> => {
     const seconds = waitOf(c.req.header('prefer'))
     if (seconds !== undefined) c.header('preference-applied', 'wait')

@@ -68,7 +68,8 @@ class AttentionReader {
   }
 
   async read(tenant: string): Promise<AttentionList> {
-    const { bus, query, failedFor } = this.#deps
+    const { bus, index, failedFor } = this.#deps
+    const { query } = index
     const [deferred, wakes, unhosted, { failed, total }] = await Promise.all([
       Array.fromAsync(listDeferredItems(bus)),
       this.#missedWakes().then(found => startsLike(bus, found, { tenant })),

@@ -22,7 +22,7 @@ const rowsQuery = z.strictObject({ after: cursor, limit: limitUpTo(50_000, 50_00
 const batchRows = 256
 
 /** Correlations, and all events of one as rows, which a trace is made of. */
-export function correlationRoutes({ bus, query }: GatewayDeps): Hono<GatewayEnv> {
+export function correlationRoutes({ bus, index: { query } }: GatewayDeps): Hono<GatewayEnv> {
   return new Hono<GatewayEnv>()
     .get('/correlations', async c => {
       const { principal } = c.var

@@ -21,6 +21,7 @@ const eventsQuery = z.strictObject({
   correlation: z.string().refine(isCorrelation, 'must be a UUID in lower case').optional(),
   text: searchText,
   failed: z.literal('1').optional(),
+  unanswered: shortText,
   since: moment,
   until: moment,
   before: cursor,
@@ -28,7 +29,7 @@ const eventsQuery = z.strictObject({
 })
 
 /** Events of the past: a list of rows, newest first, and one with all its data. */
-export function eventRoutes({ bus, query }: GatewayDeps): Hono<GatewayEnv> {
+export function eventRoutes({ bus, index: { query } }: GatewayDeps): Hono<GatewayEnv> {
   const find = async (c: GatewayContext): Promise<StoredEvent> => {
     const id = c.req.param('id')!
     const position = await query(each => each.positionOf(id))

@@ -7,7 +7,7 @@ import { assertMay, type Principal } from '../identity/principal.ts'
 import { rowsAt } from './rows.ts'
 
 /** What an id, or the end of one, names. */
-export function findRoutes({ bus, query }: GatewayDeps): Hono<GatewayEnv> {
+export function findRoutes({ bus, index: { query } }: GatewayDeps): Hono<GatewayEnv> {
   return new Hono<GatewayEnv>().get('/find/:id', async c => {
     const { principal } = c.var
     assertMay(principal, 'read')

@@ -51,12 +51,16 @@ export class GroupHistory {
     })
   }
 
-  /** The groups now, and the samples since a time. */
-  async look(tenant: string, since: number): Promise<{ groups: GroupState[]; history: GroupSeries }> {
+  /** The groups now, which are a sample too. */
+  async sample(tenant: string): Promise<GroupState[]> {
     this.#sampling.look()
     this.#tenants.add(tenant)
-    const groups = await this.#sample()
-    return { groups, history: this.#series(tenant, Math.floor(since / sampledEveryMs)) }
+    return this.#sample()
+  }
+
+  /** The samples since a time. There is one at least. */
+  since(tenant: string, since: number): GroupSeries {
+    return this.#series(tenant, Math.floor(since / sampledEveryMs))
   }
 
   /** Every look samples too; the last one in a slot counts. */

@@ -12,6 +12,7 @@ import { sendStream } from '../send-stream.ts'
 import { GroupHistory, sampledEveryMs } from './group-history.ts'
 import { LogActivity } from './log-activity.ts'
 import { readQuery } from './query.ts'
+import { SharedReading } from './shared-reading.ts'
 
 const groupsQuery = z.strictObject({ since: z.coerce.number().min(0).default(0) })
 const noQuery = z.strictObject({})
@@ -19,34 +20,39 @@ const maxIndexMs = 500
 
 /** Between two messages of the stream. */
 const streamEveryMs = 2_000
+/** All who look at the stream at about the same time see the same groups and workers. */
+const sharedForMs = 1_000
 
 /** What works, waits and fails now. */
-export function healthRoutes({ bus, query, streams }: GatewayDeps): Hono<GatewayEnv> {
+export function healthRoutes({ bus, index: { query }, streams }: GatewayDeps): Hono<GatewayEnv> {
   const activity = new LogActivity(bus, streams)
   const history = new GroupHistory(bus, activity)
   const workers = new WorkerList(bus)
 
-  const groupsFor = async (tenant: string, since: number) => {
-    const [looked, paused, oldest] = await Promise.all([
-      history.look(tenant, since),
+  /** Without the samples, which differ from reader to reader. */
+  const groupsOf = async (tenant: string) => {
+    const [states, paused, oldest] = await Promise.all([
+      history.sample(tenant),
       Pauses.read(bus),
       oldestOf(query, tenant),
     ])
-    const unavailable = await findUnavailable(bus, looked.groups)
+    const unavailable = await findUnavailable(bus, states)
     const isPaused = ({ kind, name }: NamedGroup) => paused.some(each => each.kind === kind && each.name === name)
-    const groups = looked.groups.map(state => {
+    const groups = states.map(state => {
       const named = nameOf(state)
       const since = oldest.get(`${named.kind} ${named.name}`)
       const age = since !== undefined && { oldestMs: Math.max(0, Date.now() - since) }
       return { ...state, ...named, ...age, paused: isPaused(named) }
     })
-    return { at: new Date().toISOString(), groups, paused, unavailable, history: looked.history }
+    return { at: new Date().toISOString(), groups, paused, unavailable }
   }
+  const streamedGroups = new SharedReading(sharedForMs, groupsOf)
+  const streamedWorkers = new SharedReading(sharedForMs, () => workers.list())
 
   async function* messages(tenant: string, signal: AbortSignal): AsyncGenerator<string> {
     for (let since = 0; !signal.aborted; since = Date.now() - 2 * sampledEveryMs) {
-      const [groups, running] = await Promise.all([groupsFor(tenant, since), workers.list()])
-      const data = { ...groups, activity: activity.of(tenant), workers: running }
+      const [groups, running] = await Promise.all([streamedGroups.get(tenant), streamedWorkers.get('')])
+      const data = { ...groups, history: history.since(tenant, since), activity: activity.of(tenant), workers: running }
       yield `event: health\ndata: ${JSON.stringify(data)}\n\n`
       await setTimeout(streamEveryMs, undefined, { signal, ref: false }).catch(() => {})
     }
@@ -56,7 +62,9 @@ export function healthRoutes({ bus, query, streams }: GatewayDeps): Hono<Gateway
     .get('/groups', async c => {
       assertMay(c.var.principal, 'operate')
       const { since } = readQuery(c, groupsQuery)
-      return c.json(await groupsFor(c.var.principal.tenant, since))
+      const { tenant } = c.var.principal
+      const groups = await groupsOf(tenant)
+      return c.json({ ...groups, history: history.since(tenant, since) })
     })
     .get('/workers', async c => {
       assertMay(c.var.principal, 'operate')

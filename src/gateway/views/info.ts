@@ -10,14 +10,14 @@ import type { Action } from '../identity/principal.ts'
 const actions = ['publish', 'read', 'approve', 'operate'] satisfies Action[]
 
 /** What this log is, who asks, and what its apps declare. */
-export function infoRoutes({ bus, identity }: GatewayDeps): Hono<GatewayEnv> {
+export function infoRoutes({ bus, identity, index }: GatewayDeps): Hono<GatewayEnv> {
   return new Hono<GatewayEnv>().get('/info', async c => {
     const { principal } = c.var
     const { tenant, user } = principal
     const apps = await declaredApps(bus)
     return c.json({
       version: manifest.version,
-      log: await logInfo(bus, apps),
+      log: { ...(await logInfo(bus, apps)), index: { behind: await index.behind() } },
       identity: identity !== undefined,
       principal: {
         tenant,

@@ -38,7 +38,7 @@ const turnsQuery = z.strictObject({
 })
 
 /** Tasks, and the turns of one. */
-export function taskListRoutes({ bus, query }: GatewayDeps): Hono<GatewayEnv> {
+export function taskListRoutes({ bus, index: { query } }: GatewayDeps): Hono<GatewayEnv> {
   return new Hono<GatewayEnv>()
     .get('/tasks', async c => {
       const { principal } = c.var

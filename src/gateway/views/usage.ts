@@ -17,7 +17,7 @@ const usageQuery = z.strictObject({
 })
 
 /** What calls to models cost. */
-export function usageRoutes({ query }: GatewayDeps): Hono<GatewayEnv> {
+export function usageRoutes({ index: { query } }: GatewayDeps): Hono<GatewayEnv> {
   return new Hono<GatewayEnv>().get('/usage', async c => {
     const { principal } = c.var
     assertMay(principal, 'read', 'model.result')

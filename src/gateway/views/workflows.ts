@@ -31,7 +31,7 @@ interface WorkflowView {
 }
 
 /** Workflows and their instances, as graphs. */
-export function workflowRoutes({ bus, query }: GatewayDeps): Hono<GatewayEnv> {
+export function workflowRoutes({ bus, index: { query } }: GatewayDeps): Hono<GatewayEnv> {
   const assertReader = (c: GatewayContext) => assertMay(c.var.principal, 'read', turnType)
   return new Hono<GatewayEnv>()
     .get('/workflows', async c => {

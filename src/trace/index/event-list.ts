@@ -92,10 +92,25 @@ function searchedWords({ text, source, types = [] }: EventFilter): string | unde
   return sought.map(each => (each === undefined ? '' : queryOf(each))).join(' ')
 }
 
+/** The calls `o` of the tasks `t`. Live tasks are few: an index finds them. */
+const openCallEvents = `tasks t CROSS JOIN calls o ON o.task = t.key
+  CROSS JOIN events e ON e.correlation = t.correlation AND e.task = t.key AND e.name = o.name`
+
 function eventQuery(db: DatabaseSync, reader: IndexReader, filter: EventFilter): EventQuery {
   const { types, source, user, task, correlation = task && correlationOf(task), failed, since, until } = filter
+  const { unanswered } = filter
   const words = searchedWords(filter)
-  const path = correlation ? 'correlation' : words ? 'text' : user ? 'user' : types || failed ? 'type' : 'tenant'
+  const path = unanswered
+    ? 'call'
+    : correlation
+      ? 'correlation'
+      : words
+        ? 'text'
+        : user
+          ? 'user'
+          : types || failed
+            ? 'type'
+            : 'tenant'
   // The unary plus keeps SQLite from the index of another column.
   const column = (name: string) => (path === name ? `e.${name}` : `+e.${name}`)
   const matches = types ? compileFilter([{ types }]) : () => true
@@ -110,8 +125,13 @@ function eventQuery(db: DatabaseSync, reader: IndexReader, filter: EventFilter):
     .only(`${column('type')} IN ${keysInJson}`, JSON.stringify(typeKeys(db, isShown)))
     .only(`${column('tenant')} = ${keyOfName}`, reader.tenant)
     .only(`+e.source = ${keyOfName}`, source)
+    .only(`NOT o.answered AND t.end IS NULL AND o.target = ${keyOfName}`, unanswered)
     .only('e.time >= ?', since)
     .only('e.time <= ?', until)
+  if (unanswered !== undefined) {
+    const withWords = words === undefined ? '' : ' CROSS JOIN words w ON w.rowid = e.pos'
+    return { from: openCallEvents + withWords, key: 'e.pos', only, isSelective: true }
+  }
   const from = words === undefined ? 'events e' : 'words w CROSS JOIN events e ON e.pos = w.rowid'
   return { from, key: words === undefined ? 'e.pos' : 'w.rowid', only, isSelective: correlation !== undefined }
 }

@@ -1,9 +1,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../../bus/bus.ts'
+import { beginning, distanceBetween } from '../../bus/cursor.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { textOf, TidingsError } from '../../errors.ts'
-import { checkLog, type OnProgress, readNew } from './catch-up.ts'
+import { checkLog, indexedUpTo, type OnProgress, readNew } from './catch-up.ts'
 import { Index } from './lookup.ts'
 import type { QueryIndex } from './open.ts'
 import { inMemory, isLocked, isCorrupt, openTables, removeFile } from './schema.ts'
@@ -59,6 +60,11 @@ export class LiveIndex {
         this.#startOver()
       }
     }
+  }
+
+  /** How many events of the log it has not read. */
+  async behind(): Promise<number> {
+    return distanceBetween(this.#db ? indexedUpTo(this.#db) : beginning, await this.#bus.head())
   }
 
   async close(): Promise<void> {

@@ -106,6 +106,8 @@ export interface EventFilter {
   readonly text?: string | undefined
   /** Only failures, expiries and denials. */
   readonly failed?: boolean | undefined
+  /** Only calls to this tool, model or agent that have no answer yet. */
+  readonly unanswered?: string | undefined
   readonly since?: number | undefined
   readonly until?: number | undefined
 }

@@ -1,9 +1,11 @@
 import { Link } from '@tanstack/react-router'
 import type { UnavailableModel } from '../../../../src/models/unavailable.ts'
-import type { Activity, ServiceActivity } from '../../../../src/trace/rates.ts'
+import type { Activity } from '../../../../src/trace/rates.ts'
+import type { Declared } from '../../api/shapes.ts'
 import { Badge, type Tone } from '../../ui/badge.tsx'
 import { ageText, countFull, durationText } from '../../ui/format.ts'
 import { PauseButton } from '../operations/pause-button.tsx'
+import { type Figures, figuresOf } from './figures.ts'
 import type { Group, Series } from './health-feed.ts'
 import { Spark } from './spark.tsx'
 import styles from './table.module.css'
@@ -17,10 +19,14 @@ interface GroupsTableProps {
   readonly series: Series
   readonly activity: Activity
   readonly unavailable: readonly UnavailableModel[]
+  /** When the numbers were read. */
+  readonly at: string
+  /** Agents and workflows, with the app that hosts each. */
+  readonly apps: readonly Declared[]
 }
 
 /** What waits for whom, and how it goes, for each consumer group. Every number links to its rows. */
-export function GroupsTable({ groups, series, activity, unavailable }: GroupsTableProps) {
+export function GroupsTable({ groups, series, activity, unavailable, at, apps }: GroupsTableProps) {
   const sorted = groups.toSorted(
     (a, b) => order.indexOf(a.kind) - order.indexOf(b.kind) || (a.group < b.group ? -1 : 1),
   )
@@ -35,7 +41,7 @@ export function GroupsTable({ groups, series, activity, unavailable }: GroupsTab
             <th className={`${styles.number} ${styles.rare}`}>In flight</th>
             <th className={styles.wide}>15 minutes</th>
             <th className={`${styles.number} ${styles.rare}`} title="Age of the oldest call without an answer">Oldest</th>
-            <th className={styles.number} title="Answers in the last minute">Rate</th>
+            <th className={styles.number} title="Answers, or turns of tasks, in the last minute">Rate</th>
             <th className={`${styles.number} ${styles.rare}`} title="95 of 100 answers are faster">p95</th>
             <th className={`${styles.number} ${styles.rare}`} title="In the last minute">Retries</th>
             <th className={styles.number} title="In the last minute">Failed</th>
@@ -48,7 +54,7 @@ export function GroupsTable({ groups, series, activity, unavailable }: GroupsTab
               key={group.group}
               group={group}
               series={series}
-              service={serviceOf(group, activity)}
+              figures={figuresOf(group, activity, apps, at)}
               unavailable={unavailable.find(({ model }) => group.kind === 'model' && model === group.name)}
             />
           ))}
@@ -61,14 +67,15 @@ export function GroupsTable({ groups, series, activity, unavailable }: GroupsTab
 interface GroupRowProps {
   readonly group: Group
   readonly series: Series
-  readonly service: ServiceActivity | undefined
+  readonly figures: Figures | undefined
   readonly unavailable: UnavailableModel | undefined
 }
 
-function GroupRow({ group, series, service, unavailable }: GroupRowProps) {
+function GroupRow({ group, series, figures, unavailable }: GroupRowProps) {
   const { kind, name, lag, inFlight, oldestMs, paused } = group
-  const source = kind === 'tool' || kind === 'model' ? { source: `/${kind}s/${name}` } : {}
-  const waiting = kind === 'tool' || kind === 'model' ? { type: `${kind}.invoke` } : {}
+  const isService = kind === 'tool' || kind === 'model'
+  // A tool or model works on calls; an app on the tasks that have something to decide.
+  const open = isService ? { to: '/live', search: { unanswered: name, type: `${kind}.invoke` } } : { to: '/tasks', search: { state: 'running' } } // biome-ignore format: one line
   return (
     <tr>
       <td className={styles.name}>
@@ -82,30 +89,30 @@ function GroupRow({ group, series, service, unavailable }: GroupRowProps) {
         )}
       </td>
       <td className={styles.number}>
-        <Count value={lag} to="/live" search={waiting} tone={lag > inFlight ? 'waiting' : undefined} />
+        <Count value={lag} {...open} tone={lag > inFlight ? 'waiting' : undefined} />
       </td>
       <td className={styles.wide}>
         <Spark values={series.of(group.group, 'lag')} tone="waiting" label={`waiting for ${name}, last 15 minutes`} />
       </td>
       <td className={`${styles.number} ${styles.rare}`}>
-        <Count value={inFlight} to="/tasks" search={{ state: 'running' }} />
+        <Count value={inFlight} {...open} />
       </td>
       <td className={styles.wide}>
         <Spark values={series.of(group.group, 'inFlight')} tone="running" label={`in flight at ${name}, last 15 minutes`} />
       </td>
       <td className={`${styles.number} ${styles.rare}`}>
-        {oldestMs === undefined ? <span className={styles.none}>–</span> : <Link to="/tasks" search={{ state: 'waiting' }}>{ageText(oldestMs)}</Link>}
+        {oldestMs === undefined ? <span className={styles.none}>–</span> : <Link {...open}>{ageText(oldestMs)}</Link>}
       </td>
-      <td className={styles.number}>{service ? <Link to="/live" search={source}>{countFull(service.calls)}/min</Link> : <span className={styles.none}>–</span>}</td>
-      <td className={`${styles.number} ${styles.rare}`}>{service && service.calls > 0 ? durationText(Math.round(service.p95)) : <span className={styles.none}>–</span>}</td>
+      <td className={styles.number}>{figures ? <Link to="/live" search={figures.rows('rate')}>{countFull(figures.perMinute)}/min</Link> : <span className={styles.none}>–</span>}</td>
+      <td className={`${styles.number} ${styles.rare}`}>{figures?.p95 === undefined ? <span className={styles.none}>–</span> : durationText(Math.round(figures.p95))}</td>
       <td className={`${styles.number} ${styles.rare}`}>
-        <Count value={service?.retries} to="/live" search={{ ...source, type: `${kind}.delayed` }} tone="waiting" />
+        <Count value={figures?.retries} to="/live" search={figures?.rows('retries') ?? {}} tone="waiting" />
       </td>
       <td className={styles.number}>
-        <Count value={service?.failed} to="/live" search={{ ...source, failed: '1' }} tone="failed" />
+        <Count value={figures?.failed} to="/live" search={figures?.rows('failed') ?? {}} tone="failed" />
       </td>
       <td className={styles.number}>
-        {(kind === 'tool' || kind === 'model') && <PauseButton kind={kind} name={name} paused={paused} small />}
+        {isService && <PauseButton kind={kind} name={name} paused={paused} small />}
       </td>
     </tr>
   ) // biome-ignore format: one column a line
@@ -127,6 +134,3 @@ function Count({ value, to, search, tone }: CountProps) {
     </Link>
   ) // biome-ignore format: one link
 }
-
-const serviceOf = ({ kind, name }: Group, { tools, models }: Activity): ServiceActivity | undefined =>
-  (kind === 'tool' ? tools : kind === 'model' ? models : []).find(each => each.name === name)

@@ -7,6 +7,7 @@ import { Page } from '../../shell/page.tsx'
 import { Dot } from '../../ui/badge.tsx'
 import { countFull, countShort } from '../../ui/format.ts'
 import { Failure, Loading } from '../../ui/states.tsx'
+import { Budgets } from './budgets.tsx'
 import { Chart } from './chart.tsx'
 import { GroupsTable } from './groups-table.tsx'
 import { type Health as Shown, useHealth } from './health-feed.ts'
@@ -34,7 +35,7 @@ export function Health() {
               <h2>Groups</h2>
               <Pauses paused={health.paused} agents={info?.agents ?? []} />
             </header>
-            <GroupsTable {...health} />
+            <GroupsTable {...health} apps={[...(info?.agents ?? []), ...(info?.workflows ?? [])]} />
           </section>
         )}
         {health && (
@@ -53,6 +54,7 @@ export function Health() {
             <LogCard info={info} />
           </section>
         )}
+        {health && <Budgets />}
         {health && <Spend />}
       </div>
     </Page>
@@ -86,7 +88,7 @@ function Verdict({ health: { groups, workers } }: { health: Shown }) {
   )
 }
 
-function Charts({ health: { series, groups, activity } }: { health: Shown }) {
+function Charts({ health: { series, groups, activity, at } }: { health: Shown }) {
   const sum = (number: 'lag' | 'inFlight') => {
     const all = groups.map(({ group }) => series.of(group, number))
     return series.times.map((_, i) =>
@@ -100,10 +102,10 @@ function Charts({ health: { series, groups, activity } }: { health: Shown }) {
       <Chart label="Waiting and in flight" times={times} text={countShort} lines={[{ name: 'waiting', tone: 'waiting', values: sum('lag') }, { name: 'in flight', tone: 'running', values: sum('inFlight') }]} />
       <Chart label="Failures in the minute before" times={times} text={countShort} lines={[{ name: 'failed', tone: 'failed', values: series.of('total', 'failed') }, { name: 'retries', tone: 'waiting', values: series.of('total', 'retries') }]} />
       <ul className={styles.tiles}>
-        <Tile name="tasks begun per second" value={perSecond(activity.started)} to="/tasks" />
-        <Tile name="tasks ended per second" value={perSecond(activity.ended)} to="/tasks" />
-        <Tile name="tokens in the last minute" value={countShort(activity.tokens)} to="/live" search={{ type: 'model.result' }} />
-        <Tile name="cost in the last minute" value={activity.cost === 0 ? '–' : activity.cost.toPrecision(2)} to="/live" search={{ type: 'model.result' }} />
+        <Tile name="tasks begun per second" value={perSecond(activity.started)} to="/tasks" search={{ since: before(at, rateMs) }} />
+        <Tile name="tasks ended per second" value={perSecond(activity.ended)} to="/live" search={{ type: 'agent.task.*', since: before(at, rateMs) }} />
+        <Tile name="tokens in the last minute" value={countShort(activity.tokens)} to="/live" search={{ type: 'model.result', since: before(at, 6 * rateMs) }} />
+        <Tile name="cost in the last minute" value={activity.cost === 0 ? '–' : activity.cost.toPrecision(2)} to="/live" search={{ type: 'model.result', since: before(at, 6 * rateMs) }} />
       </ul>
     </div>
   ) // biome-ignore format: one chart a line
@@ -130,5 +132,8 @@ function Tile({
   ) // biome-ignore format: short
 }
 
+/** Rates are averages over this time. */
+const rateMs = 10_000
+const before = (at: string, ms: number) => new Date(Date.parse(at) - ms).toISOString()
 const perSecond = (rate: number) => (rate === 0 ? '0' : rate < 10 ? rate.toFixed(1) : countShort(rate))
 const plus = (a: number | null, b: number | null) => (b === null ? a : (a ?? 0) + b)

@@ -34,7 +34,7 @@ export function LogCard({ info: { log, apps, version } }: { info: Info }) {
       </div>
       <div>
         <dt>Index</dt>
-        <dd>Every list and number here comes from the index, which is brought up to date by the request that reads it.</dd>
+        <dd>{log.index.behind === 0 ? 'It has read the whole log.' : `${countFull(log.index.behind)} events are not read yet.`} The request that reads a list brings it up to date.</dd>
       </div>
       {apps.map(({ app, budget }) => budget && (
         <div key={app}>

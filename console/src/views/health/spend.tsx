@@ -72,12 +72,13 @@ function Spent({
           <tbody>
             {totals.toSorted((a, b) => amountOf(b) - amountOf(a)).map(row => {
               const name = row[column] ?? ''
+              const calls = rowsOf(column, name, since)
               return (
                 <tr key={name}>
-                  <td className={styles.spender}><Link {...rowsOf(column, name)}>{name}</Link></td>
+                  <td className={styles.spender}>{calls ? <Link {...calls}>{name}</Link> : name}</td>
                   <td className={table.bar}><span style={{ width: `${(amountOf(row) / most) * 100}%` }} /></td>
-                  <td className={table.number}><Link {...rowsOf(column, name)}>{countFull(row.calls)}</Link></td>
-                  <td className={table.number}><Link to="/live" search={{ type: 'model.failed' }} className={row.failed === 0 ? table.none : undefined} data-tone={row.failed === 0 ? undefined : 'failed'}>{countFull(row.failed)}</Link></td>
+                  <td className={table.number}>{calls ? <Link {...calls}>{countFull(row.calls)}</Link> : countFull(row.calls)}</td>
+                  <td className={table.number}><Link to="/live" search={{ type: 'model.failed', since, ...(column === 'model' && { source: `/models/${name}` }) }} className={row.failed === 0 ? table.none : undefined} data-tone={row.failed === 0 ? undefined : 'failed'}>{countFull(row.failed)}</Link></td>
                   <td className={table.number} title={countFull(row.tokens.input)}>{countShort(row.tokens.input)}</td>
                   <td className={table.number} title={countFull(row.tokens.output)}>{countShort(row.tokens.output)}</td>
                   <td className={table.number}>{row.cost === 0 ? <span className={table.none}>–</span> : costText(row.cost)}</td>
@@ -91,10 +92,15 @@ function Spent({
   ) // biome-ignore format: one column a line
 }
 
-/** Where the rows behind a total are. */
-function rowsOf(column: string, name: string): { to: string; search: Record<string, string> } {
-  if (column === 'program') return { to: '/tasks', search: { program: name } }
-  return { to: '/live', search: column === 'model' ? { source: `/models/${name}` } : { tenant: name } }
+/** Where the rows behind a total are. Lists show only the tenant of the person. */
+function rowsOf(
+  column: string,
+  name: string,
+  since: string,
+): { to: string; search: Record<string, string> } | undefined {
+  if (column === 'program') return { to: '/tasks', search: { program: name, since } }
+  if (column === 'tenant') return undefined
+  return { to: '/live', search: { source: `/models/${name}`, type: 'model.result model.failed', since } }
 }
 
 /** The sum of the rows that have the same key. */

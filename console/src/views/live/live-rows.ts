@@ -1,15 +1,21 @@
+import { isFailureType } from '../../../../src/trace/outcome.ts'
 import { get } from '../../api/connection.ts'
 import { follow } from '../../api/streams.ts'
 import type { EventPage, StoredRow } from '../../api/shapes.ts'
 
 /** Which events the server sends. */
 export interface LiveFilter {
+  /** Types or patterns, separated by blanks. */
   readonly type?: string
   readonly user?: string
   readonly source?: string
   readonly correlation?: string
   readonly text?: string
   readonly failed?: string
+  /** Only calls to this tool, model or agent that have no answer. */
+  readonly unanswered?: string
+  /** RFC 3339, or a duration before now. */
+  readonly since?: string
 }
 
 export interface LiveSnapshot {
@@ -83,7 +89,11 @@ export class LiveRows {
       this.#next = next
       this.#change({ rows: events.toReversed(), hasOlder: next !== undefined, status: 'live' })
       const { type, user, correlation } = this.#filter
-      const filter = { ...(type && { type }), ...(user && { user }), ...(correlation && { correlation }) }
+      const filter = {
+        ...(type && { type: typesIn(type) }),
+        ...(user && { user }),
+        ...(correlation && { correlation }),
+      }
       for await (const { event, cursor } of follow({ ...filter, after: head, rows: '1', signal: this.#stop.signal }))
         if (cursor !== undefined) this.#arrive({ ...event, cursor } as StoredRow)
     } catch (error) {
@@ -92,7 +102,9 @@ export class LiveRows {
   }
 
   #page(before?: string): Promise<EventPage> {
-    return get<EventPage>('events', { ...this.#filter, limit: pageSize, before }, this.#stop.signal)
+    const { type, ...filter } = this.#filter
+    const query = { ...filter, ...(type && { type: typesIn(type) }), limit: pageSize, before }
+    return get<EventPage>('events', query, this.#stop.signal)
   }
 
   #arrive(row: StoredRow): void {
@@ -102,11 +114,13 @@ export class LiveRows {
   }
 
   /** What streams cannot filter. */
-  #matches({ source, summary, type }: StoredRow): boolean {
-    const { source: wantedSource, text, failed } = this.#filter
+  #matches({ source, summary, type, target }: StoredRow): boolean {
+    const { source: wantedSource, text, failed, unanswered } = this.#filter
     return (
       (!wantedSource || source === wantedSource) &&
-      (!failed || isFailure(type)) &&
+      (!failed || isFailureType(type)) &&
+      // A call that arrives has no answer yet.
+      (!unanswered || (target === unanswered && type.endsWith('.invoke'))) &&
       (!text ||
         text
           .toLowerCase()
@@ -138,4 +152,4 @@ export class LiveRows {
   }
 }
 
-const isFailure = (type: string): boolean => /(^|\.)(failed|expired|denied|rejected)$/.test(type)
+const typesIn = (text: string): string[] => text.split(/[\s,]+/).filter(Boolean)

@@ -11,6 +11,7 @@ import { countFull } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
 import { ListJump } from '../../ui/list-jump.tsx'
 import { Empty, Failure, Loading } from '../../ui/states.tsx'
+import { Time } from '../../ui/time.tsx'
 import { EventRows, eventRowHeight } from '../event/event-rows.tsx'
 import { Inspector } from '../event/inspector.tsx'
 import { useOpenEvents } from '../event/open-events.ts'
@@ -18,7 +19,7 @@ import { LiveRows, type LiveFilter } from './live-rows.ts'
 import { PublishDialog } from './publish-dialog.tsx'
 import styles from './live.module.css'
 
-const filterNames = ['type', 'user', 'source', 'correlation', 'text', 'failed'] as const
+const filterNames = ['type', 'user', 'source', 'correlation', 'text', 'failed', 'unanswered', 'since'] as const
 
 /** Events as they flow. */
 export function Live() {
@@ -143,6 +144,18 @@ function LiveOf({ filter, pattern, onFilter }: LiveProps) {
           <Button pressed={filter.failed !== undefined} onClick={() => onFilter('failed')(filter.failed ? '' : '1')}>
             Failed only
           </Button>
+          {filter.unanswered !== undefined && (
+            <Button pressed title="Show other events too" onClick={() => onFilter('unanswered')('')}>
+              {filter.unanswered} has not answered
+              <Icon name="close" size={12} />
+            </Button>
+          )}
+          {filter.since !== undefined && (
+            <Button pressed title="Show older events too" onClick={() => onFilter('since')('')}>
+              since <Time at={filter.since} />
+              <Icon name="close" size={12} />
+            </Button>
+          )}
         </>
       }
     >
