@@ -5,6 +5,7 @@ import type { CloudEvent } from '../event.ts'
 import { isRuntimeType } from './admit.ts'
 import { isTaskId, parseId } from './ids.ts'
 import { matchesType } from '../pattern.ts'
+import { isTapped } from './tapped.ts'
 import { modelResultType, redactAnswer } from './redact-answer.ts'
 import { isReferences, mayCover, pathOf, plainOf, redactPaths, type Path } from './redact-paths.ts'
 import { keyedSecrets, mayHoldAny, secrets } from './redact-secrets.ts'
@@ -37,7 +38,7 @@ const nameAttributes = [
 type Names = { readonly [Name in (typeof nameAttributes)[number]]?: string | undefined }
 
 /** The fields of an event or draft that redaction reads. */
-type RedactableEvent = Pick<CloudEvent, 'type' | 'subject' | 'data'>
+type RedactableEvent = Pick<CloudEvent, 'type' | 'subject' | 'data' | 'target'>
 
 interface Rule {
   readonly mark: string
@@ -151,10 +152,12 @@ export class Redactor {
     return clean === text ? bytes : Buffer.from(clean, encoding)
   }
 
-  #data({ type, data }: RedactableEvent): unknown {
+  #data(event: RedactableEvent): unknown {
+    const { type, data } = event
     if (type === turnType) return this.#turn(data)
     if (forkTypes.includes(type)) return this.#fork(data)
-    if (isReferences(type)) return this.#value(data, text => this.knownSecrets(text), 0)
+    // The request of a tap holds its messages itself.
+    if (isReferences(type) && !isTapped(event)) return this.#value(data, text => this.knownSecrets(text), 0)
     const elsewhere = this.#paths.length > 0 ? redactPaths(this.#paths, type, data) : data
     if (type === modelResultType) return redactAnswer(data, elsewhere, value => this.value(value))
     return this.value(elsewhere)

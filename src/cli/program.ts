@@ -1,6 +1,8 @@
 import { Command, Option } from 'commander'
 import { loadEnvFile } from './env-file.ts'
 import { templateHelp, templateNames } from './init-files.ts'
+import { addCommand as add } from './add-command.ts'
+import { addTaps } from './program-taps.ts'
 import { parseCount } from './output.ts'
 import { manifest } from '../manifest.ts'
 
@@ -298,40 +300,6 @@ function addWorkflows(root: Command) {
     .option('--dry-run', 'only print which instances can be moved, and why others cannot')
 }
 
-function addTaps(root: Command) {
-  const tap = root.command('tap').description('record what passes between programs, without changing it')
-  const proxy = (command: Command, name: string, port: string) =>
-    command
-      .addOption(new Option('--name <name>', 'name of the tap on the log').default(name, name))
-      .addOption(new Option('--port <port>', 'port to listen on').default(port, port))
-      .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
-      .option('--user-header <name>', 'the header that names the user')
-      .option('--tenant-header <name>', 'the header that names the tenant')
-      .option('--app <app>', 'the app file whose redaction rules apply')
-  proxy(
-    add(tap, 'mcp [command...]', async () => (await import('./tap-mcp.ts')).tapMcpCommand),
-    'mcp',
-    '4112',
-  )
-    .description('record the tool calls of an MCP server: of a command, or over HTTP with --upstream')
-    .option('--upstream <url>', 'address of an MCP server over HTTP')
-    .option('--user <name>', 'for a command: the user for whom calls are made')
-    .addHelpText('after', tapMcpHelp)
-  proxy(
-    add(tap, 'http', async () => (await import('./tap-http.ts')).tapHttpCommand),
-    'http',
-    '4113',
-  )
-    .description('forward HTTP to a service, and record named routes')
-    .requiredOption('--upstream <url>', 'base URL of the service')
-    .option('--route <route...>', "a route to record, such as 'POST /reports' or 'GET /reports/:id'")
-    .option('--max-body <bytes>', 'record larger bodies as size and digest only (default: 1048576)', bytesOf)
-}
-
-const tapMcpHelp = `
-  tidings tap mcp --name files -- npx -y @modelcontextprotocol/server-filesystem /data
-  tidings tap mcp --name search --upstream https://mcp.example.com/mcp`
-
 function addTriggers(root: Command) {
   const trigger = root.command('trigger').description("list an app's triggers; send one a test event")
   add(trigger, 'list [app]', async () => (await import('./trigger.ts')).triggerListCommand).description(
@@ -343,18 +311,7 @@ function addTriggers(root: Command) {
     .addOption(new Option('--within <duration>', 'how long to wait for the event').default('30s', '30s'))
 }
 
-const bytesOf = (text: string) => parseCount('--max-body', text)
 const limitOf = (text: string) => parseCount('--limit', text)
-
-type Action = (...args: never[]) => Promise<void>
-
-/** Adds a command, which is loaded when it is called. It gets its arguments, then its options. */
-function add(parent: Command, usage: string, load: () => Promise<Action>): Command {
-  return parent.command(usage).action(async (...args: unknown[]) => {
-    const action = (await load()) as (...args: unknown[]) => Promise<void>
-    await action(...args.slice(0, -2), (args.at(-1) as Command).optsWithGlobals())
-  })
-}
 
 /** Runs before every command: sets the data folder, and loads the `.env` of the app. */
 function prepare(command: Command) {

@@ -1,4 +1,5 @@
 import { textOf, TidingsError } from '../errors.ts'
+import { isTapped } from '../bus/tapped.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Bus } from '../bus/bus.ts'
 import { beginning } from '../bus/cursor.ts'
@@ -144,7 +145,7 @@ async function groupsIn(source: RecordedSource): Promise<ConsumerGroup[]> {
   for await (const { event } of source.events()) {
     check(event)
     const { type, target } = event
-    if (target === undefined || (type !== 'tool.invoke' && type !== 'model.invoke')) continue
+    if (target === undefined || isTapped(event) || (type !== 'tool.invoke' && type !== 'model.invoke')) continue
     const name = `${type.slice(0, type.indexOf('.'))}/${target}`
     groups.set(name, { group: name, filter: [{ types: [type], targets: [target] }], mode: 'shared', from: 'now' })
   }

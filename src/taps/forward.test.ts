@@ -128,16 +128,19 @@ test('an abort of the client aborts the request to the upstream', async () => {
   expect(tap.ends).toEqual([{ kind: 'aborted' }])
 })
 
-test('a response that breaks off breaks off for the client', async () => {
+test('a response that breaks off breaks off for the client, after what came before, also while its head is held back', async () => {
+  const cut = Promise.withResolvers<void>()
   const upstream = await upstreamOn((_, outgoing) => {
-    outgoing.write('begun')
-    setImmediate(() => outgoing.socket!.destroy())
+    outgoing.writeHead(200, { 'content-length': 100 }).write('begun')
+    setTimeout(() => outgoing.socket!.end(() => setTimeout(cut.resolve, 20)), 20)
   })
-  const tap = await tapOf(upstream)
-  const response = await fetch(`http://127.0.0.1:${tap.port}/`)
-  await expect(response.text()).rejects.toThrow()
-  await until(() => tap.ends.length === 1)
-  expect(tap.ends[0]!.kind).toBe('cut')
+  const taps = [await tapOf(upstream), await tapOf(upstream, { onResponse: () => cut.promise })]
+  for (const tap of taps) {
+    const response = await raw(tap.port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    expect(response).toMatch(/^HTTP\/1.1 200 OK\r\n[^]*\r\n\r\nbegun$/)
+    await until(() => tap.ends.length === 1)
+    expect(tap.ends[0]!.kind).toBe('cut')
+  }
 })
 
 test('an upstream that cannot be reached gives the response of the listener', async () => {

@@ -5,6 +5,8 @@ import http, {
   type ServerResponse,
 } from 'node:http'
 import https from 'node:https'
+import { readBody } from '../http/body.ts'
+import { errorResponse } from '../http/response.ts'
 import { endToEndHeaders, headerPairs, type RawHeaders } from './headers.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -46,11 +48,22 @@ export interface ForwardListener {
   /** Once for each exchange. */
   onEnd?(end: ForwardEnd): void
   /** What the client gets if there is no response. */
-  unreachableResponse(error: Error): { readonly status: number; readonly body: object }
+  unreachableResponse(error: Error): RefusalResponse
+  /** If this is there, the whole body is read before anything is forwarded, and the exchange ends here if this returns a response. */
+  admit?(body: Buffer): Promise<RefusalResponse | undefined>
+}
+
+/** A response of the tap itself, as JSON. */
+export interface RefusalResponse {
+  readonly status: number
+  readonly body: object
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** Headers may be as large as the upstream and the client agree on. */
 export const maxHeaderBytes = 256 * 1024
+/** Of a body that is read before it is forwarded. */
+const maxAdmittedBytes = 64 * 1024 * 1024
 /** Shorter than servers keep an idle connection, so that none is used while its server closes it. */
 const idleSocketMs = 4_000
 
@@ -65,9 +78,24 @@ export class Forwarder {
     this.#agent = upstream.url.protocol === 'https:' ? new https.Agent(options) : new http.Agent(options)
   }
 
-  /** `body`: the whole body, if it has been read from `incoming` already. */
-  forward(incoming: IncomingMessage, outgoing: ServerResponse, listener: ForwardListener, body?: Buffer): void {
-    new Exchange(this.open(incoming), { incoming, outgoing, listener }).start(body)
+  forward(incoming: IncomingMessage, outgoing: ServerResponse, listener: ForwardListener): void {
+    if (listener.admit) void this.#admit({ incoming, outgoing, listener }, listener.admit.bind(listener))
+    else new Exchange(this.open(incoming), { incoming, outgoing, listener }).start()
+  }
+
+  async #admit(parts: ExchangeParts, admit: NonNullable<ForwardListener['admit']>): Promise<void> {
+    const { incoming, outgoing } = parts
+    if (incoming.headers.expect !== undefined) outgoing.writeContinue()
+    try {
+      const body = await readBody(incoming, maxAdmittedBytes)
+      const refusal = await admit(body)
+      if (outgoing.destroyed) return parts.listener.onEnd?.({ kind: 'aborted' })
+      if (refusal) return respond(outgoing, refusal)
+      new Exchange(this.open(incoming), parts).start(body)
+    } catch (thrown) {
+      const { status, body } = errorResponse(thrown)
+      respond(outgoing, { status, body })
+    }
   }
 
   /** Begins the request to the upstream. `more`: further headers. */
@@ -102,7 +130,22 @@ function requestHeaders({ rawHeaders, headers, method }: IncomingMessage, host: 
   return sent.flat()
 }
 
+function respond(outgoing: ServerResponse, { status, body, headers }: RefusalResponse): void {
+  const text = JSON.stringify(body)
+  outgoing.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    // The rest of the body may not have been read.
+    connection: 'close',
+    ...headers,
+  })
+  outgoing.end(text)
+}
+
 const nothing = Buffer.alloc(0)
+
+/** Chunks of a response that are read before its head is passed on, each at most 64 KiB. */
+const maxHeldChunks = 16
 
 const bodyless: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
 
@@ -127,10 +170,11 @@ class Exchange {
     this.#listener = listener
   }
 
-  start(body: Buffer | undefined): void {
+  /** `body`: the whole body, if it has been read already. */
+  start(body?: Buffer): void {
     const request = this.#request
     const outgoing = this.#outgoing
-    request.on('continue', () => outgoing.writeContinue())
+    if (!body) request.on('continue', () => outgoing.writeContinue())
     request.on('response', response => void this.#relay(response))
     // After the head of a response, the response reports what happens to the connection.
     request.on('error', error => this.#hasResponse || this.#unreachable(error))
@@ -139,10 +183,8 @@ class Exchange {
       if (!outgoing.writableFinished) this.#end({ kind: 'aborted' })
       request.destroy()
     })
-    if (body) {
-      request.end(body)
-      this.#listener.onRequestEnd?.()
-    } else this.#sendBody()
+    if (body) request.end(body)
+    else this.#sendBody()
   }
 
   #sendBody(): void {
@@ -157,57 +199,61 @@ class Exchange {
     // The upstream may answer, or go away, before it has read the body.
     request.once('close', () => incoming.resume())
     incoming.on('end', () => {
-      this.#listener.onRequestEnd?.()
       if (incoming.rawTrailers.length > 0) request.addTrailers([...headerPairs(incoming.rawTrailers)])
       request.end()
+      this.#listener.onRequestEnd?.()
     })
     incoming.on('error', () => {})
   }
 
+  /** While the head is held back, what follows it is read on: the upstream may go away, and the client gets what came before that. */
   async #relay(response: IncomingMessage): Promise<void> {
     this.#hasResponse = true
-    const outgoing = this.#outgoing
     const { statusCode: status = 0, statusMessage: reason = '', rawHeaders, headers } = response
-    response.on('error', error => this.#cut(error))
-    response.on('close', () => response.complete || this.#cut(new Error('the upstream closed the connection')))
+    const held: (() => void)[] = []
+    let isHeld = true
+    const afterHead = (action: () => void) => void (isHeld ? held.push(action) : action())
+    response.on('data', (chunk: Buffer) => {
+      this.#listener.onResponseChunk?.(chunk)
+      if (isHeld && held.length >= maxHeldChunks) response.pause()
+      afterHead(() => this.#outgoing.write(chunk) || response.pause())
+    })
+    response.on('end', () => response.complete && afterHead(() => this.#finish(response)))
+    response.on('error', error => afterHead(() => this.#cut(error)))
+    response.on(
+      'close',
+      () => response.complete || afterHead(() => this.#cut(new Error('the upstream closed the connection'))),
+    )
     await this.#listener.onResponse?.({ status, reason, rawHeaders, headers })
+    isHeld = false
+    const outgoing = this.#outgoing
     if (outgoing.destroyed) return
     // The upstream's Date, or none.
     outgoing.sendDate = false
     outgoing.writeHead(status, reason, endToEndHeaders(rawHeaders))
     // Sends the head at once. flushHeaders() would encode it another time, as UTF-8.
     outgoing.write(nothing)
-    response.on('data', (chunk: Buffer) => {
-      this.#listener.onResponseChunk?.(chunk)
-      if (outgoing.write(chunk)) return
-      response.pause()
-      outgoing.once('drain', () => response.resume())
-    })
-    response.on('end', () => {
-      if (!response.complete) return
-      if (response.rawTrailers.length > 0) outgoing.addTrailers([...headerPairs(response.rawTrailers)])
-      outgoing.end()
-      this.#end({ kind: 'complete' })
-    })
+    outgoing.on('drain', () => response.resume())
+    response.resume()
+    for (const action of held) action()
+  }
+
+  #finish({ rawTrailers }: IncomingMessage): void {
+    if (rawTrailers.length > 0) this.#outgoing.addTrailers([...headerPairs(rawTrailers)])
+    this.#outgoing.end()
+    this.#end({ kind: 'complete' })
   }
 
   #unreachable(error: Error): void {
     if (this.#hasEnded) return
-    const { status, body } = this.#listener.unreachableResponse(error)
-    const text = JSON.stringify(body)
-    this.#outgoing.writeHead(status, {
-      'content-type': 'application/json',
-      'content-length': Buffer.byteLength(text),
-      // The rest of the body is not read.
-      connection: 'close',
-    })
-    this.#outgoing.end(text)
+    respond(this.#outgoing, this.#listener.unreachableResponse(error))
     this.#end({ kind: 'unreachable', error })
   }
 
   #cut(error: Error): void {
     this.#end({ kind: 'cut', error })
-    this.#outgoing.destroy()
+    // After what came before.
+    this.#outgoing.write(nothing, () => this.#outgoing.destroy())
   }
 
   #end(end: ForwardEnd): void {

@@ -73,6 +73,18 @@ export class LogLink {
     }
   }
 
+  /** Does work on the log if that is there; undefined if it is not. */
+  async tryUse<T>(work: (bus: Bus) => Promise<T>): Promise<T | undefined> {
+    if (!this.#isThere) return undefined
+    try {
+      return await work(this.#bus!)
+    } catch (thrown) {
+      if (!isOfLog(thrown)) throw thrown
+      this.#setLost(thrown)
+      return undefined
+    }
+  }
+
   async #keepProbing(): Promise<void> {
     const { signal } = this.#stopping
     while (!signal.aborted) {

@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { createServer, STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { settledOrAborted } from '../bus/abort.ts'
 import { TidingsError } from '../errors.ts'
 import { isLoopback, listen, type HttpListener } from '../http/listen.ts'
 import { send } from '../http/response.ts'
@@ -15,28 +17,39 @@ export interface ProxyOptions {
   readonly host?: string | undefined
   /** What sees an exchange. */
   readonly observe: (incoming: IncomingMessage) => ForwardListener
+  /** What `/.tidings/status` answers. */
+  readonly status?: () => object
 }
 
+export interface RunningProxy extends Pick<HttpListener, 'url' | 'port'> {
+  /** Accepts no further requests, and lets those in progress end until the signal aborts. */
+  stop(abort: AbortSignal): Promise<void>
+}
+
+const statusPath = '/.tidings/status'
+
 /** Forwards all requests to one upstream; other protocols, such as WebSocket, pass unseen. @throws E_PORT_IN_USE */
-export async function startTapProxy({
-  upstream,
-  port,
-  host = '127.0.0.1',
-  observe,
-}: ProxyOptions): Promise<HttpListener> {
+export async function startTapProxy(options: ProxyOptions): Promise<RunningProxy> {
+  const { upstream, port, host = '127.0.0.1', observe, status } = options
   const forwarder = new Forwarder(upstream)
+  const inProgress = new Set<Promise<unknown>>()
   const problemOf = (incoming: IncomingMessage) =>
     isLoopback(host)
       ? (refusalOf(incoming.url ?? '', upstream) ?? foreignHost(incoming))
       : refusalOf(incoming.url ?? '', upstream)
   const server = createServer({ maxHeaderSize: maxHeaderBytes, requestTimeout: 0 }, (incoming, outgoing) => {
+    if (status && incoming.url === statusPath) return send(outgoing, { status: 200, body: status() })
     const problem = problemOf(incoming)
-    if (problem === undefined) forwarder.forward(incoming, outgoing, observe(incoming))
-    else refuse(outgoing, problem)
+    if (problem !== undefined) return refuse(outgoing, problem)
+    const ended = once(outgoing, 'close').finally(() => inProgress.delete(ended))
+    inProgress.add(ended)
+    forwarder.forward(incoming, outgoing, observe(incoming))
   })
   // A proxy waits as long as its client and its upstream do.
   server.timeout = 0
-  server.on('checkContinue', (incoming, outgoing) => server.emit('request', incoming, outgoing))
+  const handle = (incoming: IncomingMessage, outgoing: ServerResponse) =>
+    void server.emit('request', incoming, outgoing)
+  server.on('checkContinue', handle).on('checkExpectation', handle)
   server.on('upgrade', (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     if (problemOf(incoming) === undefined) passUpgrade(forwarder, incoming, socket, head)
     else socket.destroy()
@@ -45,7 +58,9 @@ export async function startTapProxy({
   return {
     ...listener,
     async stop(abort) {
-      await listener.stop(abort)
+      server.close()
+      await settledOrAborted(Promise.all(inProgress), abort)
+      await listener.stop(AbortSignal.abort())
       forwarder.close()
     },
   }

@@ -6,6 +6,7 @@ import type { Cursor } from '../bus/driver.ts'
 import { log } from '../bus/telemetry/log.ts'
 import { failure, textOf, TidingsError, type ErrorCode } from '../errors.ts'
 import type { Draft } from '../event.ts'
+import { assertName } from '../pattern.ts'
 import { failureType, tapGapType, tapSource, tapTarget, type TapGap, type TappedType } from '../bus/tapped.ts'
 import { callIdOf, closeInterrupted, endLease, leaseMs, renewLease, type TapInstance } from './instances.ts'
 import { LogLink } from './log-link.ts'
@@ -21,7 +22,7 @@ import { tapAnswer, type AnsweredCall, type TapAnswer } from './tap-answer.ts'
 /** A request as it is to be recorded. */
 export interface TapCall
   extends Required<Pick<Draft, 'subject' | 'correlationid'>>,
-    Pick<Draft, 'tenant' | 'user' | 'causationid' | 'traceparent'> {
+    Pick<Draft, 'tenant' | 'user' | 'causationid' | 'traceparent' | 'retryof'> {
   readonly type: TappedType
   readonly data: unknown
   /** Recorded in place of `data` if the log refuses that, because it is too large or too deep. */
@@ -72,6 +73,8 @@ type Prepare = (bus: Bus) => TapCall | Promise<TapCall>
 
 /** How long a call may wait for the log. */
 export const maxHoldMs = 50
+/** A call that is to be refused by what the log says waits no longer for that. */
+const maxReadMs = 1_000
 const stopGraceMs = 5_000
 
 /** Records the calls of one tap. Several processes may run the same tap. */
@@ -97,6 +100,7 @@ export class Recorder {
 
   constructor(options: RecorderOptions) {
     const { name, open, onStatus } = options
+    assertName(name, 'the name of a tap')
     this.name = name
     this.#options = options
     this.#instance = { tap: name, id: randomBytes(8).toString('hex') }
@@ -161,10 +165,15 @@ export class Recorder {
     void this.#holding(0, () => this.#link.use(bus => bus.publish({ source: tapSource(this.name), ...draft })))
   }
 
-  /** Reads the log for a call, if it is there; undefined if it is not, or fails. */
+  /** Writes something beside the events of calls, if the log is there. */
+  keep(work: (bus: Bus) => Promise<void>): void {
+    void this.#holding(0, () => this.#link.tryUse(work))
+  }
+
+  /** Asks the log for a call; undefined if it is not there, takes too long, or fails. */
   async read<T>(reading: (bus: Bus) => Promise<T>): Promise<T | undefined> {
-    if (!this.#link.isThere) return undefined
-    return this.#link.use(reading).catch(error => this.#complain('the tap could not read the log', error))
+    const read = this.#link.tryUse(reading).catch(error => this.#complain('the tap could not read the log', error))
+    return Promise.race([read, pause(maxReadMs, undefined, { ref: false })])
   }
 
   async #writeRequest(id: string, prepare: Prepare): Promise<WrittenRequest | undefined> {

@@ -6,7 +6,7 @@ import { isTenant, type Draft } from '../event.ts'
 import type { TapCall } from './recorder.ts'
 
 /** Names the correlation of a request: a UUID, or any text that stands for one. */
-export const correlationHeader = 'tidings-correlation'
+export const correlationHeader = 'x-tidings-correlation'
 
 /** The headers that say for whom a request is made. */
 export interface OriginHeaders {

@@ -1,6 +1,7 @@
 import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
 import { isRuntimeType } from '../bus/admit.ts'
+import { isTapped } from '../bus/tapped.ts'
 import { taskId } from '../bus/ids.ts'
 import type { AnswerTimes, DelayedData, RetriesData } from '../bus/retries.ts'
 import { deniedType, grantedType, type ApprovalAnswer } from '../tasks/approval.ts'
@@ -173,7 +174,10 @@ export const decisiveAnswer = (answers: readonly TraceAnswer[]) =>
 
 // A continuation passes on the caller of its task, so it never gets an answer of its own.
 const isCall = ({ event, answers }: TraceNode) =>
-  answers.length > 0 || event.type === 'timer.set' || (event.replyto !== undefined && event.call === undefined)
+  answers.length > 0 ||
+  event.type === 'timer.set' ||
+  isTapped(event) ||
+  (event.replyto !== undefined && event.call === undefined)
 
 /** A number that a provider reported; 0 for anything else. */
 export const amount = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) ? value : 0)

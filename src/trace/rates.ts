@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../event.ts'
 import { parseId } from '../bus/ids.ts'
-import { asRequested } from '../tasks/effects.ts'
+import { asCalled } from '../tasks/effects.ts'
 import { turnType } from '../tasks/turn.ts'
 import { between, usageOf } from './outcome.ts'
 import { publisherOf } from './publisher.ts'
@@ -73,7 +73,7 @@ export class Rates {
 
   /** @param at time of the event, ms since the epoch */
   add(recorded: CloudEvent, at: number): void {
-    const event = asRequested(recorded)
+    const event = asCalled(recorded)
     const second = this.#second(at)
     const { type, id, call } = event
     second.types.set(type, (second.types.get(type) ?? 0) + 1)

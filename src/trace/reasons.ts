@@ -1,6 +1,7 @@
 import { parseId, resultId, turnId } from '../bus/ids.ts'
+import { isTapped } from '../bus/tapped.ts'
 import type { CloudEvent } from '../event.ts'
-import { asRequested } from '../tasks/effects.ts'
+import { asCalled } from '../tasks/effects.ts'
 import {
   userContent,
   type MessageRef,
@@ -10,6 +11,7 @@ import {
 } from '../tasks/conversation.ts'
 import type { ModelSettings } from '../tasks/model-settings.ts'
 import type { Turn } from '../tasks/program.ts'
+import type { TappedMessage, TappedModelRequest } from '../tasks/tapped-model.ts'
 import { usageOf } from './outcome.ts'
 import { publisherOf, type PublisherKind } from './publisher.ts'
 import { turnIn, type TraceUsage } from './tree.ts'
@@ -49,6 +51,13 @@ export interface Author {
   readonly retryOf?: string
 }
 
+/** `event`: what holds it; absent in a request of a tap, which holds its messages itself. */
+interface AskedMessage {
+  readonly role: MessageRef['role']
+  readonly event?: string
+  readonly content: unknown
+}
+
 /** What a model was asked, and the usage of its answer. */
 export interface ModelQuestion {
   readonly model: string
@@ -56,7 +65,7 @@ export interface ModelQuestion {
   /** Such as `temperature`. */
   readonly settings?: ModelSettings
   /** Messages that are new in this request, oldest first. */
-  readonly messages: { readonly role: MessageRef['role']; readonly event: string; readonly content: unknown }[]
+  readonly messages: readonly AskedMessage[]
   readonly spent?: TraceUsage
 }
 
@@ -195,6 +204,7 @@ function authorOf({ id, source }: CloudEvent, turn: CloudEvent<Turn> | undefined
 }
 
 async function modelQuestion(event: CloudEvent, source: ReasonSource): Promise<ModelQuestion> {
+  if (isTapped(event)) return tappedQuestion(event, await source.byId(resultId(event.id)))
   const { definition, messages, instructions: ref } = (event.data ?? {}) as Partial<ModelRequest>
   const document = typeof definition === 'string' ? await source.document<ModelDefinition>(definition) : undefined
   const refs = Array.isArray(messages) ? (messages as MessageRef[]) : []
@@ -203,10 +213,25 @@ async function modelQuestion(event: CloudEvent, source: ReasonSource): Promise<M
   const prompted = ref === undefined ? undefined : ((await source.byId(ref))?.data as PromptedData | undefined)
   const instructions = prompted?.instructions ?? document?.instructions
   return {
-    model: asRequested(event).target ?? '?',
+    model: asCalled(event).target ?? '?',
     ...(instructions !== undefined && { instructions }),
     ...(document?.settings && { settings: document.settings }),
     messages: refs.map(({ role, event }, i) => ({ role, event, content: sources[i] && contentOf(role, sources[i]) })),
+    ...(answer && { spent: usageOf([answer]) }),
+  }
+}
+
+function tappedQuestion(event: CloudEvent, answer: CloudEvent | undefined): ModelQuestion {
+  const { prompt, instructions, settings } = (event.data ?? {}) as Partial<TappedModelRequest>
+  const messages = Array.isArray(prompt) ? (prompt as readonly TappedMessage[]) : []
+  return {
+    model: asCalled(event).target ?? '?',
+    ...(instructions !== undefined && { instructions }),
+    ...(settings && { settings: settings as ModelSettings }),
+    messages: messages.map(({ role, text, toolCalls, results, files }) => ({
+      role,
+      content: text ?? toolCalls ?? results?.map(({ output }) => output) ?? files,
+    })),
     ...(answer && { spent: usageOf([answer]) }),
   }
 }

@@ -1,6 +1,8 @@
 import { styleText } from 'node:util'
 import type { EarlierConversation, ModelRequest } from '../tasks/conversation.ts'
-import { asRequested } from '../tasks/effects.ts'
+import { isTapped } from '../bus/tapped.ts'
+import type { CloudEvent } from '../event.ts'
+import { asCalled } from '../tasks/effects.ts'
 import { stepName, stepType } from '../tasks/step-request.ts'
 import { publisherOf } from './publisher.ts'
 import { summarizeEvent } from './summarize.ts'
@@ -157,7 +159,7 @@ function taskLine(task: TraceTask, outcome: TraceOutcome, guides: string): Line 
 
 function nodeLine(node: TraceNode, outcome: TraceOutcome | undefined, guides: string): Line {
   const { event, by, answers, tasks } = node
-  const { type, target, source, data } = asRequested(event)
+  const { type, target, source, data } = asCalled(event)
   const common = { guides, type, id: shortIdOf(event), ...(by && { turn: by.turn }), ...outcome }
   const called = type === stepType ? stepName(event) : target
   const name = called === undefined ? '' : ` ${printable(called)}`
@@ -186,7 +188,15 @@ function nodeLine(node: TraceNode, outcome: TraceOutcome | undefined, guides: st
           .flat()
           .join(', ')
       : [...spent, delays, ...decided, summarizeEvent(event)].flat().join('  ')
-  return { ...common, label: `${type.replace(/\.(invoke|requested)$/, '')}${name}`, note: noteOf(outcome, text) }
+  const note = noteOf(outcome, isTapped(event) ? tappedText(event, given, text) : text)
+  return { ...common, label: `${type.replace(/\.(invoke|requested)$/, '')}${name}`, note }
+}
+
+/** Of a call that passed a tap there is no task that shows what a model answered. */
+function tappedText({ source }: CloudEvent, answers: readonly CloudEvent[], text: string): string {
+  const answer = answers.find(({ type }) => type === 'model.result')
+  const said = answer ? [summarizeEvent(answer)] : []
+  return [`[tap ${printable(publisherOf(source).name)}]`, text, ...said].filter(Boolean).join('  ')
 }
 
 /** `queued 1.2 s, ran 80 ms`, where the queue took long enough for a person to notice. */

@@ -2,6 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import { approvalType } from '../tasks/approval.ts'
 import { messageType } from '../tasks/asked.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
+import type { TappedMessage } from '../tasks/tapped-model.ts'
 import { promptedType } from '../tasks/conversation.ts'
 import { retryType } from '../tasks/fork.ts'
 import { operationRequestedType } from '../tasks/operation.ts'
@@ -22,7 +23,11 @@ export function summarizeEvent(event: CloudEvent & { readonly summary?: string }
     return `by ${printable(user ?? 'anyone')}  ${preview((data as { request?: unknown }).request)}`
   const inner = type === routedType && routedEventIn(event)
   if (inner) return `${inner.type}  ${summarizeEvent(inner)}`
-  const { input, output, message, messages, instructions, text, toolCalls, what } = data as Record<string, unknown>
+  const { input, output, message, messages, instructions, text, toolCalls, what, prompt } = data as Record<
+    string,
+    unknown
+  >
+  if (type === 'model.invoke' && Array.isArray(prompt)) return previewPrompt(prompt as TappedMessage[])
   if (type === 'model.invoke' && Array.isArray(messages)) return countText(messages.length, 'new message')
   if (type === 'agent.noted' && typeof text === 'string') return preview(text)
   if (type === 'model.result') return preview(text || toolCalls || data)
@@ -30,4 +35,10 @@ export function summarizeEvent(event: CloudEvent & { readonly summary?: string }
   if (type === messageType || type === promptedType) return preview(message ?? instructions)
   const answered = output === null ? { output } : output
   return preview(delayText(event) ?? problemOf(event) ?? decisionText(event) ?? input ?? answered ?? data)
+}
+
+/** The last message of a tapped request. */
+function previewPrompt(prompt: readonly TappedMessage[]): string {
+  const last = prompt.at(-1)
+  return preview(last?.text ?? last?.results ?? last?.files ?? countText(prompt.length, 'new message'))
 }

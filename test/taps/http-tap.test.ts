@@ -59,7 +59,7 @@ onEveryBus(world => {
     await send(`${url}/other`, { method: 'POST' })
     const headers = {
       'content-type': 'application/json', authorization: 'Bearer secret-1', cookie: 'session=secret-2', 'x-user': 'ann',
-      'x-tenant': 'acme', 'tidings-correlation': 'order 7', 'x-api-key': 'secret-3',
+      'x-tenant': 'acme', 'x-tidings-correlation': 'order 7', 'x-api-key': 'secret-3',
     } // biome-ignore format: one table
     const body = '{ "year": 2026, "big": 12345678901234567890 }'
     const target = `${url}/reports/year%20ly?draft=1&tag=a&tag=b&access_token=secret-4`
@@ -75,7 +75,7 @@ onEveryBus(world => {
       },
     }) // biome-ignore format: one event
     expect(Object.keys(requestOf(request).headers).toSorted()).toEqual([
-      'connection', 'content-length', 'content-type', 'host', 'tidings-correlation', 'x-tenant', 'x-user',
+      'connection', 'content-length', 'content-type', 'host', 'x-tenant', 'x-tidings-correlation', 'x-user',
     ]) // biome-ignore format: one line
     expect(response).toMatchObject({
       type: 'http.response', id: `${request!.id}:result`, call: request!.id, user: 'ann', tenant: 'acme',

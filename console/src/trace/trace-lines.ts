@@ -1,6 +1,7 @@
 import type { CloudEvent } from '../../../src/event.ts'
 import { buildTraceTree } from '../../../src/trace/build-tree.ts'
 import { parseId } from '../../../src/bus/ids.ts'
+import { isTapped } from '../../../src/bus/tapped.ts'
 import {
   between,
   decisiveAnswer,
@@ -17,7 +18,7 @@ import { publisherOf } from '../../../src/trace/publisher.ts'
 import { shortId } from '../../../src/trace/short-id.ts'
 import { type KnownSpans, spansOfCall, spansOfTask, type TimeSpan } from '../../../src/trace/spans.ts'
 import { summarizeEvent } from '../../../src/trace/summarize.ts'
-import { asRequested } from '../../../src/tasks/effects.ts'
+import { asCalled } from '../../../src/tasks/effects.ts'
 import { stepName, stepType } from '../../../src/tasks/step-request.ts'
 import { elapsed } from '../../../src/trace/text.ts'
 import { linkOf, type TraceNode, type TraceTask } from '../../../src/trace/tree.ts'
@@ -230,7 +231,7 @@ function taskPart(
 
 function nodePart(node: TraceNode, tags: string[]): Part {
   const { event, by, answers, tasks } = node
-  const { type, target, source } = asRequested(event)
+  const { type, target, source } = asCalled(event)
   const outcome = requestOutcome(node)
   const given = answers.map(answer => answer.event)
   const called = type === stepType ? stepName(event) : target
@@ -265,6 +266,7 @@ function nodePart(node: TraceNode, tags: string[]): Part {
     note: [...decisions, type === 'timer.set' ? dueText(event) : noteOf(node, given)].filter(Boolean).join('  '),
     tags: [
       ...tags,
+      ...(isTapped(event) ? [`tap ${publisherOf(event.source).name}`] : []),
       ...(retries === undefined ? [] : [retries]),
       ...(end === undefined ? [] : [end]),
       ...(isSummary ? ['summary'] : []),

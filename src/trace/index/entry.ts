@@ -88,9 +88,11 @@ const codeIn = (data: unknown) => {
 
 /** Of a model, not of what stands in for one in a redrive or a fork. */
 function modelAnswer(event: CloudEvent): ModelAnswer | undefined {
-  const { type, source, data } = event
-  const { kind, name: model } = publisherOf(source)
-  if (kind !== 'model' || (type !== 'model.result' && type !== 'model.failed')) return undefined
+  const { type, source, subject, data } = event
+  const { kind, name } = publisherOf(source)
+  // A tap is no model: the subject of what it records is.
+  const model = kind === 'tap' ? subject : kind === 'model' ? name : undefined
+  if (model === undefined || (type !== 'model.result' && type !== 'model.failed')) return undefined
   const { usage, cost } = (data ?? {}) as { usage?: Record<string, unknown> | null; cost?: unknown }
   return {
     model,

@@ -1,4 +1,5 @@
 import { TidingsError } from '../../errors.ts'
+import { isTapped } from '../../bus/tapped.ts'
 import type { CloudEvent } from '../../event.ts'
 import { turnType } from '../../tasks/turn.ts'
 
@@ -8,13 +9,14 @@ const maxDepth = 16
 
 /**
  * The searchable text of an event: its names, and the beginning of the texts and numbers in its data. Turns only repeat other events, and
- * a `model.invoke` contains only ids.
+ * the `model.invoke` of an agent contains only ids.
  */
-export function wordsOf({ type, source, target, subject, user, data }: CloudEvent): string {
+export function wordsOf(event: CloudEvent): string {
+  const { type, source, target, subject, user, data } = event
   if (type === turnType) return ''
   const texts = [type, source]
   for (const name of [target, subject, user]) if (name !== undefined) texts.push(name)
-  if (type !== 'model.invoke') collectTexts(data, texts, maxSearchedChars, 0)
+  if (type !== 'model.invoke' || isTapped(event)) collectTexts(data, texts, maxSearchedChars, 0)
   return normalize(texts.join(' '))
 }
 

@@ -26,8 +26,8 @@ export function Prompt({ question, isOpen: isOpenAtFirst }: { question: ModelQue
               <dd dir="auto">{instructions}</dd>
             </div>
           )}
-          {messages.map(({ role, event, content }) => (
-            <div key={event} data-role={role}>
+          {messages.map(({ role, event, content }, i) => (
+            <div key={event ?? i} data-role={role}>
               <dt>{role}</dt>
               <dd dir="auto">{contentOf(content)}</dd>
             </div>
