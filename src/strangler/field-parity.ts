@@ -37,8 +37,8 @@ export interface FieldParity {
   readonly examples: readonly DifferenceExample[]
 }
 
-/** A finding is due to chance alone in one of a thousand reports, however many fields they have. */
-export const reportAlpha = 0.001
+/** A finding is due to chance alone in at most one of ten thousand reports, however many fields they have. */
+export const reportAlpha = 0.0001
 const maxExamples = 3
 
 interface FieldTally {
