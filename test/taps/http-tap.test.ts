@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -84,6 +85,23 @@ onEveryBus(world => {
     expect(JSON.stringify([request, response])).not.toMatch(/secret-\d|session=/)
     expect(response!.correlationid).toBe(request!.correlationid)
   })
+})
+
+test('the response is passed on when the request is on the log', async () => {
+  const { url: upstream } = await echoService()
+  const { url, bus, recorder } = await httpTapped(await embeddedWorld(), upstream, { routes: ['/*'] })
+  const publish = bus.publish.bind(bus)
+  const published: string[] = []
+  bus.publish = async draft => {
+    await pause(10)
+    const stored = await publish(draft)
+    published.push(draft.type)
+    return stored
+  }
+  const response = await fetch(url)
+  // On a machine that is busy the hold may end before the log has answered.
+  if (recorder.status.late === 0) expect(published).toEqual(['http.request'])
+  await response.text()
 })
 
 test('each kind of body has its form, and what is too large its digest', async () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingMessage, type RequestListener } from 'node:http'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
@@ -141,6 +142,43 @@ for (const [name, appOf] of Object.entries({ express: expressApp, hono: honoApp 
       }) // biome-ignore format: one line
     })
   })
+
+test('the answer is passed on when the request is on the log', async () => {
+  const { place } = await embeddedWorld()
+  const bus = await openBus(place)
+  const publish = bus.publish.bind(bus)
+  const published: string[] = []
+  bus.publish = async draft => {
+    await pause(10)
+    const stored = await publish(draft)
+    published.push(draft.type)
+    return stored
+  }
+  const tap = startTap({ bus }, { name: 'desk' })
+  onTestFinished(async () => {
+    await tap.stop()
+    await bus.close()
+  })
+  await until(() => tap.status.log === 'ok')
+  const answers = async () => Response.json({ jsonrpc: '2.0', id: 1, result: {} })
+  const call = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'x' } })
+  const requests: [send: () => Promise<Response>, type: string][] = []
+  for (const appOf of [expressApp, honoApp]) {
+    const url = await listening(createServer(appOf(tap)))
+    requests.push([() => fetch(`${url}/reports/7`), 'http.request'])
+    requests.push([() => fetch(`${url}/reports`, { method: 'POST', headers: json, body: '{}' }), 'http.request'])
+  }
+  requests.push([() => tap.mcpFetch({ fetch: answers })('http://mcp.example', { method: 'POST', body: call }), 'tool.invoke'])
+  for (const [send, type] of requests) {
+    published.length = 0
+    const { late } = tap.status
+    const response = await send()
+    // On a machine that is busy the hold may end before the log has answered.
+    if (tap.status.late === late) expect(published).toEqual([type])
+    await response.text()
+    await until(() => published.length === 2)
+  }
+})
 
 test('the calls of an MCP client in the same process', async () => {
   const { tap, recorded } = await tapOn(await embeddedWorld())

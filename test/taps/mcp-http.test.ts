@@ -56,6 +56,20 @@ onEveryBus(world => {
   })
 })
 
+test('ids of clients without sessions do not meet', async () => {
+  const { url, recorded } = await mcpTapped(await embeddedWorld(), await statelessSums())
+  const clients = await Promise.all([1, 2, 3].map(() => connected(`${url}/mcp`)))
+  await Promise.all(clients.map(({ client }, a) => client.callTool({ name: 'add', arguments: { a, b: 10 } })))
+  const events = await recorded(/^tool\.(invoke|result)$/, 6)
+  const sums = events
+    .filter(({ type }) => type === 'tool.invoke')
+    .map(invoke => [
+      (invoke.data as { input: { a: number } }).input.a + 10,
+      Number(texts((events.find(({ call }) => call === invoke.id)?.data as { output: unknown }).output)[0]),
+    ])
+  expect(sums.toSorted()).toEqual([[10, 10], [11, 11], [12, 12]]) // biome-ignore format: one line
+})
+
 test('a client of the era before without a session', async () => {
   const { url, recorded } = await mcpTapped(await embeddedWorld(), await statelessSums())
   const { client } = await connected(`${url}/mcp`, 'legacy')
