@@ -19,7 +19,7 @@ export interface TapMcpOptions extends Omit<TapProxyOptions, 'upstream'> {
 }
 
 /** How long the first connection to the log may take when the server has ended. */
-const graceMs = 1_500
+const graceMs = 3_500
 
 export async function tapMcpCommand(command: readonly string[], options: TapMcpOptions): Promise<void> {
   const { upstream } = options
