@@ -7,6 +7,9 @@ export {
   type TapTransportOptions,
 } from './library/tap.ts'
 export type { HttpTapOptions } from './http/http-tap.ts'
+export type { ModelTapOptions } from './model/model-tap.ts'
+export type { ModelBudget } from './model/spending-limit.ts'
+export type { ModelPrices } from './model/model-prices.ts'
 export type { OriginHeaders } from './request-origin.ts'
 export type { ExpressMiddleware } from './library/express.ts'
 export type { McpTransport } from './library/mcp-transport.ts'

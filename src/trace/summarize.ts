@@ -2,6 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import { approvalType } from '../tasks/approval.ts'
 import { messageType } from '../tasks/asked.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
+import { httpRequestType, httpResponseType, type TappedRequest, type TappedResponse } from '../bus/tapped-http.ts'
 import type { TappedMessage } from '../tasks/tapped-model.ts'
 import { promptedType } from '../tasks/conversation.ts'
 import { retryType } from '../tasks/fork.ts'
@@ -27,6 +28,7 @@ export function summarizeEvent(event: CloudEvent & { readonly summary?: string }
     string,
     unknown
   >
+  if (type === httpRequestType || type === httpResponseType) return previewHttp(data as TappedRequest & TappedResponse)
   if (type === 'model.invoke' && Array.isArray(prompt)) return previewPrompt(prompt as TappedMessage[])
   if (type === 'model.invoke' && Array.isArray(messages)) return countText(messages.length, 'new message')
   if (type === 'agent.noted' && typeof text === 'string') return preview(text)
@@ -41,4 +43,15 @@ export function summarizeEvent(event: CloudEvent & { readonly summary?: string }
 function previewPrompt(prompt: readonly TappedMessage[]): string {
   const last = prompt.at(-1)
   return preview(last?.text ?? last?.results ?? last?.files ?? countText(prompt.length, 'new message'))
+}
+
+/** The path or the status of a tapped exchange, and its body. */
+function previewHttp({ path, status, body, error }: TappedRequest & TappedResponse): string {
+  const { json, form, text } = body ?? {}
+  const content = json ?? form ?? text
+  const head = printable(path ?? String(status ?? ''))
+  return [head, error?.code, content === undefined ? undefined : preview(content)]
+    .filter(Boolean)
+    .map(String)
+    .join('  ')
 }

@@ -6,12 +6,15 @@ import { getRequestListener } from '@hono/node-server'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { createMcpHandler } from '@modelcontextprotocol/server'
+import { createOpenAI } from '@ai-sdk/openai'
+import { generateText, streamText } from 'ai'
 import express from 'express'
 import { Hono } from 'hono'
 import { expect, onTestFinished, test } from 'vitest'
 import type { CloudEvent } from '../../src/event.ts'
 import { openBus } from '../../src/runtime/environment.ts'
 import { startTap, type Tap } from '../../src/taps/index.ts'
+import { openaiServer } from '../../src/testing/openai-server.ts'
 import { until } from '../../src/testing/wait.ts'
 import { embeddedWorld, onEveryBus, type World } from '../lib/world.ts'
 import { listening } from './lib/listening.ts'
@@ -168,7 +171,10 @@ test('the answer is passed on when the request is on the log', async () => {
     requests.push([() => fetch(`${url}/reports/7`), 'http.request'])
     requests.push([() => fetch(`${url}/reports`, { method: 'POST', headers: json, body: '{}' }), 'http.request'])
   }
-  requests.push([() => tap.mcpFetch({ fetch: answers })('http://mcp.example', { method: 'POST', body: call }), 'tool.invoke'])
+  requests.push([
+    () => tap.mcpFetch({ fetch: answers })('http://mcp.example', { method: 'POST', body: call }),
+    'tool.invoke',
+  ])
   for (const [send, type] of requests) {
     published.length = 0
     const { late } = tap.status
@@ -178,6 +184,28 @@ test('the answer is passed on when the request is on the log', async () => {
     await response.text()
     await until(() => published.length === 2)
   }
+})
+
+test('the calls of a model in the same process', async () => {
+  const { tap, recorded } = await tapOn(await embeddedWorld())
+  await using server = await openaiServer()
+  const fetched: string[] = []
+  const send: typeof fetch = (input, init) => {
+    fetched.push(String(input))
+    return fetch(input, init)
+  }
+  const provider = createOpenAI({ baseURL: `${server.url}/v1`, apiKey: 'sk-x', fetch: tap.modelFetch({ fetch: send }) })
+  server.script({ text: 'Until six.' }, { text: 'Until ten.' })
+  const model = provider.chat('any-1')
+  expect((await generateText({ model, prompt: 'When is it open?' })).text).toBe('Until six.')
+  expect(await streamText({ model, prompt: 'And today?' }).text).toBe('Until ten.')
+  const events = await recorded(/^model\./, 4)
+  expect(events.filter(({ type }) => type === 'model.result').map(({ data }) => data)).toMatchObject([
+    { text: 'Until six.' }, { text: 'Until ten.' },
+  ]) // biome-ignore format: one line
+  const models = await tap.modelFetch()(`${server.url}/v1/models`)
+  expect([models.status, fetched.length, tap.status.calls]).toEqual([models.status, 2, 2])
+  expect(JSON.stringify(events)).not.toContain('sk-x')
 })
 
 test('the calls of an MCP client in the same process', async () => {

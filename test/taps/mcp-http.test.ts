@@ -65,7 +65,7 @@ test('ids of clients without sessions do not meet', async () => {
     .filter(({ type }) => type === 'tool.invoke')
     .map(invoke => [
       (invoke.data as { input: { a: number } }).input.a + 10,
-      Number(texts((events.find(({ call }) => call === invoke.id)?.data as { output: unknown }).output)[0]),
+      Number(texts((events.find(({ call }) => call === invoke.id)!.data as { output: unknown }).output)[0]),
     ])
   expect(sums.toSorted()).toEqual([[10, 10], [11, 11], [12, 12]]) // biome-ignore format: one line
 })

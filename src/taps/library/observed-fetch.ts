@@ -5,13 +5,16 @@ import type { ForwardEnd, ForwardListener, RequestHead } from '../forward.ts'
 type Fetch = typeof globalThis.fetch
 type FetchParameters = [input: string | URL | Request, init?: RequestInit | undefined]
 
-/** A `fetch` that behaves like the given one, and shows what passes. `observe`: undefined for a request that is not looked at. */
-export function observedFetch(observe: (head: RequestHead) => ForwardListener | undefined, send: Fetch): Fetch {
+/** A `fetch` that behaves like the given one, and shows what passes. */
+export function observedFetch(observe: (head: RequestHead) => ForwardListener, send: Fetch): Fetch {
   return async (...given: FetchParameters) => {
     const listener = observe(headOf(...given))
-    if (!listener) return send(...given)
+    // Other requests are not looked at.
+    if (!listener.onResponse) return send(...given)
     const { parameters, body } = await withBody(...given)
-    if (body) {
+    const refusal = body && (await listener.admit?.(body))
+    if (refusal) return Response.json(refusal.body, { status: refusal.status, headers: refusal.headers ?? {} })
+    if (body && !listener.admit) {
       listener.onRequestChunk?.(body)
       listener.onRequestEnd?.()
     }
@@ -21,7 +24,7 @@ export function observedFetch(observe: (head: RequestHead) => ForwardListener | 
       end({ kind: 'unreachable', error: errorOf(error) })
       throw error
     })
-    await listener.onResponse?.(responseHead(response))
+    await listener.onResponse(responseHead(response))
     return observedResponse(response, listener, end)
   }
 }

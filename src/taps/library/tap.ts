@@ -3,6 +3,7 @@ import type { MiddlewareHandler } from 'hono'
 import type { Bus } from '../../bus/bus.ts'
 import { HttpTap, type HttpTapOptions } from '../http/http-tap.ts'
 import { McpTap } from '../mcp/mcp-tap.ts'
+import { ModelTap, type ModelTapOptions } from '../model/model-tap.ts'
 import { Recorder, type RecorderOptions, type TapStatus } from '../recorder.ts'
 import { correlatedBy, type CallOrigin, type OriginHeaders } from '../request-origin.ts'
 import { expressMiddleware, type ExpressMiddleware } from './express.ts'
@@ -38,6 +39,8 @@ export interface TapTransportOptions {
 /** Records calls in the process that makes them or answers them. */
 export interface Tap {
   readonly status: TapStatus
+  /** A `fetch` for clients of models: the SDKs of OpenAI and Anthropic, the AI SDK, and what speaks their protocols. Other requests only pass. */
+  modelFetch(options?: TapFetchOptions & ModelTapOptions): typeof globalThis.fetch
   /** A `fetch` for clients of MCP servers over HTTP. */
   mcpFetch(options?: TapFetchOptions & OriginHeaders): typeof globalThis.fetch
   /** Records the calls of tools over a transport of an MCP client. Returns the transport, which is changed. */
@@ -71,6 +74,10 @@ export function startTap(log: BusHolder | (() => Promise<BusHolder>), { name, on
   return {
     get status() {
       return recorder.status
+    },
+    modelFetch({ fetch: send = globalThis.fetch, ...options } = {}) {
+      const tap = kept(new ModelTap(recorder, options))
+      return observedFetch(head => tap.observe(head), send)
     },
     mcpFetch({ fetch: send = globalThis.fetch, ...options } = {}) {
       const tap = kept(new McpTap(recorder, options))

@@ -1,11 +1,10 @@
-import type { IncomingMessage } from 'node:http'
 import type { Bus } from '../../bus/bus.ts'
 import { resultId } from '../../bus/ids.ts'
 import { failure, TidingsError, type ErrorData } from '../../errors.ts'
 import { defaultTenant } from '../../event.ts'
 import type { ModelResult } from '../../tasks/conversation.ts'
 import type { TappedExchange, TappedModelRequest } from '../../tasks/tapped-model.ts'
-import type { ForwardEnd, ForwardListener, RefusalResponse, ResponseHead } from '../forward.ts'
+import type { ForwardEnd, ForwardListener, RefusalResponse, RequestHead, ResponseHead } from '../forward.ts'
 import { recordedHeaders } from '../headers.ts'
 import { BodyCollector } from '../http/body-collector.ts'
 import type { RecordedCall, Recorder, TapCall } from '../recorder.ts'
@@ -45,7 +44,7 @@ interface ReadRequest extends RequestBody {
 export class ModelExchange {
   readonly #context: ExchangeContext
   readonly #api: ModelApi
-  readonly #incoming: IncomingMessage
+  readonly #incoming: RequestHead
   readonly #body = new BodyCollector(maxBodyBytes)
   readonly #began = performance.now()
   #request: ReadRequest | undefined
@@ -54,7 +53,7 @@ export class ModelExchange {
   #headAt: number | undefined
   #response: ModelResponse | undefined
 
-  constructor(context: ExchangeContext, api: ModelApi, incoming: IncomingMessage) {
+  constructor(context: ExchangeContext, api: ModelApi, incoming: RequestHead) {
     this.#context = context
     this.#api = api
     this.#incoming = incoming

@@ -1,5 +1,4 @@
-import type { IncomingMessage } from 'node:http'
-import type { ForwardListener } from '../forward.ts'
+import type { ForwardListener, RequestHead } from '../forward.ts'
 import { unreachableResponse } from '../proxy.ts'
 import type { Recorder } from '../recorder.ts'
 import type { OriginHeaders } from '../request-origin.ts'
@@ -12,6 +11,7 @@ import { openaiEmbeddings } from './openai-embeddings.ts'
 import { openaiResponses } from './openai-responses.ts'
 import { SpendingLimit, type ModelBudget } from './spending-limit.ts'
 
+/** What is recorded of calls of models, and what they may spend. */
 export interface ModelTapOptions extends OriginHeaders {
   /** The tenant of its calls. Default: `default`. */
   readonly tenant?: string | undefined
@@ -41,11 +41,11 @@ export class ModelTap {
     }
   }
 
-  observe(incoming: IncomingMessage): ForwardListener {
-    const path = (incoming.url ?? '').split('?', 1)[0]!
-    const api = incoming.method === 'POST' ? apis.find(each => each.path.test(path)) : undefined
+  observe(head: RequestHead): ForwardListener {
+    const path = (head.url ?? '').split('?', 1)[0]!
+    const api = head.method === 'POST' ? apis.find(each => each.path.test(path)) : undefined
     if (!api) return { unreachableResponse }
-    return new ModelExchange(this.#context, api, incoming).listener(work => {
+    return new ModelExchange(this.#context, api, head).listener(work => {
       this.#ending.add(work)
       void work.finally(() => this.#ending.delete(work))
     })
