@@ -40,14 +40,18 @@ export async function runTapProxy(
   const upstream = upstreamOf(options.upstream)
   const log = await tapLog(name, options.app)
   const tap = tapOn(log.recorder)
+  // Before it listens: the first requests may continue conversations that are on the log.
+  await log.start()
   const proxy = await startTapProxy({
     upstream,
     port: portOf(options.port),
     host,
     observe: incoming => tap.observe(incoming),
     status: () => log.recorder.status,
+  }).catch(async error => {
+    await log.close()
+    throw error
   })
-  await log.start()
   const url = `${proxy.url}${upstream.basePath}`
   const about = { tap: name, url, upstream: upstream.url.href, log: shownLog(environment()) }
   const record = { event: 'ready', ...(setting !== undefined && { set: { [setting]: url } }), ...about }

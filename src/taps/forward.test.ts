@@ -153,6 +153,13 @@ test('an upstream that cannot be reached gives the response of the listener', as
   expect(tap.ends[0]!.kind).toBe('unreachable')
 })
 
+test('an upstream that breaks off before it answers is a broken connection for the client', async () => {
+  const upstream = await upstreamOn(incoming => void incoming.socket.destroy())
+  const tap = await tapOf(upstream)
+  expect(await raw(tap.port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')).toBe('')
+  expect(tap.ends.map(({ kind }) => kind)).toEqual(['unreachable'])
+})
+
 test('100 Continue comes from the upstream', async () => {
   const server = http.createServer((_, outgoing) => void outgoing.end('refused'))
   server.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) => {

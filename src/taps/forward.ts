@@ -47,7 +47,7 @@ export interface ForwardListener {
   onResponseChunk?(chunk: Buffer): void
   /** Once for each exchange. */
   onEnd?(end: ForwardEnd): void
-  /** What the client gets if there is no response. */
+  /** What the client gets if there is no connection. If the upstream breaks it off without a response, the client sees that, too. */
   unreachableResponse(error: Error): RefusalResponse
   /** If this is there, the whole body is read before anything is forwarded, and the exchange ends here if this returns a response. */
   admit?(body: Buffer): Promise<RefusalResponse | undefined>
@@ -160,6 +160,7 @@ class Exchange {
   readonly #incoming: IncomingMessage
   readonly #outgoing: ServerResponse
   readonly #listener: ForwardListener
+  #wasConnected = false
   #hasResponse = false
   #hasEnded = false
 
@@ -175,6 +176,10 @@ class Exchange {
     const request = this.#request
     const outgoing = this.#outgoing
     if (!body) request.on('continue', () => outgoing.writeContinue())
+    request.on('socket', socket => {
+      if (!socket.connecting) return void (this.#wasConnected = true)
+      socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => (this.#wasConnected = true))
+    })
     request.on('response', response => void this.#relay(response))
     // After the head of a response, the response reports what happens to the connection.
     request.on('error', error => this.#hasResponse || this.#unreachable(error))
@@ -246,8 +251,10 @@ class Exchange {
 
   #unreachable(error: Error): void {
     if (this.#hasEnded) return
-    respond(this.#outgoing, this.#listener.unreachableResponse(error))
     this.#end({ kind: 'unreachable', error })
+    // The client would see the same without the tap.
+    if (this.#wasConnected) this.#outgoing.destroy()
+    else respond(this.#outgoing, this.#listener.unreachableResponse(error))
   }
 
   #cut(error: Error): void {

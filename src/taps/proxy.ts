@@ -26,6 +26,8 @@ export interface RunningProxy extends Pick<HttpListener, 'url' | 'port'> {
   stop(abort: AbortSignal): Promise<void>
 }
 
+/** Longer than clients keep an idle connection, so that none is used while the tap closes it. Providers keep it for minutes, too. */
+const idleClientMs = 10 * 60_000
 const statusPath = '/.tidings/status'
 
 /** Forwards all requests to one upstream; other protocols, such as WebSocket, pass unseen. @throws E_PORT_IN_USE */
@@ -47,6 +49,7 @@ export async function startTapProxy(options: ProxyOptions): Promise<RunningProxy
   })
   // A proxy waits as long as its client and its upstream do.
   server.timeout = 0
+  server.keepAliveTimeout = idleClientMs
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse) =>
     void server.emit('request', incoming, outgoing)
   server.on('checkContinue', handle).on('checkExpectation', handle)
