@@ -7,6 +7,7 @@ const heavy = [
   'test/boundaries/*.test.ts',
   'test/crashloop/*.test.ts',
   'test/gateway-kills/*.test.ts',
+  'test/tap-trial/*.test.ts',
   'test/deploy.test.ts',
 ]
 const every = {

@@ -36,13 +36,14 @@ const chains: Readonly<Record<string, number>> = {
 }
 const main = join(import.meta.dirname, '../../src/cli/main.ts')
 const name = 'clients'
+const prices = ['--price', 'gpt-5.2*=1,10']
 
 /** What is wrong with how the clients went through the tap, or with what is on the log about them. */
 export async function tapClients({ home, bus: address, folders = [], print }: TapClientsOptions): Promise<string[]> {
   await using harbour = await startHarbour()
   const place = { home, bus: address }
   const tap = await Tap.start(
-    port => [main, 'tap', 'openai', '--upstream', harbour.url, '--port', String(port), '--name', name],
+    port => [main, 'tap', 'openai', '--upstream', harbour.url, '--port', String(port), '--name', name, ...prices],
     { TIDINGS_HOME: home, TIDINGS_BUS: address },
   )
   try {
@@ -63,6 +64,9 @@ export async function tapClients({ home, bus: address, folders = [], print }: Ta
     for await (const { event } of bus.read({})) all.push(await bus.resolve(event))
     for (const [question, wanted] of Object.entries(chains))
       faults.push(...(await chainFaults(question, wanted, { all, calls, place, print })))
+    faults.push(...(await show(['find', 'langgraph', 'streaming'], 'gpt-5.2', { place, print })))
+    const costs = calls.filter(({ answers: [answer] }) => (answer?.data as { cost?: number } | undefined)?.cost)
+    if (costs.length === 0) faults.push('no call has a cost')
     return [...faults, ...(await keysIn([home, ...folders], /Tap7Secret/))]
   } finally {
     await bus.close()
@@ -109,15 +113,24 @@ async function correlationFaults(
   )
   const order = wanted === 3 ? ['tide_table', 'free_berth', ''] : ['']
   if (uses.join(' ') !== order.join(' ')) found.push(`"${question}": the calls of tools are ${uses.join(', ')}`)
-  const shown = async (args: readonly string[], contains: string) => {
-    const { code, stdout, stderr } = await tidings(place, args)
-    print(`$ tidings ${args.join(' ')}\n${stdout}${stderr}`)
-    if (code !== 0 || !stdout.includes(contains))
-      found.push(`tidings ${args.join(' ')} ended with ${code} and lacks "${contains}"`)
-  }
+  const shown = (args: readonly string[], contains: string) =>
+    show(args, contains, { place, print }).then(faults => found.push(...faults))
   print(`── ${question}`)
-  await shown(['trace', correlation], wanted === 3 ? 'free_berth' : 'python')
+  await shown(['trace', correlation], `${wanted} ${wanted === 1 ? 'call' : 'calls'}`)
   if (wanted !== 3) return found
   await shown(['why', own.at(-1)!.answers[0]!.id], 'tide_table')
   return found
+}
+
+/** Runs the command and prints what it prints; a fault if that lacks a text. */
+async function show(
+  args: readonly string[],
+  contains: string,
+  { place, print }: Pick<Evidence, 'place' | 'print'>,
+): Promise<string[]> {
+  const { code, stdout, stderr } = await tidings(place, args)
+  print(`$ tidings ${args.join(' ')}\n${stdout}${stderr}`)
+  return code === 0 && stdout.includes(contains)
+    ? []
+    : [`tidings ${args.join(' ')} ended with ${code} and lacks "${contains}"`]
 }

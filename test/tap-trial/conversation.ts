@@ -2,7 +2,7 @@ import { Random } from '../crashloop/random.ts'
 import type { Answer, Api, Message, Turn } from './api.ts'
 import type { Call } from './call.ts'
 import { chat } from './chat.ts'
-import { callOf, kindOf } from './kinds.ts'
+import { callOf, kindOf, withText } from './kinds.ts'
 import { messages } from './messages.ts'
 import { responses } from './responses.ts'
 import { hexOf, textOf } from './texts.ts'
@@ -38,8 +38,9 @@ export function conversationOf(seed: number, conversation: number, firstCall: nu
     }
     const stream = random.next() < 0.6
     const asked: Turn = { ...turn, messages: [...history], stream, streamUsage: stream && random.next() < 0.5 }
-    const answer = answerOf(random, tag, step, asked, step < steps - 1)
-    const call = callOf(random, kindOf(random), { n, conversation, tag, api, turn: asked, answer })
+    const kind = kindOf(random)
+    const answer = withText(random, kind, answerOf(random, tag, step, asked, step < steps - 1))
+    const call = callOf(random, kind, { n, conversation, tag, api, turn: asked, answer })
     calls.push(call)
     answered =
       call.kind !== 'other' && call.expected?.end === 'result' && call.expected.text === answer.text

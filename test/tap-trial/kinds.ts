@@ -54,10 +54,9 @@ export function callOf(random: Random, kind: Kind, basis: Basis): Call {
     : kind === 'large-answer'
       ? { ...basis.turn, stream: false, streamUsage: false }
       : basis.turn
-  const answer = withText(random, kind, basis.answer)
   const request = requestOf(random, kind, { ...basis, turn })
-  const { reply, ...more } = replyOf(random, kind, { ...basis, turn, answer })
-  const expected = expectedOf(kind, { ...basis, turn, answer }, reply)
+  const { reply, ...more } = replyOf(random, kind, { ...basis, turn })
+  const expected = expectedOf(kind, { ...basis, turn }, reply)
   return {
     n,
     conversation,
@@ -71,7 +70,8 @@ export function callOf(random: Random, kind: Kind, basis: Basis): Call {
   }
 }
 
-function withText(random: Random, kind: Kind, answer: Answer): Answer {
+/** The answer of a call of this kind. */
+export function withText(random: Random, kind: Kind, answer: Answer): Answer {
   if (kind === 'secret') return { ...answer, text: `The key is ${secretOf(random, 'sk-proj-')}, and ${answer.text}` }
   if (kind === 'large-answer') return { ...answer, text: largeText(random, 20), calls: [], finish: 'stop' }
   if (kind === 'late-reset') return { ...answer, text: largeText(random, 1), calls: [], finish: 'stop' }
@@ -292,21 +292,23 @@ function expectedOf(
   if (kind === 'large-answer') return { subject, end: 'result' }
   const isReported = !stream || streamUsage || api.name !== 'chat'
   const { input, output } = answer.usage
+  // Whole, this protocol has arguments as JSON.
+  const isParsed = api.name === 'messages' && !stream
   return {
     subject,
     end: 'result',
     ...(kind !== 'malformed' && {
       text: answer.text,
-      toolCalls: answer.calls.map(({ name, input: text }) => ({ toolName: name, ...argumentsOf(text) })),
+      toolCalls: answer.calls.map(({ name, input: text }) => ({ toolName: name, ...argumentsOf(text, isParsed) })),
     }),
     ...(isReported && kind !== 'no-end' && { usage: { input, output } }),
   }
 }
 
-function argumentsOf(text: string): { input: unknown } | { malformed: string } {
+function argumentsOf(text: string, isParsed: boolean): { input: unknown } | { malformed: string } {
   try {
     return { input: JSON.parse(text) as unknown }
   } catch {
-    return { malformed: text }
+    return isParsed ? { input: {} } : { malformed: text }
   }
 }

@@ -25,6 +25,8 @@ export interface Made {
   readonly call: Call
   /** The tap was killed while it was in flight. */
   readonly wasCut: boolean
+  /** Requests to the tap: more than one if it was killed before the server had the first. */
+  readonly attempts: number
   /** Requests of it that the server got. */
   readonly forwarded: number
   /** Whether the tap was killed soon after its end, so that its end need not be on the log. */
@@ -119,7 +121,13 @@ class Trial {
     if (call.isLarge) this.#large--
     const { exchange } = other
     const { wasCut, seen, endedAt } = exchange
-    this.made.push({ call, wasCut, forwarded: seen.length, isRecent: () => this.#isRecent(endedAt) })
+    this.made.push({
+      call,
+      wasCut,
+      attempts: other.attempts,
+      forwarded: seen.length,
+      isRecent: () => this.#isRecent(endedAt),
+    })
     this.#options.onProgress?.(this.made.length)
     for (const lack of own.exchange.heldBack)
       this.faults.push(`${describeCall(call)}: the direct call was held back: ${lack}`)
@@ -133,13 +141,13 @@ class Trial {
 
   /** A call that never got to the server, because the tap was away, is made again. */
   async #tapped(call: Call) {
-    for (;;) {
+    for (let attempts = 1; ; attempts++) {
       await this.#restarted
       const epoch = this.#epoch
       const done = await this.#once(call, this.#servers.tapped, this.#through)
       const { exchange, received } = done
       const wasAway = epoch % 2 === 1 || this.#epoch !== epoch
-      if (!wasAway || exchange.seen.length > 0 || received.end !== 'broken') return done
+      if (!wasAway || exchange.seen.length > 0 || received.end !== 'broken') return { ...done, attempts }
     }
   }
 

@@ -43,8 +43,9 @@ export function verify(made: readonly Made[], log: RecordedLog): Verdict {
     figures.forwarded += sent.length
     figures['cut by kills'] += sent.filter(({ wasCut }) => wasCut).length
     // What is no call of a model may be recorded or not.
-    if (recorded.length > sent.length)
-      faults.push(`${describeCall(all[0]!.call)}: ${recorded.length} times on the log, ${sent.length} times sent`)
+    const attempts = all.reduce((sum, each) => sum + each.attempts, 0)
+    if (recorded.length > attempts)
+      faults.push(`${describeCall(all[0]!.call)}: ${recorded.length} times on the log, ${attempts} times sent`)
     const missing = Math.max(0, due.length - recorded.length)
     figures.unrecorded += missing
     if (missing > 0)
@@ -134,7 +135,8 @@ function correlations(made: readonly Made[], byTag: ReadonlyMap<string, readonly
     if (all.some(({ call }) => call.isLarge || call.kind === 'malformed' || call.kind === 'wrong-encoding')) continue
     const known = all.filter(({ call }) => call.expected).flatMap(({ call }) => byTag.get(call.tag) ?? [])
     const own = new Set(known.map(({ request }) => request.correlationid))
-    if (own.size > 1 && !all.some(({ wasCut }) => wasCut))
+    // What connects the next call to an answer is stored with the answer, and may be lost with it.
+    if (own.size > 1 && !all.some(isHit))
       found.push(
         `conversation ${conversation} of ${all.length} calls (${all.map(({ call }) => call.kind).join(', ')}) is in ${own.size} correlations`,
       )
