@@ -145,7 +145,11 @@ onEveryBus(world => {
       refused: 0,
       ids: tasks,
     })
-    for (const other of [{ type: 'goods.sold' }, { code: 'E_OTHER' }, { until: '1h' }])
+    expect(await result({ action: 'retry', tasks: { ...failed, text: 'goods' }, dryRun: true })).toMatchObject({
+      found: 4,
+    })
+    expect(await result({ action: 'replay', tasks: { text: 'nowhere' }, dryRun: true })).toMatchObject({ found: 0 })
+    for (const other of [{ type: 'goods.sold' }, { code: 'E_OTHER' }, { until: '1h' }, { text: 'nowhere' }])
       expect(await result({ action: 'retry', tasks: { ...failed, ...other } })).toMatchObject({ found: 0 })
     expect(await all(running, 'agent.retry')).toEqual([])
 

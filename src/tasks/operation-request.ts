@@ -22,8 +22,13 @@ export const momentText = z
 const code = z.string().regex(/^E_[A-Z_]{1,60}$/, 'must be an error code, such as E_TOOL_THREW')
 const period = { since: momentText.optional(), until: momentText.optional() }
 
-/** Tasks that have not ended. `since`, `until`: when they started. `type`: of the event that started them. */
-const liveTasks = z.strictObject({ agent: id.optional(), type: typePattern.optional(), ...period })
+/** Tasks that have not ended. `since`, `until`: when they started. `type`: of the event that started them. `text`: words in their events. */
+const liveTasks = z.strictObject({
+  agent: id.optional(),
+  type: typePattern.optional(),
+  text: z.string().min(1).max(256).optional(),
+  ...period,
+})
 /** Failed tasks that were neither retried nor discarded. `since`, `until`: when they failed; default: as the attention list. */
 const failedTasks = liveTasks.extend({ code: code.optional() })
 /** Deliveries that were set aside. `since`, `until`: when their event was published. */

@@ -78,7 +78,7 @@ async function knownOf(
 
 async function failedTasks(filter: TaskFilterRequest, selecting: Selecting): Promise<string[]> {
   const { bus, query, failedFor, tenant, at } = selecting
-  const { agent: program, code, type, since, until } = filter
+  const { agent: program, code, type, text, since, until } = filter
   const found = await findFailed(bus, query, {
     since: since === undefined ? failedSince(failedFor) : momentOf(since, at),
     ...(until !== undefined && { until: momentOf(until, at) }),
@@ -87,12 +87,16 @@ async function failedTasks(filter: TaskFilterRequest, selecting: Selecting): Pro
     type,
     tenant,
   })
-  return withoutCalled(found).own.map(({ task }) => task)
+  const own = withoutCalled(found).own.map(({ task }) => task)
+  if (text === undefined) return own
+  const matching = await query(index => index.tasks({ tenant, state: 'failed', text, limit: maxRows }))
+  const known = new Set(matching.map(({ task }) => task))
+  return own.filter(task => known.has(task))
 }
 
 /** Oldest first. A task that another one called is cancelled with it, or on its own. */
 async function recordedTasks(
-  { agent, type, since, until, state }: RecordedTaskFilter,
+  { agent, type, text, since, until, state }: RecordedTaskFilter,
   selecting: Selecting,
 ): Promise<string[]> {
   const { bus, query, tenant, at } = selecting
@@ -106,6 +110,7 @@ async function recordedTasks(
         limit: maxRows,
         since: from,
         program: agent,
+        text,
       }),
     ),
   )

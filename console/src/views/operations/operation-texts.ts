@@ -91,7 +91,7 @@ function nounOf(command: OperationCommand): readonly [one: string, many: string]
   return isAboutDeliveries ? ['delivery', 'deliveries'] : ['task', 'tasks']
 }
 
-const fieldTexts: Readonly<Record<string, string>> = { agent: 'of', code: 'with', type: 'started by' }
+const fieldTexts: Readonly<Record<string, string>> = { agent: 'of', code: 'with', type: 'started by', text: 'with the text' } // biome-ignore format: one line
 
 /** What a command is about: `tasks of helper with E_TOOL_THREW since 2h`, `task k3v9x0`, `delivery #17`. */
 export function selectionText(command: OperationCommand): string {

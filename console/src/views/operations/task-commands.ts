@@ -30,10 +30,10 @@ function onSome(action: 'cancel' | 'retry' | 'replay' | 'discard', tasks: readon
 /** Long before any log. */
 const anyTime = '36500d'
 
-/** A command cannot search texts. A period is about when tasks started, for failures about when they failed. */
+/** A period is about when tasks started, for failures about when they failed. */
 function commandsByFilter({ program, state, since, text, failedWith }: TaskListFilter): OperationCommand[] {
-  if (text !== undefined) return []
-  const tasks = { ...(program !== undefined && { agent: program }), since: since ?? anyTime }
+  const named = { ...(program !== undefined && { agent: program }), ...(text !== undefined && { text }) }
+  const tasks = { ...named, since: since ?? anyTime }
   const failed = { ...tasks, ...(failedWith !== undefined && { code: failedWith }) }
   const recorded = isLive(state) ? 'live' : state === 'completed' || state === 'failed' || state === 'cancelled' ? state : undefined // biome-ignore format: one line
   const commands: OperationCommand[] = []

@@ -4,7 +4,7 @@ import type { TraceLine } from '../../trace/trace-lines.ts'
 import { toneStyle, type Tone } from '../../ui/badge.tsx'
 import { durationText } from '../../ui/format.ts'
 import { at, between } from './time-axis.tsx'
-import styles from './trace.module.css'
+import styles from './bar.module.css'
 
 interface BarProps {
   readonly line: TraceLine

@@ -7,7 +7,7 @@ import { shownTheme, useSettings } from '../../shell/settings.ts'
 import { isFailed } from './shown-lines.ts'
 import type { Range } from './range.ts'
 import { between } from './time-axis.tsx'
-import styles from './trace.module.css'
+import styles from './overview.module.css'
 
 interface OverviewProps {
   readonly lines: readonly TraceLine[]
