@@ -1,12 +1,12 @@
 import { randomUUIDv7 } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import { correlationFrom, isCorrelation } from '../bus/ids.ts'
+import { correlationFrom, isCorrelation, mintedAt } from '../bus/ids.ts'
 import { contextOf } from '../bus/telemetry/tracing.ts'
 import { isTenant, type Draft } from '../event.ts'
 import type { TapCall } from './recorder.ts'
 
 /** Names the correlation of a request: a UUID, or any text that stands for one. */
-export const correlationHeader = 'x-tidings-correlation'
+const correlationHeader = 'x-tidings-correlation'
 
 /** The headers that say for whom a request is made. */
 export interface OriginHeaders {
@@ -46,12 +46,24 @@ export function correlatedBy(
 ): Required<Pick<Draft, 'traceparent' | 'correlationid'>> | undefined {
   const context = contextOf(traceparent)
   if (!context) return undefined
-  const correlationid = context.traceId.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
-  return { traceparent: traceparent!, correlationid }
+  const uuid = context.traceId.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+  return {
+    traceparent: traceparent!,
+    correlationid: claimsTime(uuid) ? `${uuid.slice(0, 14)}8${uuid.slice(15)}` : uuid,
+  }
+}
+
+const firstMintedAt = Date.UTC(2020)
+const dayMs = 24 * 3_600_000
+
+/** Whether a random id has by chance the form of one that was minted at a time, which readers would believe. */
+function claimsTime(uuid: string): boolean {
+  const at = mintedAt(uuid)
+  return at !== undefined && (at < firstMintedAt || at > Date.now() + dayMs)
 }
 
 const correlationNamed = (name: string) =>
-  isCorrelation(name) ? name : correlationFrom(`${correlationHeader}\0${name}`)
+  isCorrelation(name.toLowerCase()) ? name.toLowerCase() : correlationFrom(`${correlationHeader}\0${name}`)
 
 function valueOf(headers: IncomingHttpHeaders, name: string | undefined): string | undefined {
   const value = name === undefined ? undefined : headers[name.toLowerCase()]

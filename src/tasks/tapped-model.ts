@@ -1,4 +1,4 @@
-import type { ModelResult, ModelToolCall } from './conversation.ts'
+import type { ModelToolCall } from './conversation.ts'
 
 /*
  * The data of the calls of models that a tap records. The answer is a `model.result`, like that of any model, or a `model.failed`. The request
@@ -84,6 +84,3 @@ export interface TappedExchange {
   readonly headMs?: number
   readonly ms: number
 }
-
-/** Data of a tapped `model.result`. */
-export type TappedModelResult = ModelResult & { readonly http: TappedExchange }

@@ -66,11 +66,10 @@ export class ConversationChain {
       { key: failedKey(asked, owner), covered: undefined },
       ...prefixKeys(asked.messages, owner).slice(0, maxLookups),
     ]
-    for (const { key, covered } of keys) {
-      const link = await this.#link(bus, key, own)
-      if (link) return { correlationid: link.correlationid, call: link.call, covered }
-    }
-    return undefined
+    const links = await Promise.all(keys.map(({ key }) => this.#link(bus, key, own)))
+    const found = links.findIndex(link => link !== undefined)
+    const { correlationid, call } = links[found] ?? {}
+    return correlationid && call ? { correlationid, call, covered: keys[found]!.covered } : undefined
   }
 
   /** The correlation of a conversation that the provider keeps. */

@@ -13,7 +13,7 @@ export interface ModelBudget {
 }
 
 /** Published once for a correlation that has spent its budget. */
-export const budgetAlarmType = 'tap.budget.exceeded'
+const budgetAlarmType = 'tap.budget.exceeded'
 
 interface Account {
   tokens: number
