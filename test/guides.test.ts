@@ -34,7 +34,7 @@ test.each(guides)('the examples of $page print what it says', { timeout: 240_000
   }
 })
 
-test('the examples of the docs compile', async () => {
+test('the examples of the docs compile', { timeout: 240_000 }, async () => {
   const folder = await projectFolder()
   for (const { page, blocks } of withFiles) for (const block of blocks) await write(join(folder, page), block)
   const compilerOptions = { noEmit: true, rewriteRelativeImportExtensions: false, allowImportingTsExtensions: true }

@@ -1,4 +1,4 @@
-const [users = '80', atOnce = users] = process.argv.slice(2)
+const [users = '40', atOnce = users] = process.argv.slice(2)
 const waiting = Array.from({ length: Number(users) }, (_, i) => `user-${i}`)
 const outcomes: string[] = []
 

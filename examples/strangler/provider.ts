@@ -2,14 +2,14 @@ import { createServer } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 
-// Four calls at a time, 100 ms each; the others wait.
+// Four calls at a time, 200 ms each; the others wait.
 const slots = Array.from({ length: 4 }, () => Promise.resolve())
 let calls = 0
 
 const provider = createServer(async (request, response) => {
   const { model, messages } = (await json(request)) as { model: string; messages: { content: string }[] }
   const slot = calls++ % slots.length
-  await (slots[slot] = slots[slot]!.then(() => setTimeout(100)))
+  await (slots[slot] = slots[slot]!.then(() => setTimeout(200)))
   const content = `What there is to say about the ${messages.at(-1)!.content}.`
   response.setHeader('content-type', 'application/json')
   response.end(
