@@ -95,12 +95,14 @@ describe('a malicious server', () => {
     }).listen(0, '127.0.0.1')
     await once(counting, 'listening')
     spy.port = (counting.address() as AddressInfo).port
-    const { url } = await rawServer({
-      era: '2026-07-28',
-      tools: Object.keys(attacks).map(name => listed(name)),
-      answer: (request, response) => attacks[request.params.name!]!(request, response),
-      until: afterAll,
-    })
+    const { url } = await rawServer(
+      {
+        era: '2026-07-28',
+        tools: Object.keys(attacks).map(name => listed(name)),
+        answer: (request, response) => attacks[request.params.name!]!(request, response),
+      },
+      afterAll,
+    )
     calls = await callsOf(world, { use: [await pinned('evil', { url }, folder)] })
     afterAll(() => void counting.close())
   })
