@@ -8,6 +8,8 @@ const heavy = [
   'test/crashloop/*.test.ts',
   'test/gateway-kills/*.test.ts',
   'test/tap-trial/*.test.ts',
+  'test/mcp/kills/*.test.ts',
+  'test/mcp/conformance/*.test.ts',
   'test/deploy.test.ts',
 ]
 const every = {

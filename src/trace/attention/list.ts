@@ -64,6 +64,7 @@ export function nextCommands(item: AttentionItem): string[] {
     return [`tidings fork --from ${fork}`, `tidings attention retry --key ${key}`, `tidings attention discard ${id}`]
   const paused = key === undefined ? undefined : pausedBy(key)
   if (paused) return [`tidings resume ${paused.kind} ${paused.name}`]
+  if (reason.code === 'E_MCP_CHANGED') return [`tidings pin --check`, `tidings pin`, `tidings attention discard ${id}`]
   if (kind === 'parked' && key !== undefined)
     return [`tidings attention retry --key ${key}`, `tidings attention discard ${id}`]
   return [`tidings attention retry ${id}`, `tidings attention discard ${id}`]
