@@ -7,7 +7,7 @@ import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
 
 /** JSON of a server that is nested more deeply is not read. Results for the log have a stricter limit. */
 const maxMessageDepth = 128
-const tasksKey = 'tidings/task'
+const carriedKey = 'tidings/carriedTask'
 
 /** The codes of the errors that stand for an answer, outside of the range of JSON-RPC. */
 export const lostAnswerCode = -1
@@ -82,12 +82,23 @@ function depthExceeds(value: unknown, max: number): boolean {
 /** The answer `resultType: "task"` of the extension, as an ordinary result that carries the task. */
 function withTask(message: JSONRPCMessage): JSONRPCMessage {
   const { result } = message as { result?: Readonly<Record<string, unknown>> }
-  if (result?.resultType !== 'task') return message
+  // A server may not use the key itself.
+  if (result?.resultType !== 'task') return withoutCarried(message, result)
   const { _meta: meta, ...task } = result
-  const carried = { ...(meta as object | undefined), [tasksKey]: task }
+  const carried = { ...(meta as object | undefined), [carriedKey]: task }
   return { ...message, result: { resultType: 'complete', content: [], _meta: carried } } as JSONRPCMessage
+}
+
+function withoutCarried(
+  message: JSONRPCMessage,
+  result: Readonly<Record<string, unknown>> | undefined,
+): JSONRPCMessage {
+  const meta = result?._meta as object | undefined
+  if (typeof meta !== 'object' || meta === null || !(carriedKey in meta)) return message
+  const { [carriedKey]: _, ...rest } = meta as Record<string, unknown>
+  return { ...message, result: { ...result, _meta: rest } } as JSONRPCMessage
 }
 
 /** The task that a result carries. */
 export const carriedTask = (result: { readonly _meta?: Readonly<Record<string, unknown>> | undefined }): unknown =>
-  result._meta?.[tasksKey]
+  result._meta?.[carriedKey]

@@ -55,7 +55,7 @@ export interface ListedTool {
   readonly execution?: { readonly taskSupport?: string | undefined } | undefined
 }
 
-export const defaultPinFile = 'mcp.lock.json'
+const defaultPinFile = 'mcp.lock.json'
 
 export const pinPath = (pins: string | URL = defaultPinFile) => (typeof pins === 'string' ? pins : fileURLToPath(pins))
 

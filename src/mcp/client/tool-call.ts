@@ -3,6 +3,7 @@ import type { CallToolResult, Client } from '@modelcontextprotocol/client'
 import { maxTimerMs } from '../../bus/clock.ts'
 import { TidingsError, textOf } from '../../errors.ts'
 import type { JsonSchema } from '../../schema.ts'
+import { idempotencyKeyName } from '../idempotency-key.ts'
 import { LostConnectionError, NotSentError } from './bounded-fetch.ts'
 import type { McpConnection } from './connection.ts'
 import { brokenAnswerCode, lostAnswerCode } from './guarded-transport.ts'
@@ -84,7 +85,7 @@ async function send(client: Client, call: ServerCall): Promise<CallToolResult | 
   const params = {
     name: tool,
     arguments: (input ?? {}) as Record<string, unknown>,
-    _meta: { 'tidings/idempotency-key': idempotencyKey },
+    _meta: { [idempotencyKeyName]: idempotencyKey },
   }
   if (call.taskSupport !== undefined && offersTasks(client)) return createTask(client, params, { signal, timeoutMs })
   // The timeout of the call is the signal. The schema of the output is not passed on: see conforms.ts.

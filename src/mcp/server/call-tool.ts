@@ -17,6 +17,7 @@ import { ProgressReports } from './progress.ts'
 import { invalidRequest } from './protocol-errors.ts'
 import { capabilitiesOf, hasTasks, showsForms, type RequestScope } from './request-scope.ts'
 import { failureOf, textResult } from './results.ts'
+import { idempotencyKeyName } from '../idempotency-key.ts'
 import { formRequest, oldForm, originOf, type TaskMethods } from './task-methods.ts'
 import { waitingText } from './task-status.ts'
 
@@ -33,7 +34,6 @@ const immediateMs = 900
 const stateTtlSeconds = 24 * 3_600
 const relatedTask = 'io.modelcontextprotocol/related-task'
 const taskKey = 'tidings/task'
-export const idempotencyKeyName = 'tidings/idempotencyKey'
 
 /** `tools/call`: asks what the tool stands for, and waits as the client can. */
 export class CallTool {

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, it } from 'vitest'
 import { join } from 'node:path'
 import { scratch } from '../client/lib/pinned.ts'
 import { clientHost } from './client-host.ts'
-import { assertExpected, revisions, runSuite } from './suite.ts'
+import { assertAsExpected, runClientSuite } from './run-client.ts'
+import { revisions } from './run.ts'
 
 /* The client side of the official conformance suite, in both protocols. */
 
@@ -11,14 +12,10 @@ beforeAll(async () => void (host = await clientHost()))
 afterAll(() => host.close())
 
 it.each(revisions)(
-  'the client meets the requirements of %s, but for what expected-failures.json lists',
+  'the client meets the requirements of %s, but for what is expected',
   { timeout: 240_000 },
   async revision => {
     const command = `${process.execPath} ${join(import.meta.dirname, 'relay.mjs')} ${host.port}`
-    assertExpected(
-      'client',
-      revision,
-      await runSuite('client', revision, ['--command', command, '--timeout', '60000'], scratch()),
-    )
+    assertAsExpected(revision, await runClientSuite(revision, command, scratch()))
   },
 )
