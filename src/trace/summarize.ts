@@ -4,7 +4,7 @@ import { messageType } from '../tasks/asked.ts'
 import { routedEventIn, routedType } from '../bus/routed.ts'
 import { httpRequestType, httpResponseType, type TappedRequest, type TappedResponse } from '../bus/tapped-http.ts'
 import type { TappedMessage } from '../tasks/tapped-model.ts'
-import { promptedType } from '../tasks/conversation.ts'
+import { promptedType, type ModelToolCall } from '../tasks/conversation.ts'
 import { retryType } from '../tasks/fork.ts'
 import { operationRequestedType } from '../tasks/operation.ts'
 import { decisionText, delayText, problemOf } from './outcome.ts'
@@ -32,11 +32,20 @@ export function summarizeEvent(event: CloudEvent & { readonly summary?: string }
   if (type === 'model.invoke' && Array.isArray(prompt)) return previewPrompt(prompt as TappedMessage[])
   if (type === 'model.invoke' && Array.isArray(messages)) return countText(messages.length, 'new message')
   if (type === 'agent.noted' && typeof text === 'string') return preview(text)
-  if (type === 'model.result') return preview(text || toolCalls || data)
+  if (type === 'model.result') return preview(text || callsText(toolCalls) || data)
   if (type === approvalType) return preview(what ?? data)
   if (type === messageType || type === promptedType) return preview(message ?? instructions)
   const answered = output === null ? { output } : output
   return preview(delayText(event) ?? problemOf(event) ?? decisionText(event) ?? input ?? answered ?? data)
+}
+
+/** Names and arguments of the tools that a model calls; undefined if it calls none. */
+function callsText(toolCalls: unknown): string | undefined {
+  if (!Array.isArray(toolCalls) || toolCalls.length === 0) return undefined
+  const calls = (toolCalls as ModelToolCall[]).map(
+    ({ toolName, input, malformed }) => `${toolName}(${malformed ?? JSON.stringify(input)})`,
+  )
+  return `calls ${calls.join(', ')}`
 }
 
 /** The last message of a tapped request. */
