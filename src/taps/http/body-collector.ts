@@ -1,20 +1,26 @@
 import { createHash } from 'node:crypto'
+import type { CaptureShare } from '../capture-room.ts'
 
 /** The bytes of a body that passed: all of them up to a maximum; of a larger one only how many there were, and their digest. */
 export class BodyCollector {
   readonly #maxBytes: number
+  readonly #share: CaptureShare | undefined
   readonly #hash = createHash('sha256')
   #chunks: Uint8Array[] = []
   #bytes = 0
+  #isKept = true
 
-  constructor(maxBytes: number) {
+  /** `share`: what it may keep of the memory of all bodies. */
+  constructor(maxBytes: number, share?: CaptureShare) {
     this.#maxBytes = maxBytes
+    this.#share = share
   }
 
   push(chunk: Uint8Array): void {
     this.#hash.update(chunk)
     this.#bytes += chunk.length
-    if (this.#bytes <= this.#maxBytes) this.#chunks.push(chunk)
+    this.#isKept &&= this.#bytes <= this.#maxBytes && (this.#share?.take(chunk.length) ?? true)
+    if (this.#isKept) this.#chunks.push(chunk)
     else this.#chunks = []
   }
 
@@ -23,7 +29,7 @@ export class BodyCollector {
     const length = this.#bytes
     if (!isWhole) return { length }
     const sha256 = this.#hash.digest('hex')
-    return { length, sha256, ...(length <= this.#maxBytes && { bytes: Buffer.concat(this.#chunks) }) }
+    return { length, sha256, ...(this.#isKept && { bytes: Buffer.concat(this.#chunks) }) }
   }
 }
 

@@ -6,6 +6,7 @@ import type { ModelResult } from '../../tasks/conversation.ts'
 import type { TappedExchange, TappedModelRequest } from '../../tasks/tapped-model.ts'
 import type { ForwardEnd, ForwardListener, RefusalResponse, RequestHead, ResponseHead } from '../forward.ts'
 import { recordedHeaders } from '../headers.ts'
+import type { CaptureRoom, CaptureShare } from '../capture-room.ts'
 import { BodyCollector } from '../http/body-collector.ts'
 import type { RecordedCall, Recorder, TapCall } from '../recorder.ts'
 import { requestOrigin, type OriginHeaders } from '../request-origin.ts'
@@ -24,6 +25,7 @@ export interface ExchangeContext {
   readonly prices: ModelPrices
   readonly chain: ConversationChain
   readonly limit: SpendingLimit
+  readonly room: CaptureRoom
   /** Resolves when the responses that have passed are read: the next request may continue one of them. */
   readonly settled: () => Promise<unknown>
   readonly onAlarm: (text: string) => void
@@ -45,7 +47,8 @@ export class ModelExchange {
   readonly #context: ExchangeContext
   readonly #api: ModelApi
   readonly #incoming: RequestHead
-  readonly #body = new BodyCollector(maxBodyBytes)
+  readonly #share: CaptureShare
+  readonly #body: BodyCollector
   readonly #began = performance.now()
   #request: ReadRequest | undefined
   #place: CallPlace | undefined
@@ -55,6 +58,8 @@ export class ModelExchange {
 
   constructor(context: ExchangeContext, api: ModelApi, incoming: RequestHead) {
     this.#context = context
+    this.#share = context.room.share()
+    this.#body = new BodyCollector(maxBodyBytes, this.#share)
     this.#api = api
     this.#incoming = incoming
   }
@@ -67,7 +72,7 @@ export class ModelExchange {
       onResponse: async head => {
         this.#headAt = performance.now()
         this.#head = head
-        this.#response = new ModelResponse(this.#api, head.headers)
+        this.#response = new ModelResponse(this.#api, head.headers, this.#share)
         await this.#begin(false).call.durable()
       },
       onResponseChunk: chunk => this.#response?.push(chunk),
@@ -160,6 +165,7 @@ export class ModelExchange {
     const why = limit.refusal(correlationid)
     if (why === undefined) return undefined
     call.end({ type: 'model.failed', data: { error: failure('E_BUDGET_EXCEEDED', why) } })
+    this.#share.release()
     // The SDKs of both providers would ask again.
     return {
       status: 429,
@@ -173,6 +179,7 @@ export class ModelExchange {
     const { promise, resolve } = Promise.withResolvers<void>()
     const finish = (response?: ReadResponse) => {
       const linked = this.#record(request, end, response)
+      this.#share.release()
       void linked.catch(() => {}).then(resolve)
     }
     if (this.#response) this.#response.end(end.kind === 'complete', finish)

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { TappedPayload } from '../../tasks/tapped-model.ts'
+import type { CaptureShare } from '../capture-room.ts'
 import { bodyDecoder, type BodyDecoder } from '../body-decoder.ts'
 import { BodyCollector, type CollectedBody } from '../http/body-collector.ts'
 import { EventStreamReader } from '../mcp/event-stream-reader.ts'
@@ -34,12 +35,13 @@ export class ModelResponse {
   #isDecoded = false
   #problem: string | undefined
 
-  constructor(api: ModelApi, headers: IncomingHttpHeaders) {
+  /** `share`: what it may keep of the memory of all bodies. */
+  constructor(api: ModelApi, headers: IncomingHttpHeaders, share?: CaptureShare) {
     this.#api = api
     const isStream = /^text\/event-stream\b/i.test(headers['content-type']?.trim() ?? '')
     this.#stream = isStream ? api.collect?.() : undefined
     const maxBytes = this.#stream ? maxStreamBytes : maxBodyBytes
-    this.#kept = new BodyCollector(this.#stream ? maxKeptBytes : maxBodyBytes)
+    this.#kept = new BodyCollector(this.#stream ? maxKeptBytes : maxBodyBytes, share)
     const stream = this.#stream
     this.#events =
       stream && new EventStreamReader(maxBodyBytes, ({ data }) => data !== '' && stream.add(data), this.#tooLong)

@@ -2,6 +2,7 @@ import type { ForwardListener, RequestHead } from '../forward.ts'
 import { unreachableResponse } from '../proxy.ts'
 import type { Recorder } from '../recorder.ts'
 import type { OriginHeaders } from '../request-origin.ts'
+import { CaptureRoom } from '../capture-room.ts'
 import { anthropicMessages } from './anthropic.ts'
 import { ConversationChain } from './conversation-chain.ts'
 import { ModelExchange, type ExchangeContext } from './model-exchange.ts'
@@ -22,6 +23,9 @@ export interface ModelTapOptions extends OriginHeaders {
   readonly onAlarm?: (text: string) => void
 }
 
+/** Of the bodies of all calls that are under way. Of more, only size and digest are recorded. */
+const maxCapturedBytes = 256 * 1024 * 1024
+
 const apis = [openaiChat, openaiResponses, openaiEmbeddings, anthropicMessages]
 
 /** Sees what passes between programs and models, and records each call with its answer. Other requests are only forwarded. */
@@ -36,6 +40,7 @@ export class ModelTap {
       prices,
       chain: new ConversationChain(),
       limit: new SpendingLimit(budget),
+      room: new CaptureRoom(maxCapturedBytes),
       settled: () => Promise.all(this.#ending),
       onAlarm,
     }

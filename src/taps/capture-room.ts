@@ -1,0 +1,32 @@
+/** The memory in which bodies are kept while they pass: that of all exchanges of a tap together. */
+export class CaptureRoom {
+  #left: number
+
+  constructor(maxBytes: number) {
+    this.#left = maxBytes
+  }
+
+  /** The part of one exchange. */
+  share(): CaptureShare {
+    let taken = 0
+    return {
+      take: bytes => {
+        if (bytes > this.#left) return false
+        this.#left -= bytes
+        taken += bytes
+        return true
+      },
+      release: () => {
+        this.#left += taken
+        taken = 0
+      },
+    }
+  }
+}
+
+export interface CaptureShare {
+  /** False if there is no room for so many bytes. */
+  take(bytes: number): boolean
+  /** Gives back all that was taken. */
+  release(): void
+}
