@@ -1,0 +1,31 @@
+import { randomUUID } from 'node:crypto'
+import { createMcpHandler, McpServer, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server'
+import { serveStdio } from '@modelcontextprotocol/server/stdio'
+import { z } from 'zod'
+import { serveHttp, withSessions, type Mode } from './serve.ts'
+
+/* The same with SDK 2. Only the protocol before 2026-07-28 has sessions. */
+
+function newServer() {
+  const server = new McpServer({ name: 'noop', version: '1' })
+  server.registerTool('noop', { description: 'Does nothing.', inputSchema: z.object({ q: z.string() }) }, ({ q }) => ({
+    content: [{ type: 'text', text: q }],
+  }))
+  return server
+}
+
+const mode = process.argv[2] as Mode
+if (mode === 'stdio') serveStdio(newServer)
+else if (mode === 'stateful')
+  await serveHttp(
+    withSessions(async sessions => {
+      const transport = new WebStandardStreamableHTTPServerTransport({
+        sessionIdGenerator: () => randomUUID(),
+        onsessioninitialized: id => void sessions.set(id, transport),
+        onsessionclosed: id => void sessions.delete(id),
+      })
+      await newServer().connect(transport)
+      return transport
+    }),
+  )
+else await serveHttp(createMcpHandler(newServer).fetch)
