@@ -11,7 +11,8 @@ import { traceRecords } from './records.ts'
 import { render } from './render.ts'
 import { slim } from './slim.ts'
 import { displayWidth } from './text.ts'
-import type { Branch, Trace } from './tree.ts'
+import type { Branch, Trace, TraceNode } from './tree.ts'
+import { walkTrace } from './walk.ts'
 
 const correlation = '01900000-0000-7000-8000-000000000001'
 const begin = Date.parse('2026-11-01T12:00:00.000Z')
@@ -309,6 +310,13 @@ describe('without loss and without loops', () => {
 
   test('any events at all, with any causes, calls and turns', () => {
     fc.assert(fc.property(fc.array(anything, { maxLength: 30 }), whole), { numRuns: 1_000 })
+  })
+
+  test('more effects of one event than a call may have arguments', () => {
+    const node = (nodes: TraceNode[]): TraceNode => ({ kind: 'node', event: made({ type: 'x.y', data: null }, 0), answers: [], nodes, tasks: [] }) // biome-ignore format: one line
+    const effect = node([])
+    const trace = { ...buildTraceTree([]), nodes: [node(Array.from({ length: 140_000 }, () => effect))] }
+    expect([...walkTrace(trace)]).toHaveLength(140_001)
   })
 
   test('a chain of causes that is longer than any stack', () => {

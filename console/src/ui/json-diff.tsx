@@ -1,3 +1,4 @@
+import { countText } from '../../../src/trace/text.ts'
 import { type Delta, diff } from 'jsondiffpatch'
 import { useMemo, type ReactNode } from 'react'
 import { changedPart } from './changed-part.ts'
@@ -49,7 +50,11 @@ function Difference({ name, delta, before, after, depth }: DifferenceProps) {
           depth={inside}
         />
       ))}
-      {same > 0 && <Same depth={inside}>{`${same} ${isList ? 'entries' : 'fields'} unchanged`}</Same>}
+      {same > 0 && (
+        <Same
+          depth={inside}
+        >{`${isList ? countText(same, 'entry', 'entries') : countText(same, 'field')} unchanged`}</Same>
+      )}
     </>
   )
 }

@@ -83,9 +83,9 @@ export class LogReader {
   }
 
   at(positions: readonly Position[]): (StoredEvent | undefined)[] {
-    return positions.map(({ partition, offset }) =>
-      partition === 0 ? stored(this.#sql.byPosition.get(offset)) : undefined,
-    )
+    const offsets = positions.flatMap(({ partition, offset }) => (partition === 0 ? [offset] : []))
+    const rows = new Map(this.#sql.byPositions.all(JSON.stringify(offsets)).map(row => [row.pos, row]))
+    return positions.map(({ partition, offset }) => (partition === 0 ? stored(rows.get(offset)) : undefined))
   }
 
   /** Locates an event by its columns, because its text may be malformed. */
