@@ -43,7 +43,7 @@ try {
     onStage: text => console.error(text),
   })
   const requests = stages.reduce((sum, each) => sum + each.requests, 0)
-  const lost = stages.reduce((sum, each) => sum + each.lost, 0)
+  const lost = [...stages, ...rollbacks].reduce((sum, each) => sum + each.lost, 0)
   const errors = stages.reduce((sum, each) => sum + each.errors, 0)
   const unsteady = stages.filter(({ name, unsteady: users }) => !name.includes('away') && users.length > 0)
   const slow = rollbacks.filter(({ decidedMs, lastMs }) => Math.max(decidedMs, lastMs) > maxRollbackMs)

@@ -2,8 +2,11 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { agent } from '../src/agents/agent.ts'
+import { openBus } from '../src/runtime/environment.ts'
 import { strangler } from '../src/runtime/strangler.ts'
+import { declareStrangler } from '../src/strangler/control.ts'
 import type { ParityReport } from '../src/strangler/parity-report.ts'
+import { until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
 import { embeddedWorld } from './lib/world.ts'
 
@@ -31,6 +34,10 @@ async function mirrored(requests: number, candidate: (n: number) => ReturnType<t
   await prices.open()
   await prices.set({ mirror: 100 }, { by: 'ann', why: 'before the cut-over' })
   await Promise.all(Array.from({ length: requests }, (_, n) => prices.run(n)))
+  await until(async () => {
+    const compared = await Array.fromAsync(running.bus.read({ filter: [{ types: ['strangler.compared'] }] }))
+    return compared.length === requests
+  })
   await prices.close()
   return world.place
 }
@@ -46,13 +53,20 @@ test('unchanged code has parity, although its answers vary', async () => {
   const few = await tidings(place, ['strangler', 'report', 'prices', '--expect-at-least', '1000'])
   expect(few.stdout).toContain('too few answers: 120 compared answers')
   expect(few.code).toBe(3)
+})
+
+test('the command shows and changes who answers', async () => {
+  const { place } = await embeddedWorld()
+  const bus = await openBus(place)
+  await declareStrangler(bus, 'prices', { candidate: 'pricer' })
+  await bus.close()
   const status = await tidings(place, ['strangler', 'status'])
-  expect(status.stdout).toContain('prices  0 % on the candidate, 100 % mirrored')
+  expect(status.stdout).toContain('prices  0 % on the candidate, 0 % mirrored')
   const set = await tidings(place, ['strangler', 'set', 'prices', '5%', '--always', 'ann,acme', '--why', 'parity'])
-  expect(set.stdout).toContain('prices: 5 % on the candidate, 100 % mirrored, always ann, acme')
+  expect(set.stdout).toContain('prices: 5 % on the candidate, 0 % mirrored, always ann, acme')
   const rollback = await tidings(place, ['strangler', 'rollback', 'prices', '--json'])
   expect(JSON.parse(rollback.stdout)).toMatchObject({
-    version: 3,
+    version: 2,
     from: { percent: 5 },
     to: { percent: 0, always: [] },
   })

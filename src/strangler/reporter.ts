@@ -9,21 +9,11 @@ const maxBatch = 200
 /** Publishes what a strangler observes, in batches. While the log is away it keeps the newest, so that nothing on the request path waits. */
 export class Reporter {
   #waiting: Draft[] = []
-  #lost = 0
   #flushing: Promise<void> | undefined
 
   add(draft: Draft): void {
     this.#waiting.push({ ...draft, id: draft.id ?? randomUUIDv7() })
-    if (this.#waiting.length <= maxWaiting) return
-    this.#waiting.shift()
-    this.#lost++
-  }
-
-  /** How many were given up since the last call. */
-  takeLost(): number {
-    const lost = this.#lost
-    this.#lost = 0
-    return lost
+    if (this.#waiting.length > maxWaiting) this.#waiting.shift()
   }
 
   /** Publishes what waits. Never rejects: what the log does not take now is published with the next call, under the same ids. */
@@ -47,9 +37,7 @@ export class Reporter {
       return true
     } catch (error) {
       if (error instanceof TidingsError && error.retryable) return false
-      if (batch.length > 1) {
-        for (const draft of batch) if (!(await this.#publish(bus, [draft]))) return false
-      } else this.#lost++
+      if (batch.length > 1) for (const draft of batch) if (!(await this.#publish(bus, [draft]))) return false
       return true
     }
   }

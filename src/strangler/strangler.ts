@@ -19,6 +19,8 @@ const tickMs = 1_000
 /** How long the first request waits for the log. */
 const maxOpenMs = 2_000
 const answerGraceMs = 1_000
+/** How long `close` waits for comparisons. Those that are not done by then are counted as lost. */
+const closeGraceMs = 5_000
 
 /** An answer, or the task that will give it. */
 export type Begun<Output> =
@@ -81,8 +83,9 @@ export class Strangler<Input, Output> {
     const origin = { correlationid: randomUUIDv7(), tenant, ...(user !== undefined && { user }) }
     const { version = 0, control = nothing } = this.#session?.follower.document ?? {}
     const request: ServedRequest<Input> = { input, origin, version }
-    const keys = [options.key ?? this.#settings.key?.(input) ?? origin.correlationid].flat()
-    if (sideOf(this.name, control, keys) === 'old') return this.#runOld(request)
+    const keys = [options.key ?? this.#settings.key?.(input) ?? []].flat()
+    if (sideOf(this.name, control, keys.length > 0 ? keys : [origin.correlationid]) === 'old')
+      return this.#runOld(request)
     return this.#runCandidate(request, milliseconds(wait))
   }
 
@@ -124,12 +127,12 @@ export class Strangler<Input, Output> {
     this.#isWaitedFor = true
   }
 
-  /** Waits for comparisons in flight, publishes what was measured, and closes the log if the strangler opened it. */
+  /** Waits a moment for comparisons in flight, publishes what was measured, and closes the log if the strangler opened it. */
   async close(): Promise<void> {
     clearInterval(this.#timer)
     const session = this.#session
     if (session) {
-      await this.#mirror.drained()
+      await Promise.race([this.#mirror.drained(), delay(closeGraceMs, undefined, { ref: false })])
       await this.#report(session)
     }
     this.#closed.abort()
@@ -155,9 +158,14 @@ export class Strangler<Input, Output> {
       let log: HasLog | undefined
       try {
         log = await this.#openLog()
-        this.#session = await StranglerSession.open(log, this.#settings)
+        const session = await StranglerSession.open(log, this.#settings)
+        if (signal.aborted) {
+          session.close()
+          return await log.close?.()
+        }
+        this.#session = session
         this.#closeLog = () => log?.close?.() ?? Promise.resolve()
-        this.#timer = setInterval(() => void this.#report(this.#session!), tickMs)
+        this.#timer = setInterval(() => void this.#report(session), tickMs)
         this.#timer.unref()
         return
       } catch {

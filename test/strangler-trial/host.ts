@@ -35,10 +35,14 @@ async function runServer(): Promise<() => Promise<void>> {
       answer(500, { error: error instanceof CallError ? error.code : String((error as { code?: string }).code) })
     }
   })
+  // A client may reuse a connection at the moment when the server closes it, and could not tell that from a lost request.
+  server.keepAliveTimeout = 300_000
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   process.send?.((server.address() as AddressInfo).port)
   return async () => {
-    await new Promise(resolve => server.close(resolve))
+    const closed = new Promise(resolve => server.close(resolve))
+    server.closeIdleConnections()
+    await closed
     await reports.close()
   }
 }

@@ -9,6 +9,8 @@ export interface Answered {
   readonly received: number
   /** Undefined if the connection ended without an answer. */
   readonly status: number | undefined
+  /** Why there was no answer. */
+  readonly problem?: string
   readonly side?: 'old' | 'candidate'
   readonly isRight?: boolean
 }
@@ -58,8 +60,9 @@ export class Load {
       const { total, side } = (await response.json()) as { total?: number; side?: 'old' | 'candidate' }
       const { status } = response
       return { user, sent, received: performance.now(), status, ...(side && { side, isRight: total === n * 2 }) }
-    } catch {
-      return { user, sent, received: performance.now(), status: undefined }
+    } catch (error) {
+      const problem = String((error as Error).cause ?? error)
+      return { user, sent, received: performance.now(), status: undefined, problem }
     }
   }
 }

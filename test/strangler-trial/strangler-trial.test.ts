@@ -23,6 +23,6 @@ onEveryBus(world => {
     )
     expect(isMonotone).toBe(true)
     expect(stages.map(({ candidate, requests }) => candidate / requests).at(-1)).toBe(1)
-    expect(rollbacks).toMatchObject([{ fault: 'fails' }])
+    expect(rollbacks).toMatchObject([{ fault: 'fails', lost: 0 }])
   })
 })

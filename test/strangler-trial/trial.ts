@@ -36,6 +36,7 @@ export interface Stage {
   readonly requests: number
   /** Without an answer. */
   readonly lost: number
+  readonly problems: readonly string[]
   readonly errors: number
   readonly wrong: number
   readonly candidate: number
@@ -52,6 +53,8 @@ export interface Rollback {
   readonly decidedMs: number
   /** To the last request that still went to the candidate. */
   readonly lastMs: number
+  /** Requests without an answer. */
+  readonly lost: number
 }
 
 export interface TrialResult {
@@ -166,6 +169,7 @@ class Trial {
       name,
       requests: seen.length,
       lost: seen.filter(({ status }) => status === undefined).length,
+      problems: [...new Set(seen.flatMap(({ problem }) => problem ?? []))],
       errors: seen.filter(({ status }) => status !== undefined && status !== 200).length,
       wrong: seen.filter(({ isRight }) => isRight === false).length,
       candidate: seen.filter(({ side }) => side === 'candidate').length,
@@ -227,6 +231,7 @@ class Trial {
       criterion: violation!.criterion,
       decidedMs: Math.round(Date.parse(at) - epoch - met),
       lastMs: Math.round(last - met),
+      lost: seen.filter(({ status }) => status === undefined).length,
     }
     this.#rollbacks.push(rollback)
     this.#options.onStage?.(JSON.stringify(rollback))
@@ -251,4 +256,4 @@ class Trial {
 }
 
 const isOfCandidate = ({ status, side }: Answered, fault: string) =>
-  fault === 'wrong' ? side === 'candidate' : status !== 200
+  fault === 'wrong' ? side === 'candidate' : status !== undefined && status !== 200
