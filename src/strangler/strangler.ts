@@ -16,8 +16,9 @@ import { Reporter } from './reporter.ts'
 import { StranglerSession } from './session.ts'
 
 const tickMs = 1_000
+const maxOpenMs = 15_000
 /** How long the first request waits for the log. */
-const maxOpenMs = 2_000
+const maxHoldMs = 2_000
 const answerGraceMs = 1_000
 /** How long `close` waits for comparisons. Those that are not done by then are counted as lost. */
 const closeGraceMs = 5_000
@@ -118,13 +119,11 @@ export class Strangler<Input, Output> {
   }
 
   /**
-   * Opens the log, which otherwise the first request does. Resolves after the first attempt, or after two seconds: without the log, `old`
-   * answers, and the strangler keeps trying.
+   * Opens the log, so that the first request is on its side. Resolves after the first attempt, or after 15 seconds: without the log, `old` answers,
+   * and the strangler keeps trying. Otherwise the first request opens it, and waits for it two seconds at most.
    */
   async open(): Promise<void> {
-    this.#opened ??= this.#open()
-    await Promise.race([this.#opened, this.#tried.promise, delay(maxOpenMs, undefined, { ref: false })])
-    this.#isWaitedFor = true
+    await this.#openWithin(maxOpenMs)
   }
 
   /** Waits a moment for comparisons in flight, publishes what was measured, and closes the log if the strangler opened it. */
@@ -141,7 +140,16 @@ export class Strangler<Input, Output> {
   }
 
   async #waitForLog(): Promise<void> {
-    if (!this.#session && !this.#isWaitedFor) await this.open()
+    if (!this.#session && !this.#isWaitedFor) await this.#openWithin(maxHoldMs)
+  }
+
+  async #openWithin(ms: number): Promise<void> {
+    this.#opened ??= this.#open()
+    const late = new AbortController()
+    const timeout = delay(ms, undefined, { signal: late.signal }).catch(() => {})
+    await Promise.race([this.#opened, this.#tried.promise, timeout])
+    late.abort()
+    this.#isWaitedFor = true
   }
 
   async #connected(): Promise<StranglerSession> {
