@@ -41,8 +41,8 @@ export const reportOptions: StranglerOptions<ReportRequest, Report> = {
   repeatable: ({ repeatable = false }) => repeatable,
   compare: { ignore: ['side'] },
   effects: { 'step/writer': 'live' },
-  within: '20s',
-  rollback: { errorRate: 0.05, p95: '5s', parity: 0.95, window: '10s', minRequests: 20 },
+  within: '40s',
+  rollback: { errorRate: 0.05, p95: '15s', parity: 0.95, window: '20s', minRequests: 20 },
 }
 
 export const strangledName = 'reports'
