@@ -3,6 +3,7 @@ import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as OldHttpTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js'
 import { onTestFinished } from 'vitest'
+import type { Bus } from '../../src/bus/bus.ts'
 import { tasksExtension } from '../../src/mcp/tasks-extension.ts'
 
 /* Real MCP clients of both eras. */
@@ -57,6 +58,15 @@ export async function oldHttpClient(url: string, { key, onForm }: ClientSettings
   onTestFinished(() => client.close())
   return client
 }
+
+/** Capabilities of a client that knows tasks. */
+export const tasks = { extensions: { [tasksExtension]: {} } }
+
+/** A person who grants. */
+export const grant = () => ({ action: 'accept', content: { decision: 'grant' } })
+
+/** The requests on a log. */
+export const asks = (bus: Bus) => Array.fromAsync(bus.read({ filter: [{ types: ['agent.invoke'] }] }))
 
 export const textOf = (result: unknown): string =>
   (result as { content: { text?: string }[] }).content.map(({ text }) => text ?? '').join('\n')

@@ -30,7 +30,7 @@ export const refund = tool('refund', {
   },
 })
 
-/** Runs until a file says otherwise would be simpler, but not over processes: it takes as long as it is told. */
+/** Takes as long as it is told. */
 export const slow = tool('slow', {
   description: 'Takes a while.',
   input: z.object({ ms: z.number() }),

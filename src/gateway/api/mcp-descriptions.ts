@@ -1,11 +1,14 @@
 import { z } from 'zod'
 import type { RouteDescription } from './route-descriptions.ts'
+import { errorShape } from './shapes.ts'
 
 const jsonRpc = z.looseObject({
   jsonrpc: z.literal('2.0'),
   id: z.union([z.string(), z.number(), z.null()]).optional(),
   error: z.looseObject({ code: z.number().int(), message: z.string() }).optional(),
 })
+/** Of the protocol, or of the gateway. */
+const refusal = z.union([jsonRpc, errorShape])
 const resource = z.looseObject({ resource: z.string(), authorization_servers: z.array(z.string()) })
 
 const metadata = (path: string, id: string): RouteDescription => ({
@@ -38,10 +41,16 @@ export const mcpDescriptions: readonly RouteDescription[] = [
     },
     body: jsonRpc,
     answers: {
-      200: { description: 'The answer as JSON, or, with progress, as events.', body: 'text/event-stream' },
+      200: {
+        description: 'The answer. With progress: events, and the answer is the last one.',
+        body: jsonRpc,
+        isStreamable: true,
+      },
       202: { description: 'A notification, or the answer to a form, was taken.' },
-      400: { description: 'It is not a message of a version that this gateway speaks.', body: jsonRpc },
-      404: { description: 'The method does not exist.', body: jsonRpc },
+      400: { description: 'It is not a message of a version that this gateway speaks.', body: refusal },
+      404: { description: 'The method does not exist.', body: refusal },
+      406: { description: 'The client must accept JSON and event streams.', body: jsonRpc },
+      415: { description: 'The body must be JSON.', body: jsonRpc },
     },
   },
   metadata('/.well-known/oauth-protected-resource', 'getProtectedResource'),

@@ -106,11 +106,11 @@ const contentOf = (body: z.ZodType | readonly string[]) =>
     ? { 'application/json': { schema: schemaOf(body) } }
     : Object.fromEntries(body.map(type => [type, { schema: { type: 'string', format: 'binary' } }]))
 
-function responseObject({ description, body, headers = {} }: Answer): object {
+function responseObject({ description, body, isStreamable, headers = {} }: Answer): object {
   const content =
     typeof body === 'string'
       ? { [body]: { schema: textOf[body] ?? { type: 'string', format: 'binary' } } }
-      : body && { 'application/json': { schema: schemaOf(body) } }
+      : body && { 'application/json': { schema: schemaOf(body) }, ...(isStreamable && { 'text/event-stream': {} }) }
   const described = Object.entries(headers).map(([name, text]) => [
     name,
     { description: text, schema: { type: 'string' } },

@@ -37,6 +37,8 @@ export interface Answer {
   readonly description: string
   /** Absent without a body. */
   readonly body?: z.ZodType | string
+  /** Or as an event stream. */
+  readonly isStreamable?: true
   readonly headers?: Readonly<Record<string, string>>
 }
 
