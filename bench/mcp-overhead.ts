@@ -16,7 +16,7 @@ import { natsOptions, withLog, withNats } from './lib/nats.ts'
  * Which latency do three tool calls add, over MCP and on a bus? The tool does nothing, with 300 B in and out, in a second process. The contenders
  * alternate; ratios compare runs of the same round.
  *
- *     node bench/mcp-overhead.ts [--repeats 5] [--ms 2000] [--sync always] [--only TEXT,…]
+ *     node bench/mcp-overhead.ts [--repeats 5] [--ms 2000] [--sync always] [--only 'TEXT;…']
  *
  * Session kept, per task and per call: how long a connection lives. SDK 1 is `@modelcontextprotocol/sdk`; SDK 2 `/client` and `/server`, which
  * speak 2026-07-28 wherever there are no sessions.
@@ -72,7 +72,7 @@ await withNats(values.bus, values.sync, async server => {
     'Tidings, SQLite': [onBus('sqlite'), 'durable'],
     'Tidings, NATS': [onNats(onBus), 'durable'],
   }
-  const only = values.only.split(',')
+  const only = values.only.split(';')
   const entries = new Map<string, Entry>()
   for (const [name, [contest, durable]] of Object.entries(contests))
     if (only.some(text => name.includes(text)))
