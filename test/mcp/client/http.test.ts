@@ -41,7 +41,7 @@ describe('a server of 2026-07-28 over HTTP', () => {
     child.kill('SIGKILL')
     const killed = performance.now()
     expect(await once).toMatchObject({ code: 'E_TOOL_OUTCOME_UNKNOWN' })
-    expect(performance.now() - killed).toBeLessThan(10_000)
+    expect(performance.now() - killed).toBeLessThan(30_000)
     await spawned(folder, port)
     expect(await slow).toBe('done')
     expect([runsOf(folder, 'once'), runsOf(folder, 'slow')]).toEqual([1, 2])

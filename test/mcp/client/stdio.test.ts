@@ -67,7 +67,8 @@ describe('tools of a server on standard input and output', () => {
   it('end as outcome unknown if the server dies while one runs that may have effects, and the next call starts the server', async () => {
     const before = performance.now()
     expect(await calls.failure('shop.dies_once', {})).toMatchObject({ code: 'E_TOOL_OUTCOME_UNKNOWN' })
-    expect(performance.now() - before).toBeLessThan(10_000)
+    // At once, and within ten seconds on a machine that does nothing else.
+    expect(performance.now() - before).toBeLessThan(30_000)
     expect(runsOf('dies_once')).toBe(1)
     expect(await calls.call('shop.echo', { text: 'again' })).toBe('again')
   })
