@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import http, {
   type ClientRequest,
   type IncomingHttpHeaders,
@@ -124,10 +125,17 @@ function requestHeaders({ rawHeaders, headers, method }: IncomingMessage, host: 
   const pairs = [...headerPairs(endToEndHeaders(rawHeaders))]
   const sent = pairs.map(([name, value]) => [name, name.toLowerCase() === 'host' ? host : value])
   if (headers.host === undefined) sent.unshift(['Host', host])
+  // Node sends the head of such a request as UTF-8, and every other one as Latin-1, in which it reads all of them.
+  if (headers.expect !== undefined) for (const pair of sent) pair[1] = asUtf8(pair[1]!)
   if (headers['transfer-encoding'] !== undefined) sent.push(['Transfer-Encoding', 'chunked'])
   // Node would send an empty chunked body in place of none.
   else if (headers['content-length'] === undefined && !bodyless.has(method ?? '')) sent.push(['Content-Length', '0'])
   return sent.flat()
+}
+
+function asUtf8(value: string): string {
+  const bytes = Buffer.from(value, 'latin1')
+  return isUtf8(bytes) ? bytes.toString() : value
 }
 
 function respond(outgoing: ServerResponse, { status, body, headers }: RefusalResponse): void {
