@@ -19,19 +19,15 @@ export const add = tool('math.add', {
   run: ({ a, b }) => ({ sum: a + b }),
 })
 
-export const refunds: string[] = []
 export const refund = tool('refund', {
   description: 'Pays an order back.',
   input: z.object({ order: z.string() }),
   approval: true,
-  run: ({ order }) => {
-    refunds.push(order)
-    return `refunded ${order}`
-  },
+  run: ({ order }) => `refunded ${order}`,
 })
 
 /** Takes as long as it is told. */
-export const slow = tool('slow', {
+const slow = tool('slow', {
   description: 'Takes a while.',
   input: z.object({ ms: z.number() }),
   timeout: '5m',
@@ -65,7 +61,7 @@ export const secret = tool('secret', {
 })
 
 /** Answers with a text and a picture, as parts of a message. */
-export const painter = agent('painter', {
+const painter = agent('painter', {
   description: 'Paints.',
   run: async (_, blob: string) => [
     { type: 'text', text: 'A lamp.' },

@@ -4,7 +4,7 @@ import { type ErrorCode, TidingsError, toTidingsError } from '../../errors.ts'
 import { tasksExtension } from '../tasks-extension.ts'
 
 /** An error of JSON-RPC, which the SDK sends as it is. */
-export class JsonRpcError extends Error {
+class JsonRpcError extends Error {
   override readonly name = 'JsonRpcError'
   readonly code: number
   readonly data: unknown
