@@ -34,7 +34,7 @@ export interface LaneComparison {
 
 /** Names of what is compared besides the fields of outputs. No field has a name in parentheses at its beginning, unless an output has one. */
 export const outcomeField = '(outcome)'
-export const toolsField = '(tools)'
+const toolsField = '(tools)'
 
 interface Lanes {
   readonly old: ObservedLane

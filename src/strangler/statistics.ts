@@ -72,8 +72,7 @@ export function pairedDifference(onlyFirst: number, onlySecond: number, n: numbe
 }
 
 /** How often a candidate must be the odd one, and the repetition never, for a finding among so many fields. */
-export const countForFinding = (fields: number, alpha: number): number =>
-  Math.ceil(Math.log2(Math.max(1, fields) / alpha))
+const countForFinding = (fields: number, alpha: number): number => Math.ceil(Math.log2(Math.max(1, fields) / alpha))
 
 /** The smallest rate of differences in a field without noise that so many triples show four times out of five. */
 export function detectableRate(triples: number, fields: number, alpha: number): number | undefined {
