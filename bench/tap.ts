@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { Agent, createServer, request as httpRequest, type IncomingMessage } from 'node:http'
+import { Agent, createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { loadavg } from 'node:os'
 import { join } from 'node:path'
@@ -49,27 +49,28 @@ async function provide(): Promise<void> {
   const answer = words.repeat(6)
   const usage = { prompt_tokens: 900, completion_tokens: 90, total_tokens: 990 }
   const of = { id: 'chatcmpl-1', model: 'bench', created: 1 }
+  const answerTo = async (request: IncomingMessage, response: ServerResponse, chunks: readonly Buffer[]) => {
+    const { stream } = JSON.parse(Buffer.concat(chunks).toString()) as { stream: boolean }
+    const thinkMs = Number(request.headers['x-think'])
+    if (thinkMs > 0) await setTimeout(thinkMs)
+    if (!stream) {
+      const message = { role: 'assistant', content: answer }
+      const body = JSON.stringify({ ...of, choices: [{ index: 0, message, finish_reason: 'stop' }], usage })
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length }).end(body)
+      return
+    }
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    for (const content of answer.match(/.{20}/g)!) {
+      const choices = [{ index: 0, delta: { content }, finish_reason: null }]
+      response.write(`data: ${JSON.stringify({ ...of, choices })}\n\n`)
+    }
+    const last = { ...of, choices: [{ index: 0, delta: {}, finish_reason: 'stop' }], usage }
+    response.end(`data: ${JSON.stringify(last)}\n\ndata: [DONE]\n\n`)
+  }
   const server = createServer({ keepAliveTimeout: 600_000 }, (request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
-    request.on('end', async () => {
-      const { stream } = JSON.parse(Buffer.concat(chunks).toString()) as { stream: boolean }
-      const thinkMs = Number(request.headers['x-think'])
-      if (thinkMs > 0) await setTimeout(thinkMs)
-      if (!stream) {
-        const message = { role: 'assistant', content: answer }
-        const body = JSON.stringify({ ...of, choices: [{ index: 0, message, finish_reason: 'stop' }], usage })
-        response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length }).end(body)
-        return
-      }
-      response.writeHead(200, { 'content-type': 'text/event-stream' })
-      for (const content of answer.match(/.{20}/g)!) {
-        const choices = [{ index: 0, delta: { content }, finish_reason: null }]
-        response.write(`data: ${JSON.stringify({ ...of, choices })}\n\n`)
-      }
-      const last = { ...of, choices: [{ index: 0, delta: {}, finish_reason: 'stop' }], usage }
-      response.end(`data: ${JSON.stringify(last)}\n\ndata: [DONE]\n\n`)
-    })
+    request.on('end', () => void answerTo(request, response, chunks))
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
   process.send!((server.address() as AddressInfo).port)

@@ -12,6 +12,7 @@ import { tool } from '../src/tools/tool.ts'
 import { onEveryBus } from './lib/world.ts'
 import { listening } from './taps/lib/listening.ts'
 import { httpTapped } from './taps/lib/tapped.ts'
+import { serving } from './lib/serving.ts'
 
 /* A service that knows nothing of Tidings, behind a tap, and the agent that is compared with it. */
 
@@ -20,11 +21,13 @@ const pricer = agent('pricer', {
   run: async (ctx, { n }: { n: number }) => ({ total: n === 3 ? 0 : n * (await ctx.call(rate, { n })), by: 'agent' }),
 })
 
-const service = createServer(async (request, response) => {
-  const { n } = (await json(request)) as { n: number }
-  response.writeHead(n === 4 ? 500 : 200, { 'content-type': 'application/json' })
-  response.end(JSON.stringify({ total: n * 2, by: 'service' }))
-})
+const service = createServer(
+  serving(async (request, response) => {
+    const { n } = (await json(request)) as { n: number }
+    response.writeHead(n === 4 ? 500 : 200, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ total: n * 2, by: 'service' }))
+  }),
+)
 
 onEveryBus(world => {
   test('what a tap records is compared with the candidate, whose tools get the recorded answers', async () => {

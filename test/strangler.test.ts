@@ -113,7 +113,7 @@ onEveryBus(world => {
   })
 
   test('a candidate that is late: the task, an error, or old, and the log says so', async () => {
-    const slow = agent('slow', { run: async ctx => void (await ctx.sleep('1h')) })
+    const slow = agent('slow', { run: ctx => ctx.sleep('1h') })
     const running = await (await world()).worker({ use: [slow] })
     const options = { candidate: slow, within: '200ms' as const, repeatable: ({ amount }: Order) => amount > 1 }
     const orders = await open(running, options)

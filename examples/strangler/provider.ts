@@ -1,4 +1,4 @@
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { json } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 
@@ -6,7 +6,7 @@ import { setTimeout } from 'node:timers/promises'
 const slots = Array.from({ length: 4 }, () => Promise.resolve())
 let calls = 0
 
-const provider = createServer(async (request, response) => {
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { model, messages } = (await json(request)) as { model: string; messages: { content: string }[] }
   const slot = calls++ % slots.length
   await (slots[slot] = slots[slot]!.then(() => setTimeout(200)))
@@ -22,6 +22,7 @@ const provider = createServer(async (request, response) => {
       usage: { prompt_tokens: 12, completion_tokens: 8, total_tokens: 20 },
     }),
   )
-})
+}
 
+const provider = createServer((request, response) => void answer(request, response))
 provider.listen(4601, () => console.log('the provider listens on 4601'))

@@ -227,7 +227,7 @@ function tappedQuestion(event: CloudEvent, answer: CloudEvent | undefined): Mode
   return {
     model: asCalled(event).target ?? '?',
     ...(instructions !== undefined && { instructions }),
-    ...(settings && { settings: settings as ModelSettings }),
+    ...(settings && { settings: settings }),
     messages: messages.map(({ role, text, toolCalls, results, files }) => ({
       role,
       content: text ?? toolCalls ?? results?.map(({ output }) => output) ?? files,

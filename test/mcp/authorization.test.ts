@@ -8,6 +8,7 @@ import { policyFile } from '../lib/identity.ts'
 import { embeddedWorld } from '../lib/world.ts'
 import { httpClient, post, textOf } from './clients.ts'
 import { gatewayOn, shop } from './shop.ts'
+import { serving } from '../lib/serving.ts'
 
 /* The gateway as a resource server of OAuth, as MCP clients find it. */
 
@@ -16,8 +17,12 @@ const audience = 'https://shop.example/mcp'
 /** Signs tokens, and serves its key. */
 async function issuer() {
   const { publicKey, privateKey } = await generateKeyPair('ES256')
-  const server = createServer(async (_, outgoing) =>
-    outgoing.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [await exportJWK(publicKey)] })),
+  const server = createServer(
+    serving(async (_, outgoing) =>
+      outgoing
+        .setHeader('content-type', 'application/json')
+        .end(JSON.stringify({ keys: [await exportJWK(publicKey)] })),
+    ),
   ).listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => void server.close())

@@ -54,7 +54,7 @@ export async function oldHttpClient(url: string, { key, onForm }: ClientSettings
   if (onForm)
     client.setRequestHandler(ElicitRequestSchema, async ({ params }) => (await onForm(params as Form)) as never)
   const headers = key === undefined ? {} : { authorization: `Bearer ${key}` }
-  await client.connect(new OldHttpTransport(new URL(`${url}/mcp`), { requestInit: { headers } }) as never)
+  await client.connect(new OldHttpTransport(new URL(`${url}/mcp`), { requestInit: { headers } }))
   onTestFinished(() => client.close())
   return client
 }

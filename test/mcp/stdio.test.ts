@@ -70,7 +70,7 @@ test('the SDK of the era before works over stdio, and an app that publishes noth
   const client = new OldClient({ name: 'old', version: '1' })
   const transport = new OldStdioTransport(commandOn(on))
   const stderr = text(transport.stderr as Readable)
-  await client.connect(transport as never)
+  await client.connect(transport)
   expect((await client.listTools()).tools).toEqual([])
   await client.close()
   expect(await stderr).toContain('No app on this log publishes anything over MCP')

@@ -122,7 +122,7 @@ test('the experimental tasks of 2025-11-25 work with the SDK of that era, also w
   const stream = client.experimental.tasks.callToolStream({ name: 'refund', arguments: { order: 'E5' } }, undefined, {
     task: { ttl: 60_000 },
   })
-  for await (const message of stream) messages.push(message as never)
+  for await (const message of stream) messages.push(message)
   expect(messages[0]).toMatchObject({ type: 'taskCreated', task: { ttl: 7 * 24 * 3_600_000 } })
   expect(messages.at(-1)).toMatchObject({ type: 'result', result: { content: [{ text: 'refunded E5' }] } })
   const { taskId } = messages[0]!.task!

@@ -6,6 +6,7 @@ import { start } from '../../src/runtime/start.ts'
 import { strangler } from '../../src/runtime/strangler.ts'
 import { CallError } from '../../src/tasks/script.ts'
 import { reportOptions, strangledName, writing, type ReportRequest } from './app.ts'
+import { serving } from '../lib/serving.ts'
 
 /* One process of the trial: `node host.ts worker|server HOME BUS`. It ends when its parent disconnects. */
 
@@ -24,17 +25,19 @@ async function runWorker(): Promise<() => Promise<void>> {
 async function runServer(): Promise<() => Promise<void>> {
   const reports = strangler(strangledName, { ...reportOptions, log: () => connect(bus, { home }) })
   await reports.open()
-  const server = createServer(async (request, response) => {
-    const answer = (status: number, body: unknown) => {
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
-    }
-    if (request.method === 'GET') return answer(200, reports.state.version)
-    try {
-      answer(200, await reports.run((await json(request)) as ReportRequest))
-    } catch (error) {
-      answer(500, { error: error instanceof CallError ? error.code : String((error as { code?: string }).code) })
-    }
-  })
+  const server = createServer(
+    serving(async (request, response) => {
+      const answer = (status: number, body: unknown) => {
+        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+      }
+      if (request.method === 'GET') return answer(200, reports.state.version)
+      try {
+        answer(200, await reports.run((await json(request)) as ReportRequest))
+      } catch (error) {
+        answer(500, { error: error instanceof CallError ? error.code : String((error as { code?: string }).code) })
+      }
+    }),
+  )
   // A client may reuse a connection at the moment when the server closes it, and could not tell that from a lost request.
   server.keepAliveTimeout = 300_000
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))

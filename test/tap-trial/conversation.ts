@@ -16,7 +16,7 @@ const models = {
 const toolNames = ['weather', 'tide_table', 'book-berth']
 
 /** The calls of one conversation, in order: each continues the one before, or repeats it if it had no whole answer. */
-export function conversationOf(seed: number, conversation: number, firstCall: number): Call[] {
+function conversationOf(seed: number, conversation: number, firstCall: number): Call[] {
   const random = new Random(Math.imul(seed, 0x9e3779b1) ^ Math.imul(conversation + 1, 0x85ebca6b))
   const api = random.pick(apis)
   const turn = {

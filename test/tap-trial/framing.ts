@@ -76,7 +76,7 @@ const cutsAt = (random: Random, length: number, count: number) =>
   Array.from({ length: count }, () => random.whole(1, Math.max(1, length - 1)))
 
 /** Cuts before each of these places. */
-export function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
+function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
   const ends = [...new Set([...places, bytes.length])].toSorted((a, b) => a - b)
   return ends.map((end, i) => bytes.subarray(ends[i - 1] ?? 0, end)).filter(({ length }) => length > 0)
 }

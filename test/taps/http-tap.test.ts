@@ -10,25 +10,28 @@ import { until } from '../../src/testing/wait.ts'
 import { embeddedWorld, onEveryBus } from '../lib/world.ts'
 import { listening } from './lib/listening.ts'
 import { httpTapped } from './lib/tapped.ts'
+import { serving } from '../lib/serving.ts'
 
 /** An HTTP service that answers with what it received. */
 async function echoService() {
   const seen: IncomingMessage[] = []
-  const server = createServer(async (incoming, outgoing) => {
-    seen.push(incoming)
-    const body = Buffer.concat(await incoming.toArray())
-    const { pathname } = new URL(incoming.url!, 'http://localhost')
-    if (pathname === '/slow') return
-    if (pathname === '/cut')
-      return void outgoing.writeHead(200, { 'content-length': 10 }).write('abc', () => outgoing.destroy())
-    outgoing.writeHead(pathname.startsWith('/reports') ? 201 : 200, [
-      ['Content-Type', incoming.headers['content-type'] ?? 'text/plain'],
-      ['Set-Cookie', 'session=abc'],
-      ['Set-Cookie', 'other=def'],
-      ['X-Request', '1'],
-    ] as never)
-    outgoing.end(body)
-  })
+  const server = createServer(
+    serving(async (incoming, outgoing) => {
+      seen.push(incoming)
+      const body = Buffer.concat(await incoming.toArray())
+      const { pathname } = new URL(incoming.url!, 'http://localhost')
+      if (pathname === '/slow') return
+      if (pathname === '/cut')
+        return void outgoing.writeHead(200, { 'content-length': 10 }).write('abc', () => outgoing.destroy())
+      outgoing.writeHead(pathname.startsWith('/reports') ? 201 : 200, [
+        ['Content-Type', incoming.headers['content-type'] ?? 'text/plain'],
+        ['Set-Cookie', 'session=abc'],
+        ['Set-Cookie', 'other=def'],
+        ['X-Request', '1'],
+      ] as never)
+      outgoing.end(body)
+    }),
+  )
   return { server, seen, url: await listening(server) }
 }
 

@@ -20,6 +20,7 @@ import { embeddedWorld, onEveryBus, type World } from '../lib/world.ts'
 import { listening } from './lib/listening.ts'
 import { sumsServer } from './lib/sums.ts'
 import { recordedBy } from './lib/tapped.ts'
+import { serving } from '../lib/serving.ts'
 
 const routes = ['POST /reports', 'GET /reports/:id', 'GET /stream', 'POST /refused']
 
@@ -64,7 +65,7 @@ const honoApp = (tap?: Tap): RequestListener => {
     })
     return context.body(body, 200, { 'content-type': 'text/event-stream', 'x-count': '2' })
   })
-  return getRequestListener(app.fetch)
+  return serving(getRequestListener(app.fetch))
 }
 
 async function tapOn({ place }: World) {
@@ -191,7 +192,7 @@ test('the calls of a model in the same process', async () => {
   await using server = await openaiServer()
   const fetched: string[] = []
   const send: typeof fetch = (input, init) => {
-    fetched.push(String(input))
+    fetched.push(input instanceof Request ? input.url : input.toString())
     return fetch(input, init)
   }
   const provider = createOpenAI({ baseURL: `${server.url}/v1`, apiKey: 'sk-x', fetch: tap.modelFetch({ fetch: send }) })
@@ -211,7 +212,7 @@ test('the calls of a model in the same process', async () => {
 test('the calls of an MCP client in the same process', async () => {
   const { tap, recorded } = await tapOn(await embeddedWorld())
   const handler = createMcpHandler(sumsServer)
-  const url = await listening(createServer(getRequestListener(request => handler.fetch(request))))
+  const url = await listening(createServer(serving(getRequestListener(request => handler.fetch(request)))))
   const overHttp = new StreamableHTTPClientTransport(new URL(`${url}/mcp`), { fetch: tap.mcpFetch() })
   const command = { command: process.execPath, args: [join(import.meta.dirname, 'lib/stdio-server.ts')] }
   const overStdio = tap.mcpTransport(new StdioClientTransport({ ...command, stderr: 'ignore' }), { user: 'ann' })
@@ -253,5 +254,6 @@ test('without a log everything works, and a log that comes later is used', async
   expect(await (await fetch(`${url}/reports/2`)).text()).toBe('report 2')
   await tap.stop()
   const bus = await openBus(place)
-  await recordedBy(bus, '/taps/desk', /^http\./, 4).finally(() => bus.close())
+  onTestFinished(() => bus.close())
+  await recordedBy(bus, '/taps/desk', /^http\./, 4)
 })

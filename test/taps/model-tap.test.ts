@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, request as httpRequest, type IncomingMessage, type RequestListener } from 'node:http'
+import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { buffer, text } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
@@ -8,6 +8,7 @@ import { createOpenAI } from '@ai-sdk/openai'
 import { generateText, stepCountIs, streamText, tool } from 'ai'
 import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
+import { serving } from '../lib/serving.ts'
 import type { CloudEvent } from '../../src/event.ts'
 import { ConversationChain } from '../../src/taps/model/conversation-chain.ts'
 import { openaiChat } from '../../src/taps/model/openai-chat.ts'
@@ -22,7 +23,7 @@ import { recordedBy, recording } from './lib/tapped.ts'
 
 /* Clients, a model tap in a server, and providers, over real HTTP. */
 
-const upstreamOn = (listener: RequestListener) => listening(createServer(listener))
+const upstreamOn = (handle: Parameters<typeof serving>[0]) => listening(createServer(serving(handle)))
 const hello = { model: 'any-1', messages: [{ role: 'user', content: 'hello' }] }
 
 onEveryBus(world => {

@@ -55,7 +55,8 @@ test('tap http forwards to a service, records its routes, and stops when it is a
     code: 0,
   })
   const bus = await openBus(place)
-  const events = await recordedBy(bus, '/taps/desk', /^http\./, 2).finally(() => bus.close())
+  onTestFinished(() => bus.close())
+  const events = await recordedBy(bus, '/taps/desk', /^http\./, 2)
   expect(events).toMatchObject([
     { type: 'http.request', user: 'ann', data: { params: { id: '7' }, query: { all: '1' } } },
     { type: 'http.response', data: { status: 200 } },

@@ -48,7 +48,7 @@ export async function listen(port: number, handlers: Record<string, Handler>): P
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer))
     } catch (error) {
       if (response.headersSent || response.destroyed) return
-      const { status = 500, retryAfterMs = undefined } = error instanceof StatusError ? error : {}
+      const { status, retryAfterMs } = error instanceof StatusError ? error : new StatusError(500, String(error))
       const headers = retryAfterMs === undefined ? {} : { 'retry-after-ms': String(retryAfterMs) }
       response.writeHead(status, headers).end(error instanceof Error ? error.message : String(error))
     }

@@ -21,7 +21,7 @@ export function tidingsApp(modelUrl: string, slots?: number): App {
       tool(name, {
         description: 'Looks up.',
         input: z.object({ query: z.string() }),
-        run: input => runTool(name as ToolName, input),
+        run: input => runTool(name, input),
         timeout: `${toolTimeoutMs}ms`,
         retry: { maxAttempts: 6, backoff: '100ms' },
         limit: 256,

@@ -50,7 +50,7 @@ const modernVersion = '2026-07-28'
 async function connected1(transport: Http1 | Stdio1): Promise<ToolClient> {
   const client = new Client1(info)
   // The types of the SDK do not allow for `exactOptionalPropertyTypes`.
-  await client.connect(transport as Stdio1)
+  await client.connect(transport)
   return {
     async call() {
       check(await client.callTool(call))

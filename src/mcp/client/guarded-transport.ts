@@ -52,15 +52,14 @@ export function guardTransport<T extends Transport>(transport: T): T {
   return transport
 }
 
-const idOf = (message: JSONRPCMessage): string | number | undefined =>
-  'id' in message ? (message.id as string | number | undefined) : undefined
+const idOf = (message: JSONRPCMessage): string | number | undefined => ('id' in message ? message.id : undefined)
 
 /** With a cursor the SDK fetches one page, and without one all of them, whatever their size: see listTools(). */
 function withoutEmptyCursor(message: JSONRPCMessage): JSONRPCMessage {
   const { method, params } = message as { method?: string; params?: { cursor?: unknown } }
   if (method !== 'tools/list' || params?.cursor !== '') return message
   const { cursor: _, ...rest } = params
-  return { ...message, params: rest } as JSONRPCMessage
+  return { ...message, params: rest }
 }
 
 const failed = (id: string | number, code: number, message: string): JSONRPCMessage => ({
@@ -86,7 +85,7 @@ function withTask(message: JSONRPCMessage): JSONRPCMessage {
   if (result?.resultType !== 'task') return withoutCarried(message, result)
   const { _meta: meta, ...task } = result
   const carried = { ...(meta as object | undefined), [carriedKey]: task }
-  return { ...message, result: { resultType: 'complete', content: [], _meta: carried } } as JSONRPCMessage
+  return { ...message, result: { resultType: 'complete', content: [], _meta: carried } }
 }
 
 function withoutCarried(
@@ -96,7 +95,7 @@ function withoutCarried(
   const meta = result?._meta as object | undefined
   if (typeof meta !== 'object' || meta === null || !(carriedKey in meta)) return message
   const { [carriedKey]: _, ...rest } = meta as Record<string, unknown>
-  return { ...message, result: { ...result, _meta: rest } } as JSONRPCMessage
+  return { ...message, result: { ...result, _meta: rest } }
 }
 
 /** The task that a result carries. */

@@ -158,7 +158,7 @@ export function mcp(name: string, options: McpOptions): McpServer {
   const server: McpServer = {
     kind: 'mcp',
     name,
-    address: address as McpAddress,
+    address: address,
     get tools() {
       return [...tools.values()]
     },

@@ -175,7 +175,7 @@ const invalidParams = -32602
 /** The error of a server that answered. */
 function asFailure(error: unknown): TidingsError {
   if (error instanceof TidingsError) return error
-  const { code } = (error ?? {}) as { code?: unknown }
+  const { code } = (error ?? {}) as { code?: string | number }
   const about = { cause: error, originalCode: code === undefined ? undefined : String(code) }
   if (code === invalidParams) return new TidingsError('E_TOOL_INPUT', textOf(error), about)
   if (code === brokenAnswerCode) return new TidingsError('E_MCP_PROTOCOL', textOf(error), about)

@@ -80,10 +80,10 @@ async function partOf(content: Content, store: StoreFile): Promise<MessagePart> 
 }
 
 /** A resource that the result contains. */
-export function resourcePart(
+export async function resourcePart(
   resource: { readonly uri: string; readonly mimeType?: string | undefined } & ({ text: string } | { blob: string }),
   store: StoreFile,
-): Promise<MessagePart> | MessagePart {
+): Promise<MessagePart> {
   if ('text' in resource) return { type: 'text', text: resource.text }
   return file(resource.blob, resource.mimeType ?? 'application/octet-stream', store)
 }

@@ -80,8 +80,7 @@ export class CallTool {
   }
 
   async #ask({ program }: PublishedTool, input: unknown, { mcpReq }: ServerContext): Promise<TaskHandle> {
-    const key =
-      (mcpReq._meta as Record<string, unknown> | undefined)?.[idempotencyKeyName] ?? this.#scope.idempotencyKey
+    const key = mcpReq._meta?.[idempotencyKeyName] ?? this.#scope.idempotencyKey
     if (key !== undefined && (typeof key !== 'string' || key === '' || key.length > 256))
       throw invalidRequest(`"${idempotencyKeyName}" must be a text of 1 to 256 characters`)
     return this.#client().ask(program, input, { ...(key !== undefined && { idempotencyKey: key }) })
@@ -157,7 +156,7 @@ export class CallTool {
     const given = ctx.mcpReq.requestState<string>()
     if (given === undefined) return undefined
     try {
-      return (await (await this.#codec()).verify(given, ctx)) as CallState
+      return await (await this.#codec()).verify(given, ctx)
     } catch {
       throw invalidRequest(
         'the requestState is not one of this server, or is older than a day',

@@ -25,7 +25,7 @@ export function sessionIdOf({ elicitation }: ClientCapabilities): string {
 export function sessionIn(id: string | null): ClientCapabilities {
   try {
     const data: unknown = JSON.parse(Buffer.from(id ?? '', 'base64url').toString())
-    return typeof data === 'object' && data !== null ? (data as ClientCapabilities) : {}
+    return typeof data === 'object' && data !== null ? data : {}
   } catch {
     return {}
   }

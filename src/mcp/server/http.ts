@@ -87,18 +87,19 @@ export class McpHttp {
 
   /** Answers to forms, and cancellations, which belong to requests that another gateway may serve. Whether the body had nothing else. */
   async #takeMessages({ caller, body }: PublishedRequest, session: string | null): Promise<boolean> {
-    const messages = ([body].flat() as unknown[]).filter(each => typeof each === 'object' && each !== null)
-    const taken = messages.map(message => {
-      const { id, method, result, error, params } = message as PostedMessage
-      const form = method === undefined ? parseFormKey(id) : undefined
-      const cancelled = method === 'notifications/cancelled' ? params?.requestId : undefined
-      if (cancelled !== undefined && session !== null) this.#cancellations.cancel({ caller, session, id: cancelled })
-      // What cannot show the form leaves it to others.
-      if (form && error === undefined) return answerForm(this.#deps.bus, caller, form, (result ?? {}) as FormAnswer)
-      return form || cancelled !== undefined ? Promise.resolve('taken') : undefined
-    })
-    await Promise.all(taken)
-    return taken.length > 0 && taken.every(each => each !== undefined)
+    const messages = [body].flat().filter(each => typeof each === 'object' && each !== null)
+    const taken = await Promise.all(
+      messages.map(async message => {
+        const { id, method, result, error, params } = message as PostedMessage
+        const form = method === undefined ? parseFormKey(id) : undefined
+        const cancelled = method === 'notifications/cancelled' ? params?.requestId : undefined
+        if (cancelled !== undefined && session !== null) this.#cancellations.cancel({ caller, session, id: cancelled })
+        // What cannot show the form leaves it to others.
+        if (form && error === undefined) await answerForm(this.#deps.bus, caller, form, (result ?? {}) as FormAnswer)
+        return form !== undefined || cancelled !== undefined
+      }),
+    )
+    return taken.length > 0 && taken.every(Boolean)
   }
 }
 

@@ -23,7 +23,7 @@ export async function resultOf(bus: Bus, tenant: string, output: unknown): Promi
   const isObject = typeof output === 'object' && output !== null && !Array.isArray(output)
   return {
     content: [{ type: 'text', text }],
-    ...(isObject && { structuredContent: output as Record<string, unknown> }),
+    ...(isObject && { structuredContent: output }),
   }
 }
 

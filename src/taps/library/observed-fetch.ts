@@ -31,7 +31,7 @@ export function observedFetch(observe: (head: RequestHead) => ForwardListener, s
 
 function headOf(input: FetchParameters[0], init: RequestInit = {}): RequestHead {
   const request = input instanceof Request ? input : undefined
-  const { pathname, search } = new URL(request?.url ?? String(input))
+  const { pathname, search } = new URL(input instanceof Request ? input.url : input)
   const headers = new Headers(init.headers ?? request?.headers)
   return {
     method: (init.method ?? request?.method ?? 'GET').toUpperCase(),

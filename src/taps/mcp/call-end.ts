@@ -25,7 +25,7 @@ const protocolError = ({ code, message }: JsonFields): ErrorData => ({
     'E_TAP_UPSTREAM',
     typeof message === 'string' ? truncateText(message) : 'the server answered with an error',
   ),
-  ...(code !== undefined && { originalCode: String(code).slice(0, maxCodeText) }),
+  ...((typeof code === 'string' || typeof code === 'number') && { originalCode: String(code).slice(0, maxCodeText) }),
 })
 
 /** The texts of a result. */

@@ -68,7 +68,7 @@ function messageOf(raw: JsonObject): TappedMessage {
 
 const callsIn = ({ tool_calls, function_call }: JsonObject) =>
   [...listIn(tool_calls).map(objectIn), ...(function_call ? [{ function: function_call }] : [])].map((call, i) => {
-    const { id, function: named, custom } = call as JsonObject
+    const { id, function: named, custom } = call
     const { name, arguments: input, input: free } = objectIn(named ?? custom)
     return recordedToolCall(id, name, input ?? free, i)
   })

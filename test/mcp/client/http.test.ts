@@ -17,7 +17,7 @@ async function spawned(folder: string, port = 0): Promise<{ child: ChildProcess;
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   onTestFinished(() => void child.kill('SIGKILL'))
-  const [line] = (await once(child.stdout!, 'data')) as [Buffer]
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
   return { child, port: Number(line.toString()) }
 }
 

@@ -158,7 +158,7 @@ class Visitor {
     const response = await fetch(address, { redirect: 'manual' })
     const { searchParams } = new URL(response.headers.get('location')!)
     const iss = searchParams.get('iss')
-    await auth(this as never, { serverUrl: this.#url, authorizationCode: searchParams.get('code')!, ...(iss !== null && { iss }) }) // biome-ignore format: one line
+    await auth(this, { serverUrl: this.#url, authorizationCode: searchParams.get('code')!, ...(iss !== null && { iss }) }) // biome-ignore format: one line
     this.#discovery = undefined
   }
 }

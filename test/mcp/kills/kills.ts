@@ -39,7 +39,7 @@ export async function killsOver({ folder, toolMs, say = () => {} }: KillsOptions
     return child
   }
   const kill = async () => {
-    await Promise.all([...children].map(child => (child.kill('SIGKILL'), child.exitCode ?? child.signalCode ?? once(child, 'exit')))) // biome-ignore format: one line
+    await Promise.all([...children].map(async child => (child.kill('SIGKILL'), child.exitCode ?? child.signalCode ?? (await once(child, 'exit'))))) // biome-ignore format: one line
     children.clear()
   }
   const startsOf = (tool: string) => {
@@ -47,7 +47,7 @@ export async function killsOver({ folder, toolMs, say = () => {} }: KillsOptions
     return existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0
   }
   const serve = async (port: number) => {
-    const [line] = (await once(run('server.ts', folder, String(port), String(toolMs)).stdout!, 'data')) as [Buffer]
+    const [line] = (await once(run('server.ts', folder, String(port), String(toolMs)).stdout, 'data')) as [Buffer]
     return Number(line.toString())
   }
   let unknownAt: number | undefined
@@ -56,7 +56,7 @@ export async function killsOver({ folder, toolMs, say = () => {} }: KillsOptions
   const work = (url: string) => {
     let text = ''
     let isStarted = false
-    run('worker.ts', folder, url).stdout!.on('data', (chunk: Buffer) => {
+    run('worker.ts', folder, url).stdout.on('data', (chunk: Buffer) => {
       text += chunk.toString()
       if (!isStarted && text.startsWith('started\n')) isStarted = startedAt.push(performance.now()) > 0
       if (text.includes('"booked"')) unknownAt ??= performance.now()

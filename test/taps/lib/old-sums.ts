@@ -7,6 +7,7 @@ import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
 import { z } from 'zod'
 import { listening } from './listening.ts'
+import { serving } from '../../lib/serving.ts'
 
 const says = (text: string) => ({ content: [{ type: 'text' as const, text }] })
 
@@ -32,23 +33,25 @@ export async function oldSumsServer() {
   /** The ids after which clients asked for the rest of a stream. */
   const resumed: string[] = []
   const streams = new Map<string, SSEServerTransport>()
-  const server = createServer(async (incoming, outgoing) => {
-    const { pathname, searchParams } = new URL(incoming.url!, 'http://localhost')
-    if (pathname === '/sse') {
-      const transport = new SSEServerTransport('/messages', outgoing)
-      streams.set(transport.sessionId, transport)
-      return sums().connect(transport)
-    }
-    if (pathname === '/messages')
-      return streams.get(searchParams.get('sessionId')!)!.handlePostMessage(incoming, outgoing)
-    if (incoming.headers['last-event-id']) resumed.push(String(incoming.headers['last-event-id']))
-    const session = incoming.headers['mcp-session-id'] as string | undefined
-    if (session !== undefined && !sessions.has(session)) return outgoing.writeHead(404).end()
-    const transport = session === undefined ? newSession() : sessions.get(session)!
-    if (session === undefined) await sums().connect(transport as never)
-    await transport.handleRequest(incoming, outgoing)
-    return undefined
-  })
+  const server = createServer(
+    serving(async (incoming, outgoing) => {
+      const { pathname, searchParams } = new URL(incoming.url!, 'http://localhost')
+      if (pathname === '/sse') {
+        const transport = new SSEServerTransport('/messages', outgoing)
+        streams.set(transport.sessionId, transport)
+        return sums().connect(transport)
+      }
+      if (pathname === '/messages')
+        return streams.get(searchParams.get('sessionId')!)!.handlePostMessage(incoming, outgoing)
+      if (incoming.headers['last-event-id']) resumed.push(String(incoming.headers['last-event-id']))
+      const session = incoming.headers['mcp-session-id'] as string | undefined
+      if (session !== undefined && !sessions.has(session)) return outgoing.writeHead(404).end()
+      const transport = session === undefined ? newSession() : sessions.get(session)!
+      if (session === undefined) await sums().connect(transport)
+      await transport.handleRequest(incoming, outgoing)
+      return undefined
+    }),
+  )
   function newSession() {
     const transport: StreamableHTTPServerTransport = new StreamableHTTPServerTransport({
       sessionIdGenerator: randomUUID,

@@ -24,5 +24,5 @@ export async function pinned(
 ): Promise<McpServer> {
   const pins = join(folder, `${name}.lock.json`)
   writePins(pins, name, (await listServer({ name, address: options })).pinned)
-  return mcp(name, { ...options, ...as, pins } as McpOptions)
+  return mcp(name, { ...options, ...as, pins })
 }

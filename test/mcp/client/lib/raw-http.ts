@@ -67,7 +67,7 @@ export async function serveRaw({
     if (method === 'initialize' && !isModern) return { ...about, protocolVersion: era }
     if (method === 'initialize' || method === 'server/discover') throw rpcError(-32601, 'Method not found')
     requests.push(request)
-    if (method === 'tools/list' && page) return page(String(request.params.cursor ?? 0))
+    if (method === 'tools/list' && page) return page(String((request.params.cursor as string | undefined) ?? 0))
     if (method === 'tools/list') return { ...complete({ tools }), ...(isModern && { cacheScope: 'private', ttlMs: 0 }) }
     const result = await answer(request, response)
     return result === undefined ? undefined : 'resultType' in (result as object) ? result : complete(result as object)

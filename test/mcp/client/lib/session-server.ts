@@ -22,7 +22,7 @@ export async function sessionServer(
     server.registerTool('echo', echo, ({ text }) => ({ content: [{ type: 'text', text }] }))
     const once = { inputSchema: { text: z.string() } }
     server.registerTool('once', once, ({ text }) => ({ content: [{ type: 'text', text }] }))
-    await server.connect(transport as never)
+    await server.connect(transport)
     return transport
   }
   const server = createServer((request, response) => {
