@@ -41,7 +41,7 @@ await describePython('a Python worker', () =>
         hops: request.hops,
         target: 'clerk',
         call: request.id,
-        data: { output: { rows: 2, sum: 3.5 } },
+        data: { output: { rows: 2, sum: 3.5 }, ranMs: expect.any(Number) },
       })
     })
 

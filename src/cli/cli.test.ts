@@ -222,7 +222,7 @@ describe('an app', () => {
     expect(await json('trace', correlationid.slice(-12))).toEqual(records)
     const { stdout } = await tidings(['trace', 'last'])
     expect(stdout).toContain('└─ agent doubler v1')
-    expect(stdout).toMatch(/└─ tool text\.twice .*✔ .* ms {2}\w{6}:1:0 turn 1 {2}ab/)
+    expect(stdout).toMatch(/└─ tool text\.twice .*✔ .* m?s {2}\w{6}:1:0 turn 1 .*ab/)
     child.kill('SIGTERM')
     expect((await once(child, 'exit'))[0]).toBe(0)
     expect(linesOf<{ event: string }>(out.stdout).map(({ event }) => event)).toEqual(['ready', 'stopping', 'stopped'])
