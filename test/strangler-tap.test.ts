@@ -52,7 +52,7 @@ onEveryBus(world => {
       const id = `${target}:test:${correlationid}`
       await bus.publish({ ...call, id, type: 'tool.invoke', target, data: { input: { n } } })
       await bus.publish({ ...call, id: `${id}:result`, call: id, type: 'tool.result', data: { output: 2 } })
-      const headers = { 'content-type': 'application/json', 'tidings-correlation': correlationid }
+      const headers = { 'content-type': 'application/json', 'x-tidings-correlation': correlationid }
       await (await fetch(`${url}/prices`, { method: 'POST', headers, body: JSON.stringify({ n }) })).text()
       return correlationid
     }
