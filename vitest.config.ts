@@ -9,7 +9,6 @@ const heavy = [
   'test/gateway-kills/*.test.ts',
   'test/tap-trial/*.test.ts',
   'test/mcp/kills/*.test.ts',
-  'test/mcp/conformance/*.test.ts',
   'test/deploy.test.ts',
 ]
 const every = {
@@ -20,8 +19,14 @@ const every = {
   hookTimeout: 60_000,
 }
 
-/** Small files that take long. */
-const long = ['src/drivers/nats/nats.test.ts', 'src/drivers/sqlite/sqlite.test.ts', 'test/steps/kill.test.ts']
+/** Small files that take long, some of them because they wait. */
+const long = [
+  'test/mcp/conformance/client.test.ts',
+  'test/guides.test.ts',
+  'src/drivers/nats/nats.test.ts',
+  'src/drivers/sqlite/sqlite.test.ts',
+  'test/steps/kill.test.ts',
+]
 
 /** Large files start first, so that the workers end together. Small ones that take long would be the last. */
 class LongFirst extends BaseSequencer {
