@@ -24,6 +24,17 @@ function listIn(file: string): string[] {
   return [...list.matchAll(/^ +- (\S+)$/gm)].map(([, name]) => name!)
 }
 
+const suiteTimeoutMs = 90_000
+
+function runSuite(args: readonly string[], folder: string): Promise<{ output: string; hung: boolean }> {
+  const options = { cwd: folder, maxBuffer: 64 * 1024 * 1024, timeout: suiteTimeoutMs, killSignal: 'SIGKILL' as const }
+  return new Promise(resolve =>
+    execFile(process.execPath, [join(suite, 'dist/index.js'), ...args], options, (error, stdout, stderr) =>
+      resolve({ output: stripVTControlCharacters(stdout + stderr), hung: error?.killed ?? false }),
+    ),
+  )
+}
+
 /** Runs all scenarios of a revision. `command`: the client. */
 export async function runClientSuite(revision: Revision, command: string, folder: string): Promise<ClientRun> {
   const args = [
@@ -37,14 +48,13 @@ export async function runClientSuite(revision: Revision, command: string, folder
     '--output-dir',
     folder,
   ]
-  const output = await new Promise<string>(resolve =>
-    execFile(
-      process.execPath,
-      [join(suite, 'dist/index.js'), ...args],
-      { cwd: folder, maxBuffer: 64 * 1024 * 1024 },
-      (_, stdout, stderr) => resolve(stripVTControlCharacters(stdout + stderr)),
-    ),
-  )
+  // It has hung once, on an idle machine, after the scenarios of the other revision: not explained yet. What hangs is run again, and said.
+  let { output, hung } = await runSuite(args, folder)
+  if (hung) {
+    console.log(`the conformance suite of clients did not end within ${suiteTimeoutMs / 1_000} s; it is run again`)
+    ;({ output, hung } = await runSuite(args, folder))
+  }
+  if (hung) throw new Error(`the conformance suite did not end within ${suiteTimeoutMs / 1_000} s, twice`)
   const ended = [...output.matchAll(/^([✓✗]) (\S+): \d+ passed, \d+ failed/gm)]
   const named = (sign: string) => ended.flatMap(([, found, name]) => (found === sign ? [name!] : [])).toSorted()
   const required = listIn(join(suite, 'requirements', `${revision}.yaml`))
