@@ -71,10 +71,10 @@ export function pairedDifference(onlyFirst: number, onlySecond: number, n: numbe
   return { low: Math.max(-1, difference - half), high: Math.min(1, difference + half) }
 }
 
-/** How often a candidate must be the odd one, and the repetition never, for a finding among so many fields. */
+/** How often a candidate must be the odd one, and the repetition never, for a finding among `fields` fields. */
 const countForFinding = (fields: number, alpha: number): number => Math.ceil(Math.log2(Math.max(1, fields) / alpha))
 
-/** The smallest rate of differences in a field without noise that so many triples show four times out of five. */
+/** The smallest rate of differences, in a field without noise, that `triples` triples show four times out of five. */
 export function detectableRate(triples: number, fields: number, alpha: number): number | undefined {
   const needed = countForFinding(fields, alpha)
   if (needed > triples) return undefined

@@ -25,7 +25,7 @@ export class CaptureRoom {
 }
 
 export interface CaptureShare {
-  /** False if there is no room for so many bytes. */
+  /** False if there is no room for these bytes. */
   take(bytes: number): boolean
   /** Gives back all that was taken. */
   release(): void

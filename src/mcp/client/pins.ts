@@ -1,10 +1,9 @@
-import { hash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { TidingsError } from '../../errors.ts'
 import { invalidAt } from '../../options.ts'
 import type { JsonSchema } from '../../schema.ts'
-import { canonicalJson } from '../../tasks/canonical.ts'
+import { mcpToolHash } from '../../tasks/mcp-tool-hash.ts'
 
 /*
  * What an app knows of a server is in a file that people review, `mcp.lock.json`: the descriptions and schemas that models read. So every
@@ -104,17 +103,12 @@ export function pinOf(tool: ListedTool): PinnedTool {
     ...(outputSchema && { output: outputSchema }),
     ...(given.length > 0 && { annotations: Object.fromEntries(given) }),
     ...((taskSupport === 'optional' || taskSupport === 'required') && { taskSupport }),
-    hash: hashOf(tool),
+    hash: mcpToolHash(tool),
   }
 }
 
 // Tag characters, zero-width characters and marks of direction, in which instructions were hidden.
 const invisible = /[\u{E0000}-\u{E007F}\u200B-\u200F\u202A-\u202E\u2060-\u2064\u2066-\u2069\uFEFF\u00AD]/gu
-
-function hashOf({ name, title, description, inputSchema, outputSchema, annotations, execution }: ListedTool): string {
-  const said = { name, title, description, inputSchema, outputSchema, annotations, execution }
-  return hash('sha256', canonicalJson(said)).slice(0, 32)
-}
 
 /** How the tools of a server differ from the pinned ones, by their names on the server. */
 export interface PinDifference {
@@ -125,7 +119,7 @@ export interface PinDifference {
 }
 
 export function differenceFromPins(pinned: PinnedServer, listed: readonly ListedTool[]): PinDifference {
-  const hashes = new Map(listed.map(tool => [tool.name, hashOf(tool)]))
+  const hashes = new Map(listed.map(tool => [tool.name, mcpToolHash(tool)]))
   const names = Object.keys(pinned.tools)
   return {
     changed: names.filter(name => hashes.has(name) && hashes.get(name) !== pinned.tools[name]!.hash),

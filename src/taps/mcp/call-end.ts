@@ -1,6 +1,7 @@
 import { failure, type ErrorData } from '../../errors.ts'
 import { maxCodeText, truncateText } from '../../thrown.ts'
-import { isObject, objectOf, type JsonRpcMessage } from './json-rpc.ts'
+import { type JsonRpcMessage } from './json-rpc.ts'
+import { isObject, objectIn } from '../json-read.ts'
 
 export type JsonFields = Readonly<Record<string, unknown>>
 
@@ -9,8 +10,8 @@ export type CallEnd = { readonly output: unknown; readonly error?: ErrorData } |
 
 /** The end of a call from its answer. What the tool returned is kept as it is, also if it reports an error. */
 export function callEndOf({ result, error }: JsonRpcMessage): CallEnd {
-  if (error !== undefined) return { error: protocolError(objectOf(error)) }
-  if (objectOf(result).isError !== true) return { output: result }
+  if (error !== undefined) return { error: protocolError(objectIn(error)) }
+  if (objectIn(result).isError !== true) return { output: result }
   return { output: result, error: failure('E_TOOL_THREW', textIn(result)) }
 }
 
@@ -30,7 +31,7 @@ const protocolError = ({ code, message }: JsonFields): ErrorData => ({
 
 /** The texts of a result. */
 function textIn(result: unknown): string {
-  const { content } = objectOf(result)
+  const { content } = objectIn(result)
   const texts = Array.isArray(content) ? content.filter(isObject).map(({ text }) => text) : []
   const text = texts.filter(each => typeof each === 'string').join('\n')
   return truncateText(text || 'the tool reported an error')

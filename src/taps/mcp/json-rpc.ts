@@ -1,4 +1,5 @@
 import { parseExactly } from '../../json-text.ts'
+import { isObject } from '../json-read.ts'
 
 /* JSON-RPC 2.0 as MCP uses it, as far as a tap reads it: a message that it does not understand is forwarded and not recorded. */
 
@@ -31,9 +32,3 @@ export const idOf = ({ id }: JsonRpcMessage): JsonRpcId | undefined =>
 /** Whether it answers a request: it has a result or an error, and no method. */
 export const isAnswer = (message: JsonRpcMessage): boolean =>
   message.method === undefined && ('result' in message || 'error' in message)
-
-export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/** The value if it is an object, else one without fields. */
-export const objectOf = (value: unknown): Readonly<Record<string, unknown>> => (isObject(value) ? value : {})

@@ -1,6 +1,7 @@
 import { failure, type ErrorData } from '../../errors.ts'
 import { callEndOf, cancelledBy, type CallEnd, type JsonFields } from './call-end.ts'
-import { idOf, isAnswer, objectOf, type JsonRpcMessage } from './json-rpc.ts'
+import { idOf, isAnswer, type JsonRpcMessage } from './json-rpc.ts'
+import { objectIn } from '../json-read.ts'
 import { ToolListingReader, type ToolListing } from './tool-listing.ts'
 
 /** What a client asks of a tool. */
@@ -66,7 +67,7 @@ export class McpObserver<Origin> {
 
   fromClient(message: JsonRpcMessage, context: MessageContext<Origin>): void {
     const { method } = message
-    const params = objectOf(message.params)
+    const params = objectIn(message.params)
     if (method === 'notifications/cancelled') return this.#cancel(params, context.scope)
     const key = keyOf(message, context.scope)
     if (key === undefined) return
@@ -76,7 +77,7 @@ export class McpObserver<Origin> {
   }
 
   fromServer(message: JsonRpcMessage, scope: string): void {
-    if (message.method === 'notifications/progress') return this.#progress(objectOf(message.params), scope)
+    if (message.method === 'notifications/progress') return this.#progress(objectIn(message.params), scope)
     const key = isAnswer(message) ? keyOf(message, scope) : undefined
     if (key === undefined) return
     if (this.#calls.has(key)) this.#end(key, callEndOf(message))
@@ -94,7 +95,7 @@ export class McpObserver<Origin> {
     if (typeof tool !== 'string') return
     this.#end(key, { error: reusedId })
     if (this.#calls.size >= maxOpenCalls) this.#end(this.#calls.keys().next().value!, { error: tooManyOpen })
-    const { traceparent, progressToken } = objectOf(params._meta)
+    const { traceparent, progressToken } = objectIn(params._meta)
     const record = this.#listener.begin({
       tool,
       data: { input, ...(inputResponses !== undefined && { inputResponses }) },

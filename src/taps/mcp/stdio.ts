@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { describeThrown } from '../../thrown.ts'
 import { messagesIn, type JsonRpcMessage } from './json-rpc.ts'
-import { LineReader } from './line-reader.ts'
+import { LineReader } from '../line-reader.ts'
 
 /** How the process of the server ended. */
 export type ServerExit = { readonly code: number } | { readonly signal: NodeJS.Signals }

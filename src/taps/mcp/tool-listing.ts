@@ -1,6 +1,5 @@
-import { hash } from 'node:crypto'
-import { canonicalJson } from '../../tasks/canonical.ts'
-import { isObject, objectOf } from './json-rpc.ts'
+import { mcpToolHash } from '../../tasks/mcp-tool-hash.ts'
+import { isObject, objectIn } from '../json-read.ts'
 
 export const toolListedType = 'tool.listed'
 
@@ -55,8 +54,8 @@ export class ToolListingReader {
     if (!this.#requests.has(key)) return
     const cursor = this.#requests.get(key)
     this.#requests.delete(key)
-    const result = objectOf(answer)
-    this.#server = serverOf(result.serverInfo ?? objectOf(result._meta)[serverInfoKey]) ?? this.#server
+    const result = objectIn(answer)
+    this.#server = serverOf(result.serverInfo ?? objectIn(result._meta)[serverInfoKey]) ?? this.#server
     if (cursor === null || !Array.isArray(result.tools)) return
     if (cursor === undefined) this.#tools = new Map()
     // A page of another listing, or one that two clients ask for at the same time.
@@ -70,16 +69,15 @@ export class ToolListingReader {
   }
 }
 
-function observedTool(tool: unknown): ObservedTool[] {
-  const { name, title, description, inputSchema, outputSchema, annotations, execution } = objectOf(tool)
+function observedTool(stated: unknown): ObservedTool[] {
+  const tool = objectIn(stated)
+  const { name, annotations } = tool
   if (typeof name !== 'string') return []
-  const stated = { name, title, description, inputSchema, outputSchema, annotations, execution }
-  const digest = hash('sha256', canonicalJson(stated)).slice(0, 32)
-  return [{ name, hash: digest, ...(isObject(annotations) && { annotations }) }]
+  return [{ name, hash: mcpToolHash({ ...tool, name }), ...(isObject(annotations) && { annotations }) }]
 }
 
 function serverOf(info: unknown): ToolListing['server'] {
-  const { name, version } = objectOf(info)
+  const { name, version } = objectIn(info)
   if (typeof name !== 'string') return undefined
   return { name, ...(typeof version === 'string' && { version }) }
 }

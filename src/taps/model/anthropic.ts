@@ -1,6 +1,6 @@
 import type { TappedMessage } from '../../tasks/tapped-model.ts'
 import { AnswerBuilder } from './answer-builder.ts'
-import { countIn, listIn, objectIn, parseObject, pick, textIn, type JsonObject } from './json-read.ts'
+import { countIn, listIn, objectIn, parseObject, pick, textIn, type JsonObject } from '../json-read.ts'
 import { joinedText, message, recordedToolCall, toolResult } from './messages.ts'
 import { providerMessage, type AskedModel, type ModelApi, type ReadAnswer, type StreamCollector } from './model-api.ts'
 

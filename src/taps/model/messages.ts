@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { ModelToolCall } from '../../tasks/conversation.ts'
 import type { TappedFile, TappedMessage, TappedToolResult } from '../../tasks/tapped-model.ts'
-import { listIn, objectIn, textIn, type JsonObject } from './json-read.ts'
+import { listIn, objectIn, textIn, type JsonObject } from '../json-read.ts'
 
 /* Messages of all protocols as messages of the log. */
 

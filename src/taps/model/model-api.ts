@@ -1,6 +1,6 @@
 import type { ModelResult } from '../../tasks/conversation.ts'
 import type { ModelApiName, TappedMessage } from '../../tasks/tapped-model.ts'
-import type { JsonObject } from './json-read.ts'
+import type { JsonObject } from '../json-read.ts'
 
 /** What a request asks, in words that all protocols share. */
 export interface AskedModel {

@@ -2,7 +2,7 @@ import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } fro
 import { parseExactly } from '../../json-text.ts'
 import type { TappedMessage, TappedPayload } from '../../tasks/tapped-model.ts'
 import type { CollectedBody } from '../http/body-collector.ts'
-import { objectIn, type JsonObject } from './json-read.ts'
+import { objectIn, type JsonObject } from '../json-read.ts'
 
 /** Larger bodies are not read. */
 export const maxBodyBytes = 8 * 1024 * 1024

@@ -3,8 +3,8 @@ import type { TappedPayload } from '../../tasks/tapped-model.ts'
 import type { CaptureShare } from '../capture-room.ts'
 import { bodyDecoder, type BodyDecoder } from '../body-decoder.ts'
 import { BodyCollector, type CollectedBody } from '../http/body-collector.ts'
-import { EventStreamReader } from '../mcp/event-stream-reader.ts'
-import { objectIn } from './json-read.ts'
+import { EventStreamReader } from '../event-stream-reader.ts'
+import { isObject } from '../json-read.ts'
 import { providerMessage, type ModelApi, type ReadAnswer, type StreamCollector } from './model-api.ts'
 import { jsonIn, maxBodyBytes } from './model-payload.ts'
 
@@ -63,7 +63,7 @@ export class ModelResponse {
     this.#decoder.push(chunk)
   }
 
-  /** Calls back when all that came has been read: at once, unless it is compressed. `isWhole`: nothing of it is missing. */
+  /** Calls back when the received bytes have been read: immediately, unless they are compressed. `isWhole`: the response is complete. */
   end(isWhole: boolean, onRead: (response: ReadResponse) => void): void {
     this.#decoder.end()
     if (this.#isDecoded) onRead(this.#read(isWhole))
@@ -79,12 +79,11 @@ export class ModelResponse {
     const { bytes } = this.#kept.end(true)
     const text = bytes?.toString()
     const json = this.#stream || text === undefined ? undefined : jsonIn(text)
-    const isObject = typeof json === 'object' && json !== null && !Array.isArray(json)
-    const read = this.#stream?.read() ?? (isObject ? this.#api.answer(objectIn(json)) : undefined)
+    const read = this.#stream?.read() ?? (isObject(json) ? this.#api.answer(json) : undefined)
     const isAll = read !== undefined && !read.isPartial && this.#problem === undefined
     return {
       read,
-      message: isObject ? providerMessage(objectIn(json)) : text?.slice(0, maxMessageChars).trim(),
+      message: isObject(json) ? providerMessage(json) : text?.slice(0, maxMessageChars).trim(),
       payload: isAll
         ? outlineOf(sent)
         : { ...outlineOf(sent), ...contentOf(text, json), ...(text === undefined && { isCut: true }) },

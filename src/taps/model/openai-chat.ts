@@ -1,6 +1,6 @@
 import type { TappedMessage } from '../../tasks/tapped-model.ts'
 import { AnswerBuilder } from './answer-builder.ts'
-import { countIn, listIn, objectIn, parseObject, pick, textIn, type JsonObject } from './json-read.ts'
+import { countIn, listIn, objectIn, parseObject, pick, textIn, type JsonObject } from '../json-read.ts'
 import { joinedText, message, recordedToolCall, toolResult } from './messages.ts'
 import { providerMessage, type AskedModel, type ModelApi, type ReadAnswer, type StreamCollector } from './model-api.ts'
 
@@ -130,15 +130,16 @@ function readCommon(builder: AnswerBuilder, body: JsonObject): void {
   const seconds = countIn(created)
   if (seconds && seconds < 1e11) builder.response.timestamp ??= new Date(seconds * 1_000).toISOString()
   if (error !== undefined && error !== null) builder.problem ??= providerMessage(body) ?? JSON.stringify(error)
-  if (usage) builder.usage = usageOf(objectIn(usage))
+  if (usage) builder.usage = openaiUsage(objectIn(usage), 'prompt', 'completion')
 }
 
-function usageOf({ prompt_tokens, completion_tokens, prompt_tokens_details, completion_tokens_details }: JsonObject) {
-  const cached = countIn(objectIn(prompt_tokens_details).cached_tokens)
-  const reasoning = countIn(objectIn(completion_tokens_details).reasoning_tokens)
+/** The tokens of an answer. `input`, `output`: what the API calls them, as in `prompt_tokens`. */
+export function openaiUsage(usage: JsonObject, input: string, output: string) {
+  const cached = countIn(objectIn(usage[`${input}_tokens_details`]).cached_tokens)
+  const reasoning = countIn(objectIn(usage[`${output}_tokens_details`]).reasoning_tokens)
   return {
-    input: countIn(prompt_tokens) ?? 0,
-    output: countIn(completion_tokens) ?? 0,
+    input: countIn(usage[`${input}_tokens`]) ?? 0,
+    output: countIn(usage[`${output}_tokens`]) ?? 0,
     ...(cached !== undefined && { cached }),
     ...(reasoning && { reasoning }),
   }

@@ -1,5 +1,5 @@
 import { AnswerBuilder } from './answer-builder.ts'
-import { countIn, listIn, objectIn, pick, textIn, type JsonObject } from './json-read.ts'
+import { countIn, listIn, objectIn, pick, textIn, type JsonObject } from '../json-read.ts'
 import type { ModelApi, ReadAnswer } from './model-api.ts'
 import { openaiError } from './openai-chat.ts'
 

@@ -1,10 +1,10 @@
 import type { ModelToolCall } from '../../tasks/conversation.ts'
 import type { TappedMessage } from '../../tasks/tapped-model.ts'
 import { AnswerBuilder } from './answer-builder.ts'
-import { countIn, listIn, objectIn, parseObject, pick, textIn, type JsonObject } from './json-read.ts'
+import { countIn, listIn, objectIn, parseObject, pick, textIn, type JsonObject } from '../json-read.ts'
 import { joinedText, message, recordedToolCall, toolResult } from './messages.ts'
 import { providerMessage, type AskedModel, type ModelApi, type ReadAnswer, type StreamCollector } from './model-api.ts'
-import { openaiError } from './openai-chat.ts'
+import { openaiError, openaiUsage } from './openai-chat.ts'
 
 /* Source: https://platform.openai.com/docs/api-reference/responses. */
 
@@ -130,7 +130,7 @@ function readItem(builder: AnswerBuilder, item: JsonObject, i: number): void {
 
 function readEnd(builder: AnswerBuilder, body: JsonObject): void {
   const { status, incomplete_details, usage, error, output } = body
-  if (usage) builder.usage = usageOf(objectIn(usage))
+  if (usage) builder.usage = openaiUsage(objectIn(usage), 'input', 'output')
   if (error) builder.problem ??= providerMessage(body) ?? JSON.stringify(error)
   const reason = textIn(objectIn(incomplete_details).reason)
   const isCall = listIn(output).some(item =>
@@ -145,17 +145,6 @@ function readEnd(builder: AnswerBuilder, body: JsonObject): void {
     builder.rawFinish = reason
   } else if (builder.rawFinish === 'refusal') builder.finish = 'content-filter'
   else if (builder.isComplete) builder.finish = isCall ? 'tool-calls' : 'stop'
-}
-
-function usageOf({ input_tokens, output_tokens, input_tokens_details, output_tokens_details }: JsonObject) {
-  const cached = countIn(objectIn(input_tokens_details).cached_tokens)
-  const reasoning = countIn(objectIn(output_tokens_details).reasoning_tokens)
-  return {
-    input: countIn(input_tokens) ?? 0,
-    output: countIn(output_tokens) ?? 0,
-    ...(cached !== undefined && { cached }),
-    ...(reasoning && { reasoning }),
-  }
 }
 
 /** The last event holds the whole response. Pieces count only if that does not come, or is empty. */

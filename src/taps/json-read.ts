@@ -2,8 +2,11 @@
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
-export const objectIn = (value: unknown): JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** The value if it is an object, else one without fields. */
+export const objectIn = (value: unknown): JsonObject => (isObject(value) ? value : {})
 
 export const listIn = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
 
@@ -22,7 +25,7 @@ export function pick(from: JsonObject, names: Readonly<Record<string, string>>):
 export function parseObject(text: string): JsonObject | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined
+    return isObject(value) ? value : undefined
   } catch {
     return undefined
   }
