@@ -1,4 +1,5 @@
-import { revisions, runConformance } from '../test/mcp/conformance/run.ts'
+import { runConformance } from '../test/mcp/conformance/run.ts'
+import { revisions } from '../test/mcp/conformance/suite.ts'
 
 /*
  * Runs the MCP conformance suite for servers against an app, for both eras: `npm run mcp-conformance`. Fails on a scenario that fails and is not in

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { revisions, runConformance } from './conformance/run.ts'
+import { runConformance } from './conformance/run.ts'
+import { revisions } from './conformance/suite.ts'
 
 /* The conformance suite of MCP for servers, the fast part; `npm run mcp-conformance` runs all of it. */
 

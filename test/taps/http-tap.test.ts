@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
-import { setTimeout as pause } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -9,7 +8,7 @@ import type { TappedRequest, TappedResponse } from '../../src/bus/tapped-http.ts
 import { until } from '../../src/testing/wait.ts'
 import { embeddedWorld, onEveryBus } from '../lib/world.ts'
 import { listening } from './lib/listening.ts'
-import { httpTapped } from './lib/tapped.ts'
+import { httpTapped, slowPublishes } from './lib/tapped.ts'
 import { serving } from '../lib/serving.ts'
 
 /** An HTTP service that answers with what it received. */
@@ -93,14 +92,7 @@ onEveryBus(world => {
 test('the response is passed on when the request is on the log', async () => {
   const { url: upstream } = await echoService()
   const { url, bus, recorder } = await httpTapped(await embeddedWorld(), upstream, { routes: ['/*'] })
-  const publish = bus.publish.bind(bus)
-  const published: string[] = []
-  bus.publish = async draft => {
-    await pause(10)
-    const stored = await publish(draft)
-    published.push(draft.type)
-    return stored
-  }
+  const published = slowPublishes(bus)
   const response = await fetch(url)
   // On a machine that is busy the hold may end before the log has answered.
   if (recorder.status.late === 0) expect(published).toEqual(['http.request'])

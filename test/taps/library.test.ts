@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingMessage, type RequestListener } from 'node:http'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
@@ -19,7 +18,7 @@ import { until } from '../../src/testing/wait.ts'
 import { embeddedWorld, onEveryBus, type World } from '../lib/world.ts'
 import { listening } from './lib/listening.ts'
 import { sumsServer } from './lib/sums.ts'
-import { recordedBy } from './lib/tapped.ts'
+import { recordedBy, slowPublishes } from './lib/tapped.ts'
 import { serving } from '../lib/serving.ts'
 
 const routes = ['POST /reports', 'GET /reports/:id', 'GET /stream', 'POST /refused']
@@ -150,14 +149,7 @@ for (const [name, appOf] of Object.entries({ express: expressApp, hono: honoApp 
 test('the answer is passed on when the request is on the log', async () => {
   const { place } = await embeddedWorld()
   const bus = await openBus(place)
-  const publish = bus.publish.bind(bus)
-  const published: string[] = []
-  bus.publish = async draft => {
-    await pause(10)
-    const stored = await publish(draft)
-    published.push(draft.type)
-    return stored
-  }
+  const published = slowPublishes(bus)
   const tap = startTap({ bus }, { name: 'desk' })
   onTestFinished(async () => {
     await tap.stop()

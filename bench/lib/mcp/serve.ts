@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -11,14 +12,30 @@ export interface HttpTransport {
   handleRequest(request: Request): Promise<Response>
 }
 
-export type Sessions = Map<string, HttpTransport>
+interface SessionOptions {
+  readonly sessionIdGenerator: () => string
+  readonly onsessioninitialized: (id: string) => void
+  readonly onsessionclosed: (id: string) => void
+}
 
-/** Keeps a transport for each session, as the examples of the SDKs do. */
-export function withSessions(open: (sessions: Sessions) => Promise<HttpTransport>) {
-  const sessions: Sessions = new Map()
+/** Keeps a transport of either SDK for each session, as their examples do. */
+export function withSessions<T extends HttpTransport>(
+  Transport: new (options: SessionOptions) => T,
+  connect: (transport: T) => Promise<void>,
+) {
+  const sessions = new Map<string, T>()
+  const open = async () => {
+    const transport = new Transport({
+      sessionIdGenerator: () => randomUUID(),
+      onsessioninitialized: id => void sessions.set(id, transport),
+      onsessionclosed: id => void sessions.delete(id),
+    })
+    await connect(transport)
+    return transport
+  }
   return async (request: Request): Promise<Response> => {
     const id = request.headers.get('mcp-session-id')
-    const transport = id === null ? await open(sessions) : sessions.get(id)
+    const transport = id === null ? await open() : sessions.get(id)
     return transport ? transport.handleRequest(request) : new Response(null, { status: 404 })
   }
 }

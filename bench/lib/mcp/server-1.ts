@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js'
 import { WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js'
@@ -18,17 +17,7 @@ function newServer() {
 const mode = process.argv[2] as Mode
 if (mode === 'stdio') await newServer().connect(new StdioServerTransport())
 else if (mode === 'stateful')
-  await serveHttp(
-    withSessions(async sessions => {
-      const transport = new WebStandardStreamableHTTPServerTransport({
-        sessionIdGenerator: () => randomUUID(),
-        onsessioninitialized: id => void sessions.set(id, transport),
-        onsessionclosed: id => void sessions.delete(id),
-      })
-      await newServer().connect(transport)
-      return transport
-    }),
-  )
+  await serveHttp(withSessions(WebStandardStreamableHTTPServerTransport, transport => newServer().connect(transport)))
 else
   await serveHttp(async request => {
     const transport = new WebStandardStreamableHTTPServerTransport()

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { createMcpHandler, McpServer, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server'
 import { serveStdio } from '@modelcontextprotocol/server/stdio'
 import { z } from 'zod'
@@ -17,15 +16,5 @@ function newServer() {
 const mode = process.argv[2] as Mode
 if (mode === 'stdio') serveStdio(newServer)
 else if (mode === 'stateful')
-  await serveHttp(
-    withSessions(async sessions => {
-      const transport = new WebStandardStreamableHTTPServerTransport({
-        sessionIdGenerator: () => randomUUID(),
-        onsessioninitialized: id => void sessions.set(id, transport),
-        onsessionclosed: id => void sessions.delete(id),
-      })
-      await newServer().connect(transport)
-      return transport
-    }),
-  )
+  await serveHttp(withSessions(WebStandardStreamableHTTPServerTransport, transport => newServer().connect(transport)))
 else await serveHttp(createMcpHandler(newServer).fetch)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { scratch } from '../client/lib/pinned.ts'
 import { clientHost } from './client-host.ts'
 import { assertAsExpected, runClientSuite } from './run-client.ts'
-import { revisions } from './run.ts'
+import { revisions } from './suite.ts'
 
 /* The client side of the official conformance suite, in both protocols. */
 

@@ -1,10 +1,7 @@
-import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { stripVTControlCharacters } from 'node:util'
+import { join } from 'node:path'
 import { expect } from 'vitest'
-import type { Revision } from './run.ts'
+import { runSuite, suiteFolder, type Revision } from './suite.ts'
 
 /* The conformance suite for clients, with the requirements of one revision, and what is expected to fail: `client` in expected-REVISION.yml. */
 
@@ -16,8 +13,6 @@ export interface ClientRun {
   readonly output: string
 }
 
-const suite = dirname(createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance/package.json'))
-
 /** The list `client` of a YAML file of the suite. */
 function listIn(file: string): string[] {
   const [, list = ''] = /^client:\n((?: +.*\n|\n)*)/m.exec(readFileSync(file, 'utf8')) ?? []
@@ -25,15 +20,6 @@ function listIn(file: string): string[] {
 }
 
 const suiteTimeoutMs = 90_000
-
-function runSuite(args: readonly string[], folder: string): Promise<{ output: string; hung: boolean }> {
-  const options = { cwd: folder, maxBuffer: 64 * 1024 * 1024, timeout: suiteTimeoutMs, killSignal: 'SIGKILL' as const }
-  return new Promise(resolve =>
-    execFile(process.execPath, [join(suite, 'dist/index.js'), ...args], options, (error, stdout, stderr) =>
-      resolve({ output: stripVTControlCharacters(stdout + stderr), hung: error?.killed ?? false }),
-    ),
-  )
-}
 
 /** Runs all scenarios of a revision. `command`: the client. */
 export async function runClientSuite(revision: Revision, command: string, folder: string): Promise<ClientRun> {
@@ -49,15 +35,16 @@ export async function runClientSuite(revision: Revision, command: string, folder
     folder,
   ]
   // It has hung once, on an idle machine, after the scenarios of the other revision: not explained yet. What hangs is run again, and said.
-  let { output, hung } = await runSuite(args, folder)
-  if (hung) {
-    console.log(`the conformance suite of clients did not end within ${suiteTimeoutMs / 1_000} s; it is run again`)
-    ;({ output, hung } = await runSuite(args, folder))
+  const tooLate = `the conformance suite of clients did not end within ${suiteTimeoutMs / 1_000} s`
+  let { output, isStopped } = await runSuite(args, folder, suiteTimeoutMs)
+  if (isStopped) {
+    console.log(`${tooLate}; it is run again`)
+    ;({ output, isStopped } = await runSuite(args, folder, suiteTimeoutMs))
   }
-  if (hung) throw new Error(`the conformance suite did not end within ${suiteTimeoutMs / 1_000} s, twice`)
+  if (isStopped) throw new Error(`${tooLate}, twice`)
   const ended = [...output.matchAll(/^([✓✗]) (\S+): \d+ passed, \d+ failed/gm)]
   const named = (sign: string) => ended.flatMap(([, found, name]) => (found === sign ? [name!] : [])).toSorted()
-  const required = listIn(join(suite, 'requirements', `${revision}.yaml`))
+  const required = listIn(join(suiteFolder, 'requirements', `${revision}.yaml`))
   return { passed: named('✓'), failed: named('✗'), required, output }
 }
 

@@ -1,14 +1,9 @@
-import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { start } from '../../../src/runtime/start.ts'
 import app from './app.ts'
-
-const main = join(import.meta.dirname, '../../../node_modules/@modelcontextprotocol/conformance/dist/index.js')
-
-export const revisions = ['2026-07-28', '2025-11-25'] as const
-export type Revision = (typeof revisions)[number]
+import { runSuite, type Revision } from './suite.ts'
 
 /** Scenarios by how they ended, and what the suite printed. */
 export interface ConformanceRun {
@@ -29,7 +24,7 @@ export async function runConformance(revision: Revision, args: readonly string[]
   try {
     const url = `${running.addresses[0]!.replace('127.0.0.1', 'localhost')}/mcp`
     const expected = join(import.meta.dirname, `expected-${revision}.yml`)
-    const { code, output } = await execute(['server', '--url', url, ...args, '--expected-failures', expected], home)
+    const { code, output } = await runSuite(['server', '--url', url, ...args, '--expected-failures', expected], home)
     const ended = [...output.matchAll(/^([✓✗]) ([\w./-]+): \d+ passed/gmu)]
     const named = (sign: string) => ended.flatMap(([, found, name]) => (found === sign ? [name!] : []))
     const [, passed = 0, failed = 0] = /^Total: (\d+) passed, (\d+) failed/m.exec(output) ?? []
@@ -40,10 +35,3 @@ export async function runConformance(revision: Revision, args: readonly string[]
     await rm(home, { recursive: true, force: true })
   }
 }
-
-const execute = (args: readonly string[], cwd: string): Promise<{ code: number; output: string }> =>
-  new Promise(resolve => {
-    execFile(process.execPath, [main, ...args], { cwd, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) =>
-      resolve({ code: error ? Number(error.code ?? 1) : 0, output: stdout + stderr }),
-    )
-  })

@@ -1,26 +1,17 @@
 import { onTestFinished } from 'vitest'
 import type { CloudEvent } from '../../../src/event.ts'
 import { ModelTap, type ModelTapOptions } from '../../../src/taps/model/model-tap.ts'
-import { startTapProxy } from '../../../src/taps/proxy.ts'
-import { upstreamOf } from '../../../src/taps/upstream.ts'
 import type { ModelResult } from '../../../src/tasks/conversation.ts'
 import type { TappedModelRequest } from '../../../src/tasks/tapped-model.ts'
 import type { World } from '../../lib/world.ts'
-import { recording } from './tapped.ts'
+import { proxyOf, recording } from './tapped.ts'
 
 /** A reverse proxy with a model tap. `calls`: the recorded calls, once as many have ended. */
 export async function modelTapped(world: World, upstream: string, options: ModelTapOptions = {}) {
   const parts = await recording(world)
   const tap = new ModelTap(parts.recorder, options)
-  const proxy = await startTapProxy({
-    upstream: upstreamOf(upstream),
-    port: 0,
-    observe: incoming => tap.observe(incoming),
-  })
-  onTestFinished(async () => {
-    await proxy.stop(AbortSignal.abort())
-    await tap.stop()
-  })
+  onTestFinished(() => tap.stop())
+  const proxy = await proxyOf(tap, upstream)
   const calls = async (count: number) => callsIn(await parts.recorded(/^model\./, 2 * count))
   return { ...parts, proxy, url: proxy.url, calls }
 }

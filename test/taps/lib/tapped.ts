@@ -1,10 +1,11 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import type { Bus } from '../../../src/bus/bus.ts'
 import type { CloudEvent } from '../../../src/event.ts'
 import { openBus } from '../../../src/runtime/environment.ts'
 import { HttpTap, type HttpTapOptions } from '../../../src/taps/http/http-tap.ts'
 import { McpTap } from '../../../src/taps/mcp/mcp-tap.ts'
-import { startTapProxy } from '../../../src/taps/proxy.ts'
+import { startTapProxy, type ProxyOptions } from '../../../src/taps/proxy.ts'
 import { Recorder } from '../../../src/taps/recorder.ts'
 import { upstreamOf } from '../../../src/taps/upstream.ts'
 import { until } from '../../../src/testing/wait.ts'
@@ -39,24 +40,36 @@ export function recordedBy(bus: Bus, source: string, types: RegExp, count: numbe
 export async function mcpTapped(world: World, upstream: string) {
   const parts = await recording(world)
   const tap = new McpTap(parts.recorder)
-  const proxy = await startTapProxy({
-    upstream: upstreamOf(upstream),
-    port: 0,
-    observe: incoming => tap.observe(incoming),
-  })
-  onTestFinished(() => proxy.stop(AbortSignal.abort()))
-  return { ...parts, tap, url: proxy.url }
+  return { ...parts, tap, url: (await proxyOf(tap, upstream)).url }
 }
 
 /** A reverse proxy with an HTTP tap. */
 export async function httpTapped(world: World, upstream: string, options: HttpTapOptions) {
   const parts = await recording(world)
   const tap = new HttpTap(parts.recorder, options)
+  return { ...parts, tap, url: (await proxyOf(tap, upstream)).url }
+}
+
+/** A reverse proxy with a tap. It stops when the test ends. */
+export async function proxyOf(tap: Pick<ProxyOptions, 'observe'>, upstream: string) {
   const proxy = await startTapProxy({
     upstream: upstreamOf(upstream),
     port: 0,
     observe: incoming => tap.observe(incoming),
   })
   onTestFinished(() => proxy.stop(AbortSignal.abort()))
-  return { ...parts, tap, url: proxy.url }
+  return proxy
+}
+
+/** From now on each publish takes 10 ms longer; the types of what was published, in order. */
+export function slowPublishes(bus: Bus): string[] {
+  const publish = bus.publish.bind(bus)
+  const published: string[] = []
+  bus.publish = async draft => {
+    await pause(10)
+    const stored = await publish(draft)
+    published.push(draft.type)
+    return stored
+  }
+  return published
 }
