@@ -1,5 +1,6 @@
 import type { Bus } from '../../src/bus/bus.ts'
 import type { CloudEvent } from '../../src/event.ts'
+import { callHeader } from './call.ts'
 
 /** A call of a model, as it is on the log. */
 export interface RecordedModelCall {
@@ -8,6 +9,8 @@ export interface RecordedModelCall {
   readonly answers: readonly CloudEvent[]
   /** The tag of the call, from the last message that mentions one. */
   readonly tag?: string
+  /** The number of the call, from its headers. */
+  readonly n?: number
 }
 
 export interface RecordedLog {
@@ -46,9 +49,17 @@ export async function readLog(bus: Bus, tap: string): Promise<RecordedLog> {
   }
   const calls = requests.map(request => {
     const tag = tagOf(request, byId)
-    return { request, answers: answers.get(request.id) ?? [], ...(tag !== undefined && { tag }) }
+    const n = numberOf(request)
+    const named = { ...(tag !== undefined && { tag }), ...(n !== undefined && { n }) }
+    return { request, answers: answers.get(request.id) ?? [], ...named }
   })
   return { calls, gap, events, secrets }
+}
+
+function numberOf({ data }: CloudEvent): number | undefined {
+  const { http } = data as { http?: { headers?: Readonly<Record<string, string>> } }
+  const n = http?.headers?.[callHeader.toLowerCase()]
+  return n === undefined ? undefined : Number(n)
 }
 
 /** Large data is looked through once, and not kept. */
