@@ -1,0 +1,3 @@
+import { tell } from './tell.js'
+
+onmessage = async ({ data }) => postMessage(await tell(...data))
