@@ -12,7 +12,7 @@ const heavy = [
   'test/deploy.test.ts',
 ]
 const every = {
-  globalSetup: ['test/lib/nats-setup.ts'],
+  globalSetup: ['test/lib/nats-setup.ts', 'test/lib/kafka-setup.ts'],
   env: { TIDINGS_LOG_LEVEL: 'silent' },
   // For a machine that does other work: what hangs is found by the bound of the wait that hangs.
   testTimeout: 60_000,

@@ -3,9 +3,12 @@
  * otherwise its tests are skipped.
  */
 import { DatabaseSync } from 'node:sqlite'
+import { findKafka } from '../src/testing/kafka/find.ts'
+import { startFiles } from '../src/testing/kafka/start-files.ts'
 import { findNatsServer } from '../src/testing/nats/find.ts'
 import { findApiTools } from '../test/lib/api-tools.ts'
 import { findBrowser } from '../test/lib/browser-find.ts'
+import { givenKafka } from '../test/lib/kafka-given.ts'
 import { findMosquitto } from '../test/lib/mosquitto-find.ts'
 import { givenNats } from '../test/lib/nats-given.ts'
 import { findCollector } from '../test/telemetry/lib/build.ts'
@@ -25,6 +28,17 @@ const brokers: Record<string, () => Row | Promise<Row>> = {
     const own = `${found.path} (${found.source})`
     if (!given) return { version: found.version, where: own }
     return 'reason' in given ? given : { version: given.version, where: `${given.url} (TIDINGS_NATS_URL), and ${own}` }
+  },
+  kafka: async () => {
+    const given = await givenKafka()
+    const found = await findKafka({ onDownload: text => console.log(text) })
+    if ('reason' in found) return found
+    await startFiles(found)
+    const own = `${found.path} (${found.source}), Java ${found.javaVersion}`
+    if (!given) return { version: found.version, where: own }
+    return 'reason' in given
+      ? given
+      : { version: found.version, where: `${given.bootstrap} (TIDINGS_KAFKA_BOOTSTRAP), and ${own}` }
   },
   mosquitto: async () => {
     const found = await findMosquitto()

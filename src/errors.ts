@@ -38,9 +38,9 @@ export const errors = {
   E_AGENT_TAKEN:
     'Another app on this log hosts an agent or workflow with this name. Rename one of them, give this app its own log, or stop the workers of the other app: the name then goes to the app that starts next.',
   E_PORT_IN_USE:
-    'The port is in use. Choose another one (TIDINGS_PORT, TIDINGS_SMTP_PORT, TIDINGS_WEBHOOK_PORT, tidings broker nats --port), or start without it: tidings run --only agents,tools,models.',
+    'The port is in use. Choose another one (TIDINGS_PORT, TIDINGS_SMTP_PORT, TIDINGS_WEBHOOK_PORT, tidings broker nats --port, tidings broker kafka --port), or start without it: tidings run --only agents,tools,models.',
   E_BROKER_MISSING:
-    'No nats-server was found. Install nats-server 2.12 or newer, or Go, which builds it; or set TIDINGS_NATS_SERVER to a binary.',
+    'The server of the broker was not found. NATS: install nats-server 2.12 or newer, or Go, which builds it; or set TIDINGS_NATS_SERVER to a binary. Kafka: install Java 17, and Maven, which downloads it; or set TIDINGS_KAFKA_SERVER to a folder of Kafka 4.',
   E_BROKER_FAILED: 'The broker did not start, or it ended. Correct what the message says about it, and start it again.',
   E_PROGRAM_MISMATCH:
     'The code no longer matches the recorded turns of this task. Run the version that wrote them, then `tidings retry TASK`; or continue with this code from an earlier turn, as a new task: `tidings fork --from TASK@TURN`.',

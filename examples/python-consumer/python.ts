@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { onTestFinished } from 'vitest'
 import { textOf } from '../../src/errors.ts'
-import { startChild, type Child } from '../../src/testing/nats/child.ts'
+import { startChild, type Child } from '../../src/testing/child.ts'
 import { describeUnless } from '../../test/lib/needing.ts'
 
 const run = promisify(execFile)

@@ -121,6 +121,13 @@ export function program(): Command {
     .addOption(new Option('--port <port>', 'port on 127.0.0.1').default('4222', '4222'))
     .option('--sync-always', 'sync each message to disk before it is acknowledged', true)
     .option('--no-sync-always', 'sync every two minutes: faster, but a power cut loses the messages since then')
+  add(broker, 'kafka', async () => (await import('./broker-kafka.ts')).kafkaCommand)
+    .description('run Kafka brokers that are found on the PATH, or downloaded with Maven; needs Java 17')
+    .addOption(
+      new Option('--port <port>', 'port on 127.0.0.1; further brokers have the next ones').default('9092', '9092'),
+    )
+    .addOption(new Option('--servers <n>', 'number of brokers').choices(['1', '3']).default('1', '1'))
+    .option('--sync-always', 'sync each record to disk before it is acknowledged: slower, but survives a power cut')
   add(root, 'init [folder]', async () => (await import('./init.ts')).initCommand)
     .description('create a new project')
     .addOption(new Option('--template <name>', 'what it shows').choices(templateNames).default('agent', 'agent'))

@@ -41,4 +41,7 @@ export const variables = {
   TIDINGS_NATS_SERVER: {
     about: 'the `nats-server` binary for `tidings broker nats` and the tests; unset: from the PATH',
   },
+  TIDINGS_KAFKA_SERVER: {
+    about: 'the folder of an unpacked Kafka 4 for `tidings broker kafka` and the tests; unset: from the PATH',
+  },
 } as const satisfies Record<string, Variable>
