@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Bus } from '../bus/bus.ts'
 import { Recorder, type TapStatus } from '../taps/recorder.ts'
 import { countText } from '../trace/text.ts'
@@ -22,7 +23,8 @@ export async function tapLog(name: string, app: string | undefined): Promise<Tap
   const rules = app === undefined ? {} : { redactor: (await loadApp(app)).app.redactor }
   let bus: Bus | undefined
   const open = async () => (bus = await openLog({ timeoutMs, app, ...rules }))
-  const recorder = new Recorder({ name, open, onStatus: reportAway })
+  const folder = join(environment().home, 'taps')
+  const recorder = new Recorder({ name, open, folder, onStatus: reportAway })
   return {
     recorder,
     start: () => recorder.start(),

@@ -7,16 +7,20 @@ import { log } from '../bus/telemetry/log.ts'
 import { failure, textOf, TidingsError, type ErrorCode } from '../errors.ts'
 import type { Draft } from '../event.ts'
 import { assertName } from '../pattern.ts'
-import { failureType, tapGapType, tapSource, tapTarget, type TapGap, type TappedType } from '../bus/tapped.ts'
+import { failureType, tapSource, tapTarget, type TapGap, type TappedType } from '../bus/tapped.ts'
+import { publishGap } from './gap.ts'
 import { callIdOf, closeInterrupted, endLease, leaseMs, renewLease, type TapInstance } from './instances.ts'
 import { LogLink } from './log-link.ts'
 import { tapAnswer, type AnsweredCall, type TapAnswer } from './tap-answer.ts'
+import { UnrecordedCalls } from './unrecorded-calls.ts'
 
 /*
  * Records calls while they are made. Nothing here holds a call up for longer than 50 ms, or lets it fail:
  *
  *     begin ─▶ waiting ─▶ request on the log ─▶ answer on the log
  *                 └─ no room, or the tap stops while the log is away ─▶ unrecorded: counted, and reported by `tap.gap`
+ *
+ * What is not on the log is also in a file, so that the next process can report what one lost that was killed.
  */
 
 /** A request as it is to be recorded. */
@@ -67,6 +71,8 @@ export interface RecorderOptions {
   readonly maxCalls?: number
   /** How many bytes may wait for the log. Default 64 MiB. */
   readonly maxBytes?: number
+  /** Where a process keeps which calls are not on the log, for the next one that reports them if this one is killed. Without it, they are not counted. */
+  readonly folder?: string
 }
 
 type Prepare = (bus: Bus) => TapCall | Promise<TapCall>
@@ -87,6 +93,7 @@ export class Recorder {
   readonly #open = new Set<string>()
   readonly #writing = new Set<Promise<unknown>>()
   readonly #counts = { calls: 0, waiting: 0, late: 0, unrecorded: 0 }
+  readonly #unrecorded: UnrecordedCalls | undefined
   #bytes = 0
   #isStopping = false
   /** What was missed since the last report, and the report that is being written. */
@@ -104,6 +111,7 @@ export class Recorder {
     this.name = name
     this.#options = options
     this.#instance = { tap: name, id: randomBytes(8).toString('hex') }
+    this.#unrecorded = options.folder === undefined ? undefined : new UnrecordedCalls(options.folder, this.#instance)
     const onChange = () => {
       this.#logChange()
       onStatus?.(this.status)
@@ -132,7 +140,11 @@ export class Recorder {
     this.#isStopping = true
     const bus = await this.#link.stop()
     await Promise.all(this.#writing)
-    if (!bus) return
+    if (bus) await this.#endInstance(bus)
+    this.#unrecorded?.close()
+  }
+
+  async #endInstance(bus: Bus): Promise<void> {
     try {
       await this.#reportGap(bus)
       // Open calls are ended as interrupted by the next process of this tap.
@@ -142,17 +154,24 @@ export class Recorder {
     }
   }
 
+  /** Counts a call that begins to pass, and returns its number. It must be begun later, or at the latest when it has ended. */
+  arrive(): number {
+    const n = ++this.#counts.calls
+    this.#unrecorded?.add(n)
+    return n
+  }
+
   /** Begins to record a call. `prepare` may read the log. `bytes`: what the call holds in memory until it is on the log. */
-  begin(prepare: Prepare, bytes = 0): RecordedCall {
-    const id = callIdOf(this.name, this.#instance.id, ++this.#counts.calls)
+  begin(prepare: Prepare, bytes = 0, n = this.arrive()): RecordedCall {
+    const id = callIdOf(this.name, this.#instance.id, n)
     const { maxCalls = 1_000 } = this.#options
     if (this.#counts.waiting >= maxCalls || this.#hasNoRoom(bytes)) {
-      this.#miss()
+      this.#miss(n)
       return { id, durable: async () => false, end: () => {} }
     }
     this.#open.add(id)
     this.#counts.waiting++
-    const request = this.#holding(bytes, () => this.#writeRequest(id, prepare)).finally(() => this.#counts.waiting--)
+    const request = this.#holding(bytes, () => this.#writeRequest(id, n, prepare)).finally(() => this.#counts.waiting--)
     return {
       id,
       durable: () => this.#durable(request),
@@ -176,7 +195,7 @@ export class Recorder {
     return Promise.race([read, pause(maxReadMs, undefined, { ref: false })])
   }
 
-  async #writeRequest(id: string, prepare: Prepare): Promise<WrittenRequest | undefined> {
+  async #writeRequest(id: string, n: number, prepare: Prepare): Promise<WrittenRequest | undefined> {
     try {
       const prepared = await this.#link.use(prepare)
       if (prepared) {
@@ -184,13 +203,16 @@ export class Recorder {
         const draft = { id, source: tapSource(this.name), target: tapTarget(this.name), ...about }
         const { user: _, ...plain } = draft
         const stored = await this.#store(draft, { ...plain, data: outline })
-        if (stored) return { call: { ...plain, ...stored }, type: prepared.type }
+        if (stored) {
+          this.#unrecorded?.remove(n)
+          return { call: { ...plain, ...stored }, type: prepared.type }
+        }
       }
     } catch (error) {
       this.#complain('a request was not recorded', error)
     }
     this.#open.delete(id)
-    this.#miss()
+    this.#miss(n)
     return undefined
   }
 
@@ -245,8 +267,12 @@ export class Recorder {
   /** Renews the lease, ends what processes left open that have died, and reports what was missed. */
   async #renew(bus: Bus): Promise<void> {
     await renewLease(bus, this.#instance, await this.#openCallsCursor(bus))
-    const calls = await closeInterrupted(bus, this.#instance)
-    if (calls > 0) log.warn?.({ tap: this.name, calls }, 'ended the open calls of a process that has died')
+    const { ended, lost } = await closeInterrupted(bus, this.#instance, this.#options.folder)
+    if (ended + lost > 0)
+      log.warn?.(
+        { tap: this.name, ended, lost },
+        'ended the open calls of a process that has died, and counted those that it lost',
+      )
     await this.#reportGap(bus)
   }
 
@@ -260,12 +286,18 @@ export class Recorder {
     return (this.#cursor ??= head)
   }
 
-  #miss(): void {
+  #miss(call: number): void {
     this.#counts.unrecorded++
     const { problem } = this.#link
     const reason = problem ? `${problem.code}: ${problem.message}` : overloaded
     const until = new Date().toISOString()
     this.#gap = { since: until, reason, ...this.#gap, calls: (this.#gap?.calls ?? 0) + 1, until }
+    this.#unrecorded?.miss(call, this.#unreported)
+  }
+
+  /** Calls that were given up, and are in no report on the log. */
+  get #unreported(): number {
+    return (this.#gap?.calls ?? 0) + (this.#reported?.calls ?? 0)
   }
 
   /** Says on the log itself what it lacks. A report stays the same until it is on the log. */
@@ -276,9 +308,9 @@ export class Recorder {
     }
     if (!this.#reported) return
     const { n, ...data } = this.#reported
-    const id = `${tapTarget(this.name)}:${this.#instance.id}:gap:${n}`
-    await bus.publish({ id, type: tapGapType, source: tapSource(this.name), subject: this.name, data })
+    await publishGap(bus, this.#instance, n, data)
     this.#reported = undefined
+    this.#unrecorded?.reported(n, this.#unreported)
   }
 
   #logChange(): void {

@@ -27,6 +27,7 @@ export function verify(made: readonly Made[], log: RecordedLog): Verdict {
     'cut by kills': 0,
     interrupted: 0,
     nameless,
+    'killed before the server had it': made.reduce((sum, { attempts }) => sum + attempts - 1, 0),
     unrecorded: 0,
     'unrecorded, in no kill': 0,
     'ended just before a kill, and interrupted': 0,

@@ -34,6 +34,7 @@ export class RecordedExchange {
   readonly #head: ExchangeHead
   readonly #maxBytes: number
   readonly #began = performance.now()
+  readonly #n: number
   readonly #requestBody: BodyCollector
   readonly #responseBody: BodyCollector
   #response: { readonly status: number; readonly rawHeaders: RawHeaders } | undefined
@@ -46,6 +47,7 @@ export class RecordedExchange {
     this.#recorder = recorder
     this.#head = head
     this.#maxBytes = maxBytes
+    this.#n = recorder.arrive()
     this.#requestBody = new BodyCollector(maxBytes)
     this.#responseBody = new BodyCollector(maxBytes)
   }
@@ -116,15 +118,19 @@ export class RecordedExchange {
       query: recordedQuery(query),
       headers,
     }
-    return this.#recorder.begin(async bus => {
-      const body = await this.#bodyOf(collected, headers, bus)
-      return {
-        ...origin,
-        type: httpRequestType,
-        subject: subjectOf(bus.redactor, match.route),
-        data: { ...request, ...(body && { body }) },
-        outline: { ...request, ...(collected.length > 0 && { body: bodyOutline(collected) }) },
-      }
-    }, collected.bytes?.length)
+    return this.#recorder.begin(
+      async bus => {
+        const body = await this.#bodyOf(collected, headers, bus)
+        return {
+          ...origin,
+          type: httpRequestType,
+          subject: subjectOf(bus.redactor, match.route),
+          data: { ...request, ...(body && { body }) },
+          outline: { ...request, ...(collected.length > 0 && { body: bodyOutline(collected) }) },
+        }
+      },
+      collected.bytes?.length,
+      this.#n,
+    )
   }
 }

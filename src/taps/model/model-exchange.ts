@@ -50,6 +50,7 @@ export class ModelExchange {
   readonly #share: CaptureShare
   readonly #body: BodyCollector
   readonly #began = performance.now()
+  readonly #n: number
   #request: ReadRequest | undefined
   #place: CallPlace | undefined
   #head: ResponseHead | undefined
@@ -62,6 +63,7 @@ export class ModelExchange {
     this.#body = new BodyCollector(maxBodyBytes, this.#share)
     this.#api = api
     this.#incoming = incoming
+    this.#n = context.recorder.arrive()
   }
 
   /** `onEnding`: gets the work that remains when the response has passed. */
@@ -94,7 +96,7 @@ export class ModelExchange {
     const asked = this.#api.asked(body.json)
     const place = this.#locate(asked)
     void place.then(found => (this.#place = found))
-    const call = recorder.begin(bus => this.#call(bus, body, asked, place), collected.bytes?.length)
+    const call = recorder.begin(bus => this.#call(bus, body, asked, place), collected.bytes?.length, this.#n)
     return (this.#request = { ...body, asked, place, call })
   }
 

@@ -6,15 +6,15 @@ import { openBus } from '../../../src/runtime/environment.ts'
 import { HttpTap, type HttpTapOptions } from '../../../src/taps/http/http-tap.ts'
 import { McpTap } from '../../../src/taps/mcp/mcp-tap.ts'
 import { startTapProxy, type ProxyOptions } from '../../../src/taps/proxy.ts'
-import { Recorder } from '../../../src/taps/recorder.ts'
+import { Recorder, type RecorderOptions } from '../../../src/taps/recorder.ts'
 import { upstreamOf } from '../../../src/taps/upstream.ts'
 import { until } from '../../../src/testing/wait.ts'
 import type { World } from '../../lib/world.ts'
 
 /** A log, a recorder on it, and what it recorded. */
-export async function recording({ place }: World) {
+export async function recording({ place }: World, options: Pick<RecorderOptions, 'maxCalls'> = {}) {
   const bus = await openBus(place)
-  const recorder = new Recorder({ name: 'test', open: async () => bus })
+  const recorder = new Recorder({ name: 'test', open: async () => bus, ...options })
   await recorder.start()
   onTestFinished(async () => {
     await recorder.stop()
