@@ -17,6 +17,10 @@ export const isTapped = ({ target }: Pick<CloudEvent, 'target'>): boolean => tar
 export const tappedName = (event: Pick<CloudEvent, 'target' | 'subject'>): string | undefined =>
   isTapped(event) ? (event.subject ?? event.target) : undefined
 
+/** What an event is addressed to, for people: the model, tool or route of a tapped request, not the tap. */
+export const shownTarget = (event: Pick<CloudEvent, 'target' | 'subject'>): string | undefined =>
+  tappedName(event) ?? event.target
+
 /** The requests that taps record. */
 export const tappedTypes = ['model.invoke', 'tool.invoke', 'http.request'] as const
 /** The type of a request that a tap records. */

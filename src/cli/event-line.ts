@@ -1,3 +1,4 @@
+import { shownTarget } from '../bus/tapped.ts'
 import type { CloudEvent } from '../event.ts'
 import { summarizeEvent } from '../trace/summarize.ts'
 import { shortIdOf } from '../trace/short-id.ts'
@@ -13,7 +14,8 @@ const minWidthForId = 100
 export const terminalWidth = () => process.stdout.columns ?? (Number(process.env.COLUMNS) || 160)
 
 export function eventLine(event: CloudEvent, width: number): string {
-  const { type, time, correlationid, source, target } = event
+  const { type, time, correlationid, source } = event
+  const target = shownTarget(event)
   const id = width < minWidthForId ? '' : `${shortIdOf(event)} `
   const route = printable(target === undefined ? shortSource(source) : `${shortSource(source)} → ${target}`)
   const routeWidth = Math.min(maxRouteWidth, Math.max(12, Math.floor(width / 4)))

@@ -77,11 +77,12 @@ export async function summarizeCorrelations(bus: Bus, rows: readonly ActionRow[]
 const states = { live: ['cyan', '▶'], failed: ['red', '✖'], done: ['green', '✔'], none: ['gray', ' '] } as const
 
 function line(action: CorrelationSummary): string {
-  const { correlation, time, type = '?', title = '', events, tasks, live, failed, tokens, cost } = action
-  const [colour, mark] = states[live > 0 ? 'live' : failed > 0 ? 'failed' : tasks > 0 ? 'done' : 'none']
+  const { correlation, time, type = '?', title = '', events, tasks, live, failed, failedCalls, tokens, cost } = action
+  const [colour, mark] = states[live > 0 ? 'live' : failed + failedCalls > 0 ? 'failed' : tasks > 0 ? 'done' : 'none']
   const totals = [
     countText(events, 'event'),
     ...(tasks > 0 ? [countText(tasks, 'task')] : []),
+    ...(failedCalls > 0 ? [countText(failedCalls, 'failed call')] : []),
     ...usageText({ tokens, cost }),
   ]
   const text = `${totals.join(', ')}  ${title}`

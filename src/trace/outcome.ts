@@ -2,6 +2,7 @@ import type { CloudEvent } from '../event.ts'
 import type { ErrorData } from '../errors.ts'
 import { isRuntimeType } from '../bus/admit.ts'
 import { isTapped } from '../bus/tapped.ts'
+import { httpResponseType, type TappedResponse } from '../bus/tapped-http.ts'
 import { taskId } from '../bus/ids.ts'
 import type { AnswerTimes, DelayedData, RetriesData } from '../bus/retries.ts'
 import { deniedType, grantedType, type ApprovalAnswer } from '../tasks/approval.ts'
@@ -84,10 +85,18 @@ export const between = (from: CloudEvent, to: CloudEvent) => Math.max(0, Date.pa
 
 /** The problem that a runtime event reports; undefined for success and for user-defined types. */
 export function problemOf({ type, data }: CloudEvent): string | undefined {
+  if (type === httpResponseType) return httpProblem(data as TappedResponse | null)
   if (!isRuntimeType(type) || !/\.(failed|expired|cancelled|denied)$/.test(type)) return undefined
   const { error, reason } = (data ?? {}) as { error?: Partial<ErrorData>; reason?: unknown }
   if (typeof error?.message === 'string') return error.code ? `${error.code}: ${error.message}` : error.message
   return typeof reason === 'string' ? reason : (decisionText({ type, data }) ?? type)
+}
+
+/** A response that did not pass as a whole, or with which a service says that it failed. */
+function httpProblem(response: Partial<TappedResponse> | null): string | undefined {
+  const { error, status = 0 } = response ?? {}
+  if (error) return `${error.code}: ${error.message}`
+  return status >= 500 ? `status ${status}` : undefined
 }
 
 /** Whether an event of this type reports that something failed, expired or was denied. */

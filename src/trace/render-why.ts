@@ -1,4 +1,5 @@
 import { parseId, turnId } from '../bus/ids.ts'
+import { shownTarget } from '../bus/tapped.ts'
 import type { CloudEvent } from '../event.ts'
 import { summarizeEvent } from './summarize.ts'
 import { between, retriesText, usageOf, stackIn, workTime } from './outcome.ts'
@@ -39,7 +40,8 @@ function linesOf(
   isLast: boolean,
 ): string[] {
   const { event, by, asked, also = [], more } = reason
-  const { type, target, data } = event
+  const { type, data } = event
+  const target = shownTarget(event)
   const to = target === undefined || asked ? '' : ` → ${printable(target)}`
   const after = cause === undefined ? '' : `, ${elapsed(between(cause.event, event))} later`
   const room = width - above.length - typeWidth - 4 - displayWidth(shortIdOf(event))

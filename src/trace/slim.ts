@@ -1,5 +1,6 @@
 import { isRuntimeType } from '../bus/admit.ts'
 import { routedEventIn } from '../bus/routed.ts'
+import { httpResponseType } from '../bus/tapped-http.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Turn } from '../tasks/program.ts'
 import { modelEndIn } from './outcome.ts'
@@ -97,6 +98,8 @@ function slimData(event: CloudEvent): object | null {
     until: textIn(given.until),
     attempts: typeof attempts === 'number' ? attempts : undefined,
     retries: given.retries,
+    // With which a service says that it failed.
+    status: type === httpResponseType ? given.status : undefined,
     ranMs: typeof given.ranMs === 'number' ? given.ranMs : undefined,
   }
 }

@@ -49,6 +49,8 @@ export interface CorrelationRow {
   readonly tasks: number
   readonly live: number
   readonly failed: number
+  /** Tapped calls that failed. */
+  readonly failedCalls: number
   readonly tokens: number
   readonly cost: number
   /** Its newest activity, ms since the epoch. */

@@ -4,7 +4,8 @@ import type { StoredEvent } from '../../../src/bus/driver.ts'
 import { parseId } from '../../../src/bus/ids.ts'
 import { routedType } from '../../../src/bus/routed.ts'
 import { sliceLines } from '../../../src/replay/slice-lines.ts'
-import { isFailureType, usageOf } from '../../../src/trace/outcome.ts'
+import { isFailureType, problemOf, usageOf } from '../../../src/trace/outcome.ts'
+import { publisherOf } from '../../../src/trace/publisher.ts'
 import { reasonsFor } from '../../../src/trace/reasons.ts'
 import { type Row, slim } from '../../../src/trace/slim.ts'
 import { turnIn } from '../../../src/trace/tree.ts'
@@ -180,6 +181,8 @@ function matcher({ type, source, correlation, text, failed }: EventFilter): (row
     words.every(word => `${row.summary} ${row.type} ${row.id}`.toLowerCase().includes(word.replace(/\*$/, '')))
 }
 
+const isTapAnswer = ({ source, call }: Row) => call !== undefined && publisherOf(source).kind === 'tap'
+
 function correlationRow(correlation: string, rows: readonly Row[]): CorrelationRow {
   const tasks = new Map<string, string | undefined>()
   for (const row of rows) {
@@ -197,6 +200,7 @@ function correlationRow(correlation: string, rows: readonly Row[]): CorrelationR
     tasks: tasks.size,
     live: ends.filter(end => end === undefined).length,
     failed: ends.filter(end => end === 'failed').length,
+    failedCalls: rows.filter(row => isTapAnswer(row) && problemOf(row) !== undefined).length,
     ...usageOf(rows),
     at: Date.parse(rows.at(-1)!.time),
   }

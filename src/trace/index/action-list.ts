@@ -29,7 +29,7 @@ export function listActions(
     .only(`c.id IN ${keysInJson}`, correlations && JSON.stringify(correlations))
   const rows = prepareSql<CorrelationRow>(
     db,
-    `SELECT c.id AS correlation, c.first, c.events, c.tokens, c.cost, c.at, c.last,
+    `SELECT c.id AS correlation, c.first, c.events, c.failedCalls, c.tokens, c.cost, c.at, c.last,
       (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.turns > 0) AS tasks,
       (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.turns > 0 AND t.end IS NULL) AS live,
       (SELECT count(*) FROM tasks t WHERE t.correlation = c.key AND t.end = 'failed' AND NOT t.retried) AS failed

@@ -5,7 +5,7 @@ import { messageType } from '../../tasks/asked.ts'
 import { dismissedType, retryType } from '../../tasks/fork.ts'
 import type { Turn } from '../../tasks/program.ts'
 import { turnType } from '../../tasks/turn.ts'
-import { amount, usageOf } from '../outcome.ts'
+import { amount, problemOf, usageOf } from '../outcome.ts'
 import { publisherOf } from '../publisher.ts'
 import { pack } from './packed.ts'
 import { wordsOf } from './words.ts'
@@ -30,6 +30,8 @@ export interface IndexEntry {
   readonly failed: boolean
   /** The failed task that this event retries or dismisses. */
   readonly settles: IdParts | undefined
+  /** Whether it is the answer of a tapped call that failed, for which there is no task. */
+  readonly failedCall: boolean
   /** On the failure of a task: its code. */
   readonly problem: string | undefined
   /** On an answer of a model. */
@@ -74,6 +76,7 @@ export function toIndexEntry({ position, event }: StoredEvent): IndexEntry {
     answers: call === undefined || isRequest ? undefined : splitId(call, correlation),
     failed: type === 'agent.task.failed' && place !== undefined && replay === undefined,
     settles: settledBy(event),
+    failedCall: publisherOf(source).kind === 'tap' && problemOf(event) !== undefined,
     problem: type === 'agent.task.failed' ? codeIn(data) : undefined,
     answer: modelAnswer(event),
     ...usageOf([event]),

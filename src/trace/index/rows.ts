@@ -49,6 +49,8 @@ export interface ActionRow {
   /** Number of tasks that have not ended, and of failed tasks that were not retried. */
   readonly live: number
   readonly failed: number
+  /** Number of tapped calls that failed. */
+  readonly failedCalls: number
   readonly tokens: number
   readonly cost: number
   /** Time of the last event, ms since the epoch. */

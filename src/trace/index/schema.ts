@@ -10,7 +10,8 @@ import { textOf, TidingsError } from '../../errors.ts'
  *
  * state         cursor up to which the log was read, and the newest event of each partition, which identify the log
  * names         types, programs, targets, sources, tenants, users, models and error codes, each stored once
- * correlations  tenant of the first event, first and last position, time of the last event, number of events, model usage
+ * correlations  tenant of the first event, first and last position, time of the last event, number of events and of failed
+ *               tapped calls, model usage
  * tasks         as of the newest turn; without a program if no turn was read; `retried` once the retry has begun; model usage, and the code
  *               of its failure
  * calls         open calls of live tasks
@@ -28,7 +29,7 @@ const ddl = `
   CREATE TABLE names(key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
   CREATE TABLE correlations(
     key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    at INTEGER NOT NULL, events INTEGER NOT NULL, tokens INTEGER NOT NULL, cost REAL NOT NULL);
+    at INTEGER NOT NULL, events INTEGER NOT NULL, failedCalls INTEGER NOT NULL, tokens INTEGER NOT NULL, cost REAL NOT NULL);
   CREATE INDEX correlations_at ON correlations(at);
   CREATE INDEX correlations_tenant ON correlations(tenant, at);
   CREATE TABLE tasks(
@@ -62,7 +63,7 @@ const ddl = `
 const tables = ['state', 'names', 'correlations', 'tasks', 'calls', 'failures', 'events', 'words', 'usage']
 
 /** Version of the tables and their content. An index of another version is rebuilt. */
-const indexVersion = 5
+const indexVersion = 6
 
 /** Maximum wait for another writer, in ms. A writer holds the lock for one batch. */
 const busyTimeoutMs = 60_000

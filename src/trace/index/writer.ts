@@ -12,6 +12,7 @@ interface Correlation {
   last: number
   at: number
   events: number
+  failedCalls: number
   tokens: number
   cost: number
 }
@@ -53,7 +54,7 @@ function statementsFor(db: DatabaseSync) {
     addName: sql('INSERT INTO names VALUES (?, ?)'),
     findCorrelation: sql<Correlation>('SELECT * FROM correlations WHERE id = ?'),
     putCorrelation: sql(`INSERT OR REPLACE INTO correlations
-      VALUES ($key, $id, $tenant, $first, $last, $at, $events, $tokens, $cost)`),
+      VALUES ($key, $id, $tenant, $first, $last, $at, $events, $failedCalls, $tokens, $cost)`),
     findTask: sql<Task>('SELECT * FROM tasks WHERE correlation = ? AND hash = ?'),
     putTask: sql(`INSERT OR REPLACE INTO tasks
       VALUES ($key, $correlation, $hash, $program, $version, $code, $turns, $last, $started, $at, $end, $retried, $tenant, $tokens, $cost,
@@ -107,6 +108,7 @@ export class IndexWriter {
       turn,
       answers,
       failed,
+      failedCall,
       settles,
       problem,
       tokens,
@@ -116,6 +118,7 @@ export class IndexWriter {
     const tenant = this.#nameKey(entry.tenant)
     const correlation = this.#correlation(entry)
     correlation.events++
+    if (failedCall) correlation.failedCalls++
     correlation.last = pos
     correlation.at = time
     correlation.tokens += tokens
@@ -198,6 +201,7 @@ export class IndexWriter {
         last: pos,
         at: time,
         events: 0,
+        failedCalls: 0,
         tokens: 0,
         cost: 0,
       }

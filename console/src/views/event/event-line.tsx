@@ -1,3 +1,4 @@
+import { shownTarget } from '../../../../src/bus/tapped.ts'
 import type { Row } from '../../api/shapes.ts'
 import { TraceLink } from '../../api/source.tsx'
 import { Dot } from '../../ui/badge.tsx'
@@ -7,7 +8,8 @@ import styles from './event-line.module.css'
 
 /** One event on one line. */
 export function EventLine({ row }: { row: Row }) {
-  const { type, time, source, target, correlationid, summary } = row
+  const { type, time, source, correlationid, summary } = row
+  const target = shownTarget(row)
   return (
     <div className={styles.line}>
       <span className={styles.time}>

@@ -1,5 +1,6 @@
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
+import { shownTarget } from '../../../../src/bus/tapped.ts'
 import { between, stackIn, workTime } from '../../../../src/trace/outcome.ts'
 import { shortId, shortIdOf } from '../../../../src/trace/short-id.ts'
 import { summarizeEvent } from '../../../../src/trace/summarize.ts'
@@ -55,7 +56,7 @@ function Step({ step, cause, isFirst }: { step: WhyStep; cause: WhyStep | undefi
         >
           {event.type}
         </button>
-        {event.target !== undefined && !asked && <span className={styles.target}>→ {event.target}</span>}
+        {event.target !== undefined && !asked && <span className={styles.target}>→ {shownTarget(event)}</span>}
         <Id id={event.id} program={event.target} />
         <span className={styles.at}>
           <Time at={event.time} />

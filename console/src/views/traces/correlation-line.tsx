@@ -1,3 +1,4 @@
+import { shownTarget } from '../../../../src/bus/tapped.ts'
 import { shortId } from '../../../../src/trace/short-id.ts'
 import { useSource } from '../../api/source.tsx'
 import { Badge, Dot } from '../../ui/badge.tsx'
@@ -36,7 +37,7 @@ export function CorrelationLine({ row }: { row: CorrelationRow }) {
           <b title={first?.type}>{first?.type ?? 'an event that you may not read'}</b>
           {first && (
             <span className={styles.from}>
-              {first.target === undefined ? publisherName(first.source) : `→ ${first.target}`}
+              {first.target === undefined ? publisherName(first.source) : `→ ${shownTarget(first)}`}
             </span>
           )}
           <span className={styles.id} title={correlation}>
@@ -60,7 +61,7 @@ export function CorrelationLine({ row }: { row: CorrelationRow }) {
   )
 }
 
-function State({ row: { tasks, live, failed } }: { row: CorrelationRow }) {
+function State({ row: { tasks, live, failed, failedCalls } }: { row: CorrelationRow }) {
   const isOffline = useSource().origin === 'slice'
   return (
     <span className={styles.state}>
@@ -74,7 +75,12 @@ function State({ row: { tasks, live, failed } }: { row: CorrelationRow }) {
           {countFull(failed)} failed
         </Badge>
       )}
-      {live + failed === 0 && tasks > 0 && (
+      {failedCalls > 0 && (
+        <Badge tone="failed" dot>
+          {countFull(failedCalls)} failed {failedCalls === 1 ? 'call' : 'calls'}
+        </Badge>
+      )}
+      {live + failed + failedCalls === 0 && tasks > 0 && (
         <Badge tone="ok" dot>
           ended
         </Badge>
