@@ -45,16 +45,19 @@ export function boundedFetch(home: URL, secrets: KnownSecrets): Fetch {
       if (error instanceof TidingsError) throw error
       throw new NotSentError(`${target.host} is not known: ${(error as Error).message}`, { cause: error })
     }
-    return send(target, request, body, addresses)
+    return send(target, { request, body, addresses, signal: init?.signal ?? undefined })
   }
 }
 
-function send(
-  url: URL,
-  { method, headers, signal }: Request,
-  body: Buffer | undefined,
-  addresses: readonly string[],
-): Promise<Response> {
+interface Sending {
+  readonly request: Request
+  readonly body: Buffer | undefined
+  readonly addresses: readonly string[]
+  /** Not that of the request, which no longer follows this one when the request was garbage-collected. */
+  readonly signal: AbortSignal | undefined
+}
+
+function send(url: URL, { request: { method, headers }, body, addresses, signal }: Sending): Promise<Response> {
   const { promise, resolve, reject } = Promise.withResolvers<Response>()
   const open = url.protocol === 'https:' ? httpsRequest : httpRequest
   let isConnected = false
@@ -62,7 +65,7 @@ function send(
     method,
     headers: { ...Object.fromEntries(headers), ...(body && { 'content-length': String(body.length) }) },
     agent: false,
-    signal,
+    ...(signal && { signal }),
     // The addresses that were checked, and no later answer of the name server.
     lookup: fixedLookup(addresses),
   })
@@ -79,7 +82,7 @@ function send(
   })
   request.on('error', error => {
     clearTimeout(timer)
-    if (signal.aborted) reject(error)
+    if (signal?.aborted) reject(error)
     else reject(new (isConnected ? LostConnectionError : NotSentError)(error.message, { cause: error }))
   })
   request.on('response', response => resolve(responseOf(response)))
