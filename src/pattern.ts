@@ -44,7 +44,7 @@ export function matchesType(pattern: string, type: string): boolean {
   return want.length === have.length
 }
 
-/** One clause of a subscription: any of these types and, if there are targets, any of these targets. */
+/** One clause of a subscription: any of these types and, if there are targets, any of these targets. Both may be patterns. */
 export interface Clause {
   readonly types: readonly string[]
   readonly targets?: readonly string[]
@@ -53,17 +53,24 @@ export interface Clause {
 /** An event matches a filter if it matches any of its clauses. */
 export type Filter = readonly Clause[]
 
-/** Compiles a filter. Literal types use a lookup; patterns are tried in turn. */
+/** Compiles a filter. */
 export function compileFilter(filter: Filter): (event: { type: string; target?: string | null }) => boolean {
-  const clauses = filter.map(clause => ({
-    literal: new Set(clause.types.filter(t => !t.includes('*') && !t.includes('>'))),
-    patterns: clause.types.filter(t => t.includes('*') || t.includes('>')),
-    targets: clause.targets && new Set(clause.targets),
+  const clauses = filter.map(({ types, targets }) => ({
+    matches: compilePatterns(types),
+    isMeant: targets && compilePatterns(targets),
   }))
   return ({ type, target }) =>
     clauses.some(
-      c =>
-        (!c.targets || (target != null && c.targets.has(target))) &&
-        (c.literal.has(type) || c.patterns.some(p => matchesType(p, type))),
+      ({ matches, isMeant }) => (!isMeant || (typeof target === 'string' && isMeant(target))) && matches(type),
     )
+}
+
+/** Whether a name of a filter stands for several. */
+export const isWildcard = (name: string): boolean => name.includes('*') || name.includes('>')
+
+/** Literal names use a lookup; patterns are tried in turn. */
+function compilePatterns(names: readonly string[]): (name: string) => boolean {
+  const literal = new Set(names.filter(name => !isWildcard(name)))
+  const patterns = names.filter(isWildcard)
+  return name => literal.has(name) || patterns.some(pattern => matchesType(pattern, name))
 }

@@ -8,7 +8,7 @@ import { consume, isStillAwaited, type RunningConsumer, type HandlerResult } fro
 import { undelayedDeliveries } from './retries.ts'
 import { pausedOutcome, type PausableKind, type Pauses } from './pauses.ts'
 
-/** Limits on concurrent runs of one tool or model. */
+/** Limits on concurrent runs of one tool or model, or of all that share a group. */
 export interface ConcurrencyLimits {
   /** Maximum number at once, over all workers of the log. */
   limit?: number
@@ -18,11 +18,15 @@ export interface ConcurrencyLimits {
 
 export interface RequestHandler extends ConcurrencyLimits {
   kind: PausableKind
-  name: string
-  /** Type of the requests. Their target is `name`. */
+  /** The consumer group. */
+  group: string
+  /** The names of what is hosted, or a pattern of them: the targets of the requests. Equal in all members of the group. */
+  targets: readonly string[]
   type: string
-  /** Other types with the target `name` that are handled like requests. */
+  /** Other types with these targets that are handled like requests. */
   additionalTypes?: readonly string[]
+  /** Ends a delivery that is not for this worker, whatever is paused. Undefined continues. */
+  passOn?(event: CloudEvent, delivery: Delivery): Promise<HandlerResult> | undefined
   /** Ends a delivery before it counts for `rate`. Undefined continues. */
   postpone?(event: CloudEvent, delivery: Delivery): Promise<HandlerResult | undefined>
   /** Handles a request. Decides whether failures are retried. */
@@ -48,23 +52,26 @@ export class Workers {
   }
 
   async host(handler: RequestHandler): Promise<void> {
-    const { kind, name, type, additionalTypes = [], limit, rate, postpone, handle, fail } = handler
+    const { kind, group, targets, type, additionalTypes = [], limit, rate, passOn, postpone, handle, fail } = handler
     const throttle = rate && (await queueOf(rate))
     const consumer = await consume(this.#bus, {
-      group: `${kind}/${name}`,
-      filter: [{ types: [type, ...additionalTypes], targets: [name] }],
+      group,
+      filter: [{ types: [type, ...additionalTypes], targets }],
       maxInFlight: limit ?? defaultInFlight,
       ...(limit !== undefined && { limit }),
       // Includes requests from before the first worker started.
       from: 'beginning',
       maxDeliveries: maxStarts,
       handle: async (event, delivery, span) => {
-        if (this.#pauses.has(kind, name)) return { outcome: pausedOutcome(kind, name) }
+        const passedOn = passOn?.(event, delivery)
+        if (passedOn) return passedOn
+        const target = event.target!
+        if (this.#pauses.has(kind, target)) return { outcome: pausedOutcome(kind, target) }
         const starts = undelayedDeliveries(delivery)
         if (starts > maxStarts)
           throw new TidingsError(
             'E_WORKER_LOST',
-            `${kind} "${name}" was started ${starts - 1} times, and its worker died each time`,
+            `${kind} "${target}" was started ${starts - 1} times, and its worker died each time`,
           )
         const postponed = postpone && (await postpone(event, delivery))
         if (postponed) return postponed

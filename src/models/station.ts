@@ -77,7 +77,8 @@ export class ModelStation {
         await model.circuit?.start()
         await this.#workers.host({
           kind: 'model',
-          name: model.name,
+          group: `model/${model.name}`,
+          targets: [model.name],
           type: 'model.invoke',
           ...(limit !== undefined && { limit }),
           ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),

@@ -7,6 +7,7 @@ import { checkEvent } from '../bus/decode.ts'
 import type { ConsumerGroup } from '../bus/driver.ts'
 import { correlationOf, parseId } from '../bus/ids.ts'
 import { groupByTurn, isTurn, type RecordedStep, type TurnEvent } from './order.ts'
+import { sharedToolGroup, toolGroup } from '../tasks/tool-groups.ts'
 import { documentsNamedBy } from './slice-write.ts'
 import type { RecordedSource } from './source.ts'
 
@@ -146,8 +147,12 @@ async function groupsIn(source: RecordedSource): Promise<ConsumerGroup[]> {
     check(event)
     const { type, target } = event
     if (target === undefined || isTapped(event) || (type !== 'tool.invoke' && type !== 'model.invoke')) continue
-    const name = `${type.slice(0, type.indexOf('.'))}/${target}`
-    groups.set(name, { group: name, filter: [{ types: [type], targets: [target] }], mode: 'shared', from: 'now' })
+    const filter = [{ types: [type], targets: [target] }]
+    const isTool = type === 'tool.invoke'
+    // Nothing on the log says whether a tool is one of an MCP server.
+    const shared = isTool && target.includes('.') ? [sharedToolGroup(target)] : []
+    for (const group of [isTool ? toolGroup(target) : `model/${target}`, ...shared])
+      groups.set(group, { group, filter, mode: 'shared', from: 'now' })
   }
   return [...groups.values()]
 }

@@ -3,7 +3,9 @@ import { didYouMean } from '../suggest.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { GroupState } from '../bus/driver.ts'
 import type { PausableKind } from '../bus/pauses.ts'
+import { declaredApps } from './declared-apps.ts'
 import type { ProgramDefinition } from './program.ts'
+import { sharedToolGroup, toolGroup } from './tool-groups.ts'
 
 /*
  * Which app hosts which agents and workflows. Events are addressed by these names and task ids are derived from them, so two apps with
@@ -31,9 +33,12 @@ export async function hostsOn(bus: Bus): Promise<Hosts> {
 /** All names that were ever hosted on a log, by kind. Workflows count as agents. */
 export async function hostedNames(bus: Bus): Promise<Record<PausableKind, string[]>> {
   const groups = await bus.listGroups()
+  const shared = new Set(groups.map(({ group }) => group).filter(group => group.startsWith('mcp/')))
+  const declared = shared.size === 0 ? [] : (await declaredApps(bus)).flatMap(({ tools }) => tools)
+  const ofServers = declared.flatMap(({ name }) => (shared.has(sharedToolGroup(name)) ? [name] : []))
   return {
     agent: Object.keys(await hostsOn(bus)),
-    tool: namesOfGroups(groups, 'tool'),
+    tool: [...new Set([...namesOfGroups(groups, 'tool'), ...ofServers])],
     model: namesOfGroups(groups, 'model'),
   }
 }
@@ -80,7 +85,8 @@ export async function recordEventStarted(bus: Bus, programs: readonly ProgramDef
 
 /** Whether a running worker hosts it, as far as the broker knows. Workflows count as agents. */
 export async function hasWorker(bus: Bus, kind: PausableKind, name: string): Promise<boolean> {
-  if (kind !== 'agent') return bus.hasMembers(`${kind}/${name}`)
+  if (kind === 'model') return bus.hasMembers(`model/${name}`)
+  if (kind === 'tool') return (await bus.hasMembers(toolGroup(name))) || (await bus.hasMembers(sharedToolGroup(name)))
   const app = (await hostsOn(bus))[name]
   return app !== undefined && (await bus.hasMembers(appGroup(app)))
 }

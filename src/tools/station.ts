@@ -28,6 +28,7 @@ import {
   approvalRequestFor,
   waitingCallOf,
 } from './approval.ts'
+import { groupsOf, type ToolGroup } from './groups.ts'
 import { runInThread } from './thread.ts'
 import { runTool, type AnyTool, type RemoteRuns, type ToolContext } from './tool.ts'
 
@@ -71,7 +72,8 @@ export class ToolStation {
 
   async start(): Promise<void> {
     this.#runningCalls.start()
-    await Promise.all(this.#options.tools.map(tool => this.#host(tool)))
+    const groups = await groupsOf(this.#options.bus, this.#options.tools)
+    await Promise.all(groups.map(group => this.#host(group)))
   }
 
   /** Takes no more calls and waits for the running ones until `abort` fires, then returns the rest to other workers. */
@@ -80,17 +82,18 @@ export class ToolStation {
     this.#runningCalls.stop()
   }
 
-  #host(tool: AnyTool): Promise<void> {
-    const { limit, rate } = tool.options
+  #host({ group, targets, tools, limits: { limit, rate }, passOn }: ToolGroup): Promise<void> {
     return this.#workers.host({
       kind: 'tool',
-      name: tool.name,
+      group,
+      targets,
       type: 'tool.invoke',
       // Even without `approval`: a request from before a deploy may be answered now.
       additionalTypes: [grantedType, deniedType],
       ...(limit !== undefined && { limit }),
       ...(rate && { rate: { count: rate.count, per: milliseconds(rate.per) } }),
-      handle: (event, delivery, span) => this.#handle({ tool, event, delivery, span }),
+      ...(passOn && { passOn }),
+      handle: (event, delivery, span) => this.#handle({ tool: tools.get(event.target!)!, event, delivery, span }),
       fail: (event, error) => this.#failureAnswers(event, error),
     })
   }

@@ -103,6 +103,8 @@ export interface Tool<Given = unknown, Output = unknown> extends Callable<Given,
 export interface AnyTool extends Callable<never, unknown> {
   readonly kind: 'tool'
   readonly options: ToolOptions<unknown, unknown>
+  /** The MCP server that has the tool. */
+  readonly mcp?: { readonly server: string }
   /** Set while the tool runs on something that may be away, such as an MCP server. */
   readonly remote?: RemoteRuns
 }

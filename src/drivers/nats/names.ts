@@ -1,5 +1,5 @@
 import { correlationOf, partitionOf, shardOf } from '../../bus/ids.ts'
-import type { Clause, Filter } from '../../pattern.ts'
+import { isWildcard, type Clause, type Filter } from '../../pattern.ts'
 
 /* Names on the server. `docs/nats.md` is normative. */
 
@@ -125,12 +125,14 @@ export class Names {
 
   /** Subjects for a consumer that cover the filter, without overlaps. */
   filters(filter: Filter, group: string, shard: number | '*' = '*'): string[] {
-    const subjects = filter.flatMap(clause => this.#subjectsOf(clause, shard))
+    const subjects = filter.flatMap(clause => this.subjectsFor(clause, shard))
     return [...withoutOverlaps(subjects), this.redelivery(shard, group)]
   }
 
-  #subjectsOf({ types, targets }: Clause, shard: number | '*'): string[] {
-    const tokens = targets?.map(token) ?? ['*']
+  /** Those of the events that a clause may match. */
+  subjectsFor({ types, targets }: Clause, shard: number | '*'): string[] {
+    // A target is one token, so the server cannot match a part of it.
+    const tokens = targets && !targets.some(isWildcard) ? targets.map(token) : ['*']
     return tokens.flatMap(target => types.map(type => `${this.log}.e.${shard}.${target}.${type}`))
   }
 }

@@ -200,10 +200,7 @@ export class Reader {
   /** One subject that covers everything that a filter may match, where turns are not among it. */
   #subjectFor(filter: Filter | undefined): string | undefined {
     if (!filter || compileFilter(filter.map(({ types }) => ({ types })))({ type: 'task.turn' })) return undefined
-    const { log } = this.#log.names
-    const subjects = filter.flatMap(({ types, targets }) =>
-      (targets?.map(token) ?? ['*']).flatMap(target => types.map(type => `${log}.e.*.${target}.${type}`)),
-    )
+    const subjects = filter.flatMap(clause => this.#log.names.subjectsFor(clause, '*'))
     return subjects.length > 0 ? coverAll(subjects) : undefined
   }
 

@@ -59,15 +59,17 @@ export const shared: Cases = {
 
   'a group takes only what its filter matches, by type and by target': async world => {
     const driver = await world.open()
-    const filter = [{ types: ['tool.invoke'], targets: ['search', 'fetch'] }, { types: ['job.*'] }]
+    const filter = [{ types: ['tool.invoke'], targets: ['search', 'fetch', 'mail.>'] }, { types: ['job.*'] }]
     const member = await world.join(driver, { filter, on: () => done })
     const matching = [
       entry({ type: 'tool.invoke', target: 'search' }),
       entry({ type: 'job.made', target: 'anybody' }),
       entry({ type: 'tool.invoke', target: 'fetch' }),
+      entry({ type: 'tool.invoke', target: 'mail.send' }),
     ]
     const others = [
       entry({ type: 'tool.invoke', target: 'print' }),
+      entry({ type: 'tool.invoke', target: 'mail' }),
       entry({ type: 'tool.invoke' }),
       entry({ type: 'job.made.twice' }),
       entry({ type: 'tool.result', target: 'search' }),

@@ -98,7 +98,10 @@ export const read: Cases = {
       fc.constant('>'),
     )
     const clause = fc.record(
-      { types: fc.array(pattern, { minLength: 1, maxLength: 3 }), targets: fc.subarray(['writer', 'web.search']) },
+      {
+        types: fc.array(pattern, { minLength: 1, maxLength: 3 }),
+        targets: fc.subarray(['writer', 'web.search', 'web.*']),
+      },
       { requiredKeys: ['types'] },
     )
     await fc.assert(
