@@ -1,6 +1,6 @@
 import type { Bus } from '../bus/bus.ts'
 import { TidingsError } from '../errors.ts'
-import { aText, optionsOf, type Check } from '../options.ts'
+import { anObject, aText, optionsOf, type Check } from '../options.ts'
 import type { OpenApproval } from '../tasks/approval-list.ts'
 import { ApprovalService, type AcceptedDecision } from '../tasks/approval-service.ts'
 
@@ -12,10 +12,12 @@ export interface ApprovalAnswerOptions {
   hash: string
   /** At most 4,000 characters. */
   comment?: string
+  /** To approve a request with a form: what the person filled in. */
+  content?: Readonly<Record<string, unknown>>
 }
 
 const checkAnswer = optionsOf(
-  { by: aText, hash: aText, comment: aText } satisfies Record<keyof ApprovalAnswerOptions, Check>,
+  { by: aText, hash: aText, comment: aText, content: anObject } satisfies Record<keyof ApprovalAnswerOptions, Check>,
   ['by', 'hash'],
 )
 

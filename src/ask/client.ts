@@ -115,11 +115,15 @@ export class Client {
     await this.#shared.answers.answerTo(operation, signal).catch(() => {})
   }
 
-  /** Like `ask`. `isRepeated`: an earlier request had the same idempotency key, or was for the same message, so this one starts nothing. */
+  /**
+   * Like `ask`. `isRepeated`: an earlier request had the same idempotency key, or was for the same message, so this one starts nothing. `onPlanned`: called
+   * before the request is published, for those who must miss nothing of the task.
+   */
   async request<Input, Output>(
     target: Askable<Input, Output> | string,
     input: Input,
     options: AskOptions = {},
+    onPlanned?: (handle: TaskHandle<Output>) => void,
   ): Promise<{ readonly handle: TaskHandle<Output>; readonly isRepeated: boolean }> {
     const problem = checkOptions(options)
     if (problem !== undefined) throw new TidingsError('E_REQUEST_INVALID', `ask(): ${problem}`)
@@ -131,6 +135,7 @@ export class Client {
     const place = await this.#place(program, options)
     const { request, isRepeated } = await this.#plan(program, input, options)
     const id = taskId(request.correlationid, program, request.id)
+    onPlanned?.(this.#handle(id, { program }))
     const known = isRepeated && (await this.#bus.get(request.id, request.correlationid))
     const end = isRepeated ? undefined : answers.expect(id)
     if (!known) {

@@ -23,6 +23,9 @@ import type { ClientOrigin } from './origin.ts'
 import { StreamParts, type StreamPart } from './parts.ts'
 import { programOfEnd } from './task-end.ts'
 
+/** Those that arrive before the event that begins the task. */
+const maxEarlySignals = 1_000
+
 export interface HandleOptions {
   readonly bus: Bus
   readonly answers: Answers
@@ -200,14 +203,20 @@ export class TaskHandle<Output = unknown> {
     this.#assertId()
     const { bus, feed, origin } = this.#options
     const finder = new TaskFinder(bus, this.id)
+    // A signal may overtake the events of the log.
+    const early: FeedItem[] = []
     for await (const item of feed.read(this.correlation, signal)) {
       const { event, position } = item
       if (event.tenant !== origin.tenant) continue
       if (position) await finder.see(event)
       const { found } = finder
-      if (!found) continue
+      if (!found) {
+        if (!position && early.length < maxEarlySignals) early.push(item)
+        continue
+      }
       this.#assertAsked(found.program)
       yield item
+      yield* early.splice(0)
       if (!found.end) continue
       this.#end ??= Promise.resolve(found.end)
       return

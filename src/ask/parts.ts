@@ -1,6 +1,7 @@
 import { isRuntimeType } from '../bus/admit.ts'
 import type { ErrorData } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
+import type { JsonSchema } from '../schema.ts'
 import { approvalType, type ApprovalRequest } from '../tasks/approval.ts'
 import { askTarget } from '../tasks/asked.ts'
 import { CallText, noText } from '../tasks/call-text.ts'
@@ -71,6 +72,8 @@ export type StreamPart =
       readonly what: unknown
       readonly hash: string
       readonly approvers?: readonly string[]
+      /** JSON Schema of what the person fills in to grant it. */
+      readonly form?: JsonSchema
       readonly until?: string
       readonly of?: string
     })
@@ -223,11 +226,12 @@ function calledBy({ type, target, data }: CloudEvent) {
 
 function requestedIn({ source, causationid, data, deadline }: CloudEvent) {
   const isOfTool = source.startsWith('/tools/') && causationid !== undefined
-  const { what, hash, who: approvers } = data as ApprovalRequest
+  const { what, hash, who: approvers, form } = data as ApprovalRequest
   return {
     what,
     hash,
     ...(approvers && { approvers }),
+    ...(form && { form }),
     ...(deadline !== undefined && { until: deadline }),
     ...(isOfTool && { of: causationid }),
   }

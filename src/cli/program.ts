@@ -224,10 +224,12 @@ function addApprovals(root: Command) {
   add(root, 'approvals', async () => (await import('./approvals.ts')).approvalsCommand).description(
     'list requests that wait for a person',
   )
-  for (const verb of ['approve', 'deny'] as const)
+  const answering = (verb: 'approve' | 'deny') =>
     add(root, `${verb} <approval>`, async () => (await import('./approve.ts'))[verb])
       .description(`${verb} a request; <approval>: the full id, or at least its last four characters`)
       .option('--comment <text>', 'a comment for the caller, stored on the log')
+  answering('approve').option('--content <json>', 'what is filled in, if the request has a form')
+  answering('deny')
 }
 
 const reportCodes = `

@@ -12,6 +12,7 @@ import {
   type ApprovalClaim,
   type ApprovalDecision,
 } from './approval.ts'
+import { checkedContent } from './approval-form.ts'
 import { findApproval, isOpen } from './approval-find.ts'
 
 /** A person's answer to a request for approval. */
@@ -25,6 +26,8 @@ export interface ApprovalReply {
   readonly by: string
   /** At most 4,000 characters. */
   readonly comment?: string
+  /** What the person filled in, if they grant a request with a form. */
+  readonly content?: unknown
   /** The `source` of the published answer, such as `/gateway`. */
   readonly source: string
 }
@@ -38,14 +41,14 @@ const maxCommentLength = 4_000
  * await answerApproval(running.bus, { id: call, decision: 'grant', hash, by: 'ann', source: '/my-desk' })
  */
 export async function answerApproval(bus: Bus, answering: ApprovalReply): Promise<CloudEvent<ApprovalAnswer>> {
-  const { id, decision, hash, by, comment, source } = answering
+  const { id, decision, hash, by, comment, content: entered, source } = answering
   if (comment !== undefined && comment.length > maxCommentLength)
     throw new TidingsError(
       'E_REQUEST_INVALID',
       `the comment has ${comment.length} characters; the maximum is ${maxCommentLength}`,
     )
   const { request, answer, claim: before } = await findApproval(bus, id)
-  const { who: approvers, hash: asked } = request.data
+  const { who: approvers, hash: asked, form } = request.data
   if (approvers && !approvers.includes(by))
     throw new TidingsError(
       'E_APPROVAL_FORBIDDEN',
@@ -57,6 +60,7 @@ export async function answerApproval(bus: Bus, answering: ApprovalReply): Promis
       `the answer has hash ${hash}, but the request has ${asked}: read the request again and answer what it shows`,
     )
   if (answer) throw alreadyAnswered(decisionOf(answer))
+  const content = decision === 'grant' ? checkedContent(form, entered) : undefined
   if (!(await isOpen(bus, request))) {
     // Another answer may have arrived since, and its task may have continued.
     const { answer: other } = await findApproval(bus, id)
@@ -70,6 +74,7 @@ export async function answerApproval(bus: Bus, answering: ApprovalReply): Promis
     at: new Date(bus.now()).toISOString(),
     hash,
     ...(comment !== undefined && { comment }),
+    ...(content !== undefined && { content }),
   }
   const claim = before ?? (await claimAnswer(bus, request, source, fields))
   const given = answerOf(request, claim)

@@ -72,7 +72,7 @@ export class PendingApprovals {
 function described(request: CloudEvent): OpenApproval[] {
   const { id, tenant, target, time, deadline, correlationid, replyto, source, replay, data } = request
   if (!isApprovalRequest(data)) return []
-  const { who: approvers, what, hash } = data
+  const { who: approvers, what, hash, form } = data
   return [
     {
       id,
@@ -81,6 +81,7 @@ function described(request: CloudEvent): OpenApproval[] {
       ...(approvers && { approvers }),
       what,
       hash,
+      ...(form && { form }),
       since: time,
       ...(deadline !== undefined && { until: deadline }),
       correlation: correlationid,

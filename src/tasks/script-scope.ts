@@ -45,7 +45,7 @@ function requestTo(target: Callable<never>, input: unknown, retry: CallRetryOpti
     )
   if (retry !== undefined && target.kind !== 'tool' && target.kind !== 'model')
     throw invalidRetry(target, `a call of this ${target.kind} is not retried: it fails when its task does`)
-  if (target.kind === 'approval') return approvalRequest(target.name, { input }, (target as Approval).approvers)
+  if (target.kind === 'approval') return approvalRequest(target.name, { input }, target as Approval)
   const request = target.kind === 'model' ? (input as object) : { input }
   const data = retry === undefined ? request : { ...request, retry: checkedRetry(target, retry) }
   return { type: requestType(target.kind), target: target.name, data }

@@ -61,6 +61,8 @@ export interface AnswerOptions extends SkipOptions {
   /** Default: the first of the approvers, or `tester`. */
   by?: string
   comment?: string
+  /** To approve a request with a form: what the person filled in. */
+  content?: Readonly<Record<string, unknown>>
 }
 
 const defaultSkip = '366d'
@@ -291,14 +293,14 @@ export class TestApp {
   }
 
   async #answer(decision: 'grant' | 'deny', name: string, options: AnswerOptions): Promise<CloudEvent> {
-    const { by, comment, within = defaultSkip } = options
+    const { by, comment, content, within = defaultSkip } = options
     const { bus } = this.running
     const find = async () => {
       const request = (await this.#approvals.open(bus)).find(each => each.name === name)
       if (!request) return undefined
       const { id, hash, approvers } = request
       const reply = { id, hash, decision, by: by ?? approvers?.[0] ?? 'tester', source: '/testing' }
-      return answerApproval(bus, { ...reply, ...(comment !== undefined && { comment }) })
+      return answerApproval(bus, { ...reply, ...(comment !== undefined && { comment }), ...(content && { content }) })
     }
     return this.#wait(find, `a request for the approval "${name}"`, within)
   }

@@ -56,7 +56,7 @@ function asJson({ name }: AnyTool, parsed: unknown): Json {
 export function approvalRequestFor({ name, options }: AnyTool, call: CloudEvent, input: Json, hash: string) {
   const { approvers, version } = options
   const what = { tool: name, ...(version !== undefined && { version }), input }
-  const draft = approvalRequest(name, what, approvers)
+  const draft = approvalRequest(name, what, { ...(approvers && { approvers }) })
   return createEvent({
     ...draft,
     data: { ...draft.data, hash },

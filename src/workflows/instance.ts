@@ -180,7 +180,7 @@ export class Instance {
           return this.#fanOut(here.step, now)
         case 'approve': {
           const { as: name, who, what, within, remind } = here.step
-          const request = approvalRequest(name, { input: this.#evaluate(what) }, who)
+          const request = approvalRequest(name, { input: this.#evaluate(what) }, { ...(who && { approvers: who }) })
           state.wait = { kind: 'approve', ...(remind !== undefined && { remindAt: now + milliseconds(remind) }) }
           this.commands.push({ kind: 'call', slot: 'call', ...request, within })
           return

@@ -88,6 +88,7 @@ export const answerShape = z.strictObject({
   decision: z.enum(['grant', 'deny']),
   hash: z.string().describe('The hash of the approval that the person was shown.'),
   comment: z.string().max(4_000).optional(),
+  content: z.looseObject({}).optional().describe('To grant a request with a `form`: what the person filled in.'),
 })
 
 export const threadShape = z.object({

@@ -2,7 +2,7 @@ import type { CallToolResult } from '@modelcontextprotocol/client'
 import { TidingsError } from '../../errors.ts'
 import type { JsonSchema } from '../../schema.ts'
 import type { MessagePart } from '../../tasks/conversation.ts'
-import { structureProblem } from './conforms.ts'
+import { structureProblem } from '../../tasks/conforms.ts'
 
 /*
  * The result of a call as a value for the log: the structured content, else the text, else a list of parts. Images, sound and files become blobs.

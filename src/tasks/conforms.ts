@@ -1,7 +1,7 @@
-import type { JsonSchema } from '../../schema.ts'
+import type { JsonSchema } from '../schema.ts'
 
 /*
- * Whether JSON has the structure that a schema of a server describes. It checks types, fields, items and constants, and ignores the rest: a
+ * Whether JSON has the structure that a schema describes, such as one of an MCP server. It checks types, fields, items and constants, and ignores the rest: a
  * regular expression of a malicious schema could occupy the process for hours.
  */
 
