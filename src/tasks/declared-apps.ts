@@ -19,14 +19,25 @@ export interface DeclaredApp {
   readonly tools: readonly DeclaredTool[]
   readonly models: readonly { readonly name: string }[]
   readonly types: readonly DeclaredType[]
-  /** What MCP clients may call. Absent: nothing. */
+  /** What MCP clients may call and read. Absent: nothing. */
   readonly published?: readonly Publication[]
 }
 
-/** An agent, a workflow or a tool of an app that MCP clients may call. */
-export interface Publication {
-  readonly kind: 'agent' | 'workflow' | 'tool'
+/** Something of an app that MCP clients may call or read. */
+export type Publication =
+  | { readonly kind: 'agent' | 'workflow' | 'tool'; readonly name: string }
+  | { readonly kind: 'prompt'; readonly name: string; readonly title?: string; readonly description: string }
+  | DeclaredResource
+
+/** A resource of an app: see `resource()`. */
+export interface DeclaredResource {
+  readonly kind: 'resource'
   readonly name: string
+  readonly uri: string
+  readonly title?: string
+  readonly description?: string
+  readonly mediaType?: string
+  readonly complete?: Readonly<Record<string, readonly string[]>>
 }
 
 /** What agents and workflows have in common. */

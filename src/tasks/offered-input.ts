@@ -8,6 +8,10 @@ export const modelToolName = (name: string) => name.replaceAll('.', '_')
 /** The agent that calls a tool for MCP clients. */
 export const mcpCallerName = (tool: string) => `mcp.${tool}`
 
+/** The agents that answer for prompts and resources. */
+export const mcpPromptName = (prompt: string) => `mcp-prompt.${prompt}`
+export const mcpResourceName = (resource: string) => `mcp-resource.${resource}`
+
 /** Tools of the MCP server itself, for tasks that run longer than a call may take. */
 export const reservedMcpNames = ['get_task', 'cancel_task'] as const
 

@@ -1,37 +1,17 @@
 import type { Server, ServerContext } from '@modelcontextprotocol/server'
-import { loadServerSdk } from '../load-sdk.ts'
-import type { TaskHandle } from '../../ask/handle.ts'
-import { assertCallerMay, assertStillValid } from './caller.ts'
-import type { PublishedTool } from './catalog.ts'
-import {
-  answerForm,
-  formKey,
-  mayAnswerForm,
-  parseFormKey,
-  type FormAnswer,
-  type WaitingApproval,
-} from './elicitation.ts'
-import { endWithin, followTask } from './follow-task.ts'
+import { assertCallerMay } from './caller.ts'
+import type { WaitingApproval } from './elicitation.ts'
+import type { OutcomeReader } from './follow-task.ts'
 import type { McpDeps } from './mcp-server.ts'
-import { ProgressReports } from './progress.ts'
+import { ProgramCall, type Waited } from './program-call.ts'
 import { invalidRequest } from './protocol-errors.ts'
-import { capabilitiesOf, hasTasks, showsForms, type RequestScope } from './request-scope.ts'
-import { failureOf, textResult } from './results.ts'
-import { idempotencyKeyName } from '../idempotency-key.ts'
-import { formRequest, oldForm, originOf, type TaskMethods } from './task-methods.ts'
+import { capabilitiesOf, hasTasks, originOf, type RequestScope } from './request-scope.ts'
+import { failureOf, resultOf, textResult, type ToolResult } from './results.ts'
+import { oldForm, type TaskMethods } from './task-methods.ts'
 import { waitingText } from './task-status.ts'
-
-/** What a client brings back with its answer to a form. */
-interface CallState {
-  readonly task: string
-  /** Forms that the person dismissed, which are not shown again. */
-  readonly dismissed: readonly string[]
-}
 
 /** A call that ends by then needs no task: a second is when a person begins to wait. */
 const immediateMs = 900
-/** How long a form may take. */
-const stateTtlSeconds = 24 * 3_600
 const relatedTask = 'io.modelcontextprotocol/related-task'
 const taskKey = 'tidings/task'
 
@@ -41,12 +21,18 @@ export class CallTool {
   readonly #scope: RequestScope
   readonly #tasks: TaskMethods
   readonly #server: Server
+  readonly #outcome: OutcomeReader<ToolResult>
 
   constructor(deps: McpDeps, scope: RequestScope, { tasks, server }: { tasks: TaskMethods; server: Server }) {
     this.#deps = deps
     this.#scope = scope
     this.#tasks = tasks
     this.#server = server
+    const { bus } = deps
+    this.#outcome = {
+      resultOf: output => resultOf(bus, scope.caller.tenant, output),
+      failureOf: error => failureOf(error, bus.redactor),
+    }
   }
 
   async call(params: unknown, ctx: ServerContext): Promise<Record<string, unknown>> {
@@ -56,131 +42,32 @@ export class CallTool {
       throw invalidRequest('the parameter "arguments" must be an object')
     const { caller, era } = this.#scope
     if (name === 'get_task' || name === 'cancel_task') return this.#taskTool(name, given, ctx)
-    assertCallerMay(caller, 'publish', 'agent.invoke')
-    assertCallerMay(caller, 'read', 'agent.invoke')
+    for (const action of ['publish', 'read'] as const) assertCallerMay(caller, action, 'agent.invoke')
     const tool = await this.#deps.catalog.find(name)
-    const state = await this.#stateIn(ctx)
     const input = tool.isWrapped ? (given as { input?: unknown }).input : given
     if (tool.isWrapped && input === undefined)
       return failureOf(invalidRequest(`${name}: the field "input" is missing`), this.#deps.bus.redactor)
-    const task = state ? this.#handle(state.task) : await this.#ask(tool, input, ctx)
-    const dismissed = state ? await this.#answer(state, ctx) : []
-    if (era === 'modern' && hasTasks(capabilitiesOf(this.#scope, ctx))) return this.#asTask(task, ctx)
-    if (era === 'legacy' && asTask !== undefined)
-      return { task: oldForm((await this.#tasks.read(task.id, ctx)).status) }
-    return this.#wait(task, ctx, dismissed)
+    if (era === 'legacy' && asTask !== undefined) {
+      const { id } = await this.#program(ctx).start(tool.program, input)
+      return { task: oldForm((await this.#tasks.read(id, ctx)).status) }
+    }
+    const knowsTasks = era === 'modern' && hasTasks(capabilitiesOf(this.#scope, ctx))
+    const waited = await this.#program(ctx, knowsTasks).run(
+      tool.program,
+      input,
+      knowsTasks ? immediateMs : this.#scope.waitMs,
+    )
+    // A fast call is answered at once; a longer one is durable by then, so its task can be found.
+    if (!knowsTasks || waited.kind !== 'running') return resultFor(waited)
+    return { resultType: 'task', ...(await this.#tasks.read(waited.task, ctx)).status }
   }
 
   /** `tasks/result` of 2025-11-25 waits without a bound. */
   readonly taskResult = async ({ taskId }: { readonly taskId: string }, ctx: ServerContext) => {
     assertCallerMay(this.#scope.caller, 'read', 'agent.invoke')
     await this.#tasks.read(taskId, ctx)
-    const result = await this.#wait(this.#handle(taskId), ctx, [], Infinity)
+    const result = resultFor(await this.#waitFor(taskId, ctx, Infinity))
     return { ...result, _meta: { ...(result._meta as object), [relatedTask]: { taskId } } }
-  }
-
-  async #ask({ program }: PublishedTool, input: unknown, { mcpReq }: ServerContext): Promise<TaskHandle> {
-    const key = mcpReq._meta?.[idempotencyKeyName] ?? this.#scope.idempotencyKey
-    if (key !== undefined && (typeof key !== 'string' || key === '' || key.length > 256))
-      throw invalidRequest(`"${idempotencyKeyName}" must be a text of 1 to 256 characters`)
-    return this.#client().ask(program, input, { ...(key !== undefined && { idempotencyKey: key }) })
-  }
-
-  /** A fast call is answered at once; a longer one is durable by then, so its task can be found. */
-  async #asTask(task: TaskHandle, ctx: ServerContext): Promise<Record<string, unknown>> {
-    const result = await endWithin(task, immediateMs, { bus: this.#deps.bus, tenant: this.#scope.caller.tenant })
-    if (result) return result
-    return { resultType: 'task', ...(await this.#tasks.read(task.id, ctx)).status }
-  }
-
-  async #wait(
-    task: TaskHandle,
-    ctx: ServerContext,
-    dismissed: readonly string[],
-    waitMs = this.#scope.waitMs,
-  ): Promise<Record<string, unknown>> {
-    const { caller, era } = this.#scope
-    const { mcpReq } = ctx
-    using cancelled = this.#scope.onCancelled?.(mcpReq.id)
-    const signal = cancelled ? AbortSignal.any([mcpReq.signal, cancelled.signal]) : mcpReq.signal
-    const canShow = showsForms(capabilitiesOf(this.#scope, ctx))
-    const followed = await followTask(task, {
-      bus: this.#deps.bus,
-      tenant: caller.tenant,
-      signal,
-      waitMs,
-      onPart: this.#progressOf(ctx),
-      onApproval: approval => {
-        if (!canShow || !mayAnswerForm(caller, approval) || dismissed.includes(formKey(approval))) return 'ignore'
-        if (era === 'modern') return 'stop'
-        void this.#showForm(approval, ctx)
-        return 'wait'
-      },
-    })
-    assertStillValid(caller)
-    if (followed.kind === 'ended') return followed.result
-    if (followed.kind === 'stopped') return this.#form(task, followed.approval, dismissed, ctx)
-    if (signal.aborted && isCancellation(signal.reason) && caller.may('publish', 'agent.cancel'))
-      await this.#handle(task.id).cancel('cancelled by the MCP client')
-    return { ...textResult(runningText(task.id, followed.waitsFor)), _meta: { [taskKey]: task.id } }
-  }
-
-  #progressOf({ mcpReq }: ServerContext) {
-    const progressToken = mcpReq._meta?.progressToken
-    if (progressToken === undefined) return undefined
-    const reports = new ProgressReports(report => {
-      // The client may have gone; the call notices that by its signal.
-      mcpReq.notify({ method: 'notifications/progress', params: { progressToken, ...report } }).catch(() => {})
-    })
-    return reports.add
-  }
-
-  /** In the era of 2025. The stream of the task shows the answer, also if another gateway takes it. */
-  async #showForm(approval: WaitingApproval, ctx: ServerContext): Promise<void> {
-    try {
-      const answer = await this.#scope.showForm(approval, ctx, this.#server)
-      if (answer) await answerForm(this.#deps.bus, this.#scope.caller, approval, answer)
-    } catch {
-      // The client cannot show it after all: others may answer, and the call waits as it would without a form.
-    }
-  }
-
-  /** In the era of 2026 the client calls again with the answer. */
-  async #form(task: TaskHandle, approval: WaitingApproval, dismissed: readonly string[], ctx: ServerContext) {
-    const codec = await this.#codec()
-    const requestState = await codec.mint({ task: task.id, dismissed }, ctx)
-    return { resultType: 'input_required', inputRequests: { [formKey(approval)]: formRequest(approval) }, requestState }
-  }
-
-  async #stateIn(ctx: ServerContext): Promise<CallState | undefined> {
-    const given = ctx.mcpReq.requestState<string>()
-    if (given === undefined) return undefined
-    try {
-      return await (await this.#codec()).verify(given, ctx)
-    } catch {
-      throw invalidRequest(
-        'the requestState is not one of this server, or is older than a day',
-        'Call the tool again without it.',
-      )
-    }
-  }
-
-  async #codec() {
-    const { createRequestStateCodec } = await loadServerSdk()
-    const { tenant, user } = this.#scope.caller
-    const bind = () => JSON.stringify([tenant, user ?? null])
-    return createRequestStateCodec<CallState>({ key: await this.#deps.key.get(), ttlSeconds: stateTtlSeconds, bind })
-  }
-
-  /** The forms that the person has dismissed, also in earlier rounds. */
-  async #answer({ dismissed }: CallState, { mcpReq }: ServerContext): Promise<readonly string[]> {
-    const all = [...dismissed]
-    for (const [key, answer] of Object.entries(mcpReq.inputResponses ?? {})) {
-      const form = parseFormKey(key)
-      if (form && (await answerForm(this.#deps.bus, this.#scope.caller, form, answer as FormAnswer)) === 'dismissed')
-        all.push(key)
-    }
-    return all
   }
 
   async #taskTool(name: 'get_task' | 'cancel_task', given: object, ctx: ServerContext) {
@@ -194,21 +81,25 @@ export class CallTool {
       )
     }
     await this.#tasks.read(task, ctx)
-    return this.#wait(this.#handle(task), ctx, [])
+    return resultFor(await this.#waitFor(task, ctx))
   }
 
-  #handle(task: string): TaskHandle {
-    return this.#client().handle(task)
+  #waitFor(task: string, ctx: ServerContext, waitMs?: number): Promise<Waited<ToolResult>> {
+    return this.#program(ctx).wait(this.#deps.client.as(originOf(this.#scope.caller)).handle(task), waitMs)
   }
 
-  #client() {
-    return this.#deps.client.as(originOf(this.#scope.caller))
+  #program(ctx: ServerContext, becomesTask = false): ProgramCall<ToolResult> {
+    const shared = { deps: this.#deps, scope: this.#scope, server: this.#server }
+    return new ProgramCall({ ...shared, ctx, outcome: this.#outcome, becomesTask })
   }
 }
 
-/** A connection that closed may come back; the task goes on. */
-const isCancellation = (reason: unknown): boolean =>
-  (reason as { code?: unknown } | undefined)?.code !== 'CONNECTION_CLOSED'
+/** For clients that do not know tasks, a text names the one that still runs. */
+function resultFor(waited: Waited<ToolResult>): Record<string, unknown> {
+  if (waited.kind !== 'running') return waited.result
+  const { task, waitsFor } = waited
+  return { ...textResult(runningText(task, waitsFor)), _meta: { [taskKey]: task } }
+}
 
 function runningText(task: string, waitsFor: readonly WaitingApproval[]): string {
   const next = `Call get_task with {"task": "${task}"} to wait for its result.`

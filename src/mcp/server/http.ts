@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { isLegacyRequest, McpHttpHandler, Server, ServerContext } from '@modelcontextprotocol/server'
 import type { Client } from '../../ask/client.ts'
 import type { Bus } from '../../bus/bus.ts'
@@ -17,7 +18,7 @@ import {
   type WaitingApproval,
 } from './elicitation.ts'
 import { createMcpServer, type McpDeps } from './mcp-server.ts'
-import type { ClientCapabilities, RequestScope } from './request-scope.ts'
+import type { ClientCapabilities, LogLevel, RequestScope } from './request-scope.ts'
 
 /** Who sends a request of MCP, and what its headers ask for. */
 export interface PublishedRequest {
@@ -80,6 +81,7 @@ export class McpHttp {
       idempotencyKey,
       capabilities: () => sessionIn(session),
       showForm,
+      logLevel: sessionLogLevel(this.#deps.bus, session),
       // Without a session, the requests of two clients may have one id.
       ...(session !== null && { onCancelled: id => this.#cancellations.expect({ caller, session, id }) }),
     }
@@ -120,6 +122,20 @@ interface PostedMessage {
 function capabilitiesIn(body: unknown): ClientCapabilities | undefined {
   const { method, params } = (Array.isArray(body) ? {} : (body ?? {})) as PostedMessage
   return method === 'initialize' ? (params?.capabilities ?? {}) : undefined
+}
+
+const logLevelTtlMs = 24 * 3_600_000
+
+/** Kept beside the log, because any gateway serves the next request of the session. Without a session nothing is sent. */
+function sessionLogLevel({ documents }: Bus, session: string | null): LogLevel {
+  const key = `gateway/mcp-log/${hash('sha256', session ?? '')}`
+  return {
+    read: async () => (session === null ? undefined : documents.read<string>(key)),
+    async set(level) {
+      if (session === null) return
+      await documents.update<string>(key, () => level, { namesOnly: true, ttlMs: logLevelTtlMs })
+    },
+  }
 }
 
 /** The answer comes with another request, which names the form by its id. */

@@ -8,7 +8,11 @@ import { loadServerSdk } from '../load-sdk.ts'
 import { CallTool } from './call-tool.ts'
 import { mayCall } from './caller.ts'
 import type { Catalog, PublishedTool } from './catalog.ts'
+import { complete } from './completion.ts'
+import { pageOf } from './page.ts'
+import { Prompts } from './prompts.ts'
 import { asProtocolError, missingTasks } from './protocol-errors.ts'
+import { Resources } from './resources.ts'
 import { tasksExtension } from '../tasks-extension.ts'
 import { capabilitiesOf, hasTasks, type RequestScope } from './request-scope.ts'
 import { TaskMethods } from './task-methods.ts'
@@ -23,12 +27,27 @@ export interface McpDeps {
   readonly key: SharedKey
 }
 
+/** What the methods of one server share. */
+export interface Publishing {
+  readonly deps: McpDeps
+  readonly scope: RequestScope
+  readonly server: Server
+}
+
 const instructions =
   'Each tool runs as a durable task. A call that takes long answers with the id of its task: `get_task` waits for its result, `cancel_task` ends it.'
 
 /** What is wrong with a call, it says itself. */
 const anyParams = z.looseObject({})
 const taskParams = z.looseObject({ taskId: z.string() })
+const listParams = z.looseObject({ cursor: z.string().optional() })
+const promptParams = z.looseObject({ name: z.string(), arguments: z.record(z.string(), z.unknown()).optional() })
+const readParams = z.looseObject({ uri: z.string() })
+const levelParams = z.looseObject({ level: z.string().max(20) })
+const completionParams = z.looseObject({
+  ref: z.looseObject({ type: z.string(), name: z.string().optional(), uri: z.string().optional() }),
+  argument: z.looseObject({ name: z.string(), value: z.string() }),
+})
 
 /**
  * The server of one connection, or of one HTTP request: it lists and calls what apps publish, for one caller. Everything else is on the log, so any process serves any
@@ -49,9 +68,12 @@ export async function createMcpServer(deps: McpDeps, scope: RequestScope): Promi
       instructions,
       capabilities: {
         tools: {},
+        prompts: {},
+        resources: {},
+        completions: {},
         ...(isModern
           ? { extensions: { [tasksExtension]: {} } }
-          : { tasks: { cancel: {}, requests: { tools: { call: {} } } } }),
+          : { logging: {}, tasks: { cancel: {}, requests: { tools: { call: {} } } } }),
       },
     },
   )
@@ -64,12 +86,37 @@ export async function createMcpServer(deps: McpDeps, scope: RequestScope): Promi
       if (isModern && !hasTasks(capabilitiesOf(scope, ctx))) throw missingTasks()
       return { ...(await method(params, ctx).catch(asProtocolError(deps.bus))) }
     }
-  server.setRequestHandler('tools/list', async (_, ctx) => {
+  const publishing = { deps, scope, server }
+  const prompts = new Prompts(publishing)
+  const resources = new Resources(publishing)
+  const listTools = async ({ cursor }: { readonly cursor?: string | undefined }, ctx: ServerContext) => {
     const hasOwnTasks = hasTasks(capabilitiesOf(scope, ctx))
-    const published = mayCall(scope.caller) ? await deps.catalog.list().catch(asProtocolError(deps.bus)) : []
+    const published = mayCall(scope.caller) ? await deps.catalog.list() : []
     const tools = published.map(tool => listed(tool, hasOwnTasks, isModern))
-    return { tools: [...tools, ...(hasOwnTasks || tools.length === 0 ? [] : taskTools)] as never }
-  })
+    const { items, ...next } = pageOf([...tools, ...(hasOwnTasks || tools.length === 0 ? [] : taskTools)], cursor)
+    return { tools: items, ...next }
+  }
+  /** Errors are those of the protocol. */
+  const handle = <P extends object>(
+    method: string,
+    params: z.ZodType<P>,
+    answer: (params: P, ctx: ServerContext) => Promise<object>,
+  ) =>
+    server.setRequestHandler(method, { params }, async (given, ctx) => ({
+      ...(await answer(given, ctx).catch(asProtocolError(deps.bus))),
+    }))
+  handle('tools/list', listParams, listTools)
+  handle('prompts/list', listParams, prompts.list)
+  handle('prompts/get', promptParams, prompts.get)
+  handle('resources/list', listParams, resources.list)
+  handle('resources/templates/list', listParams, resources.listTemplates)
+  handle('resources/read', readParams, resources.read)
+  handle('completion/complete', completionParams, complete(publishing))
+  if (!isModern)
+    handle('logging/setLevel', levelParams, async ({ level }) => {
+      await scope.logLevel.set(level)
+      return {}
+    })
   server.setRequestHandler('tasks/get', { params: taskParams }, ofTasks(tasks.get))
   server.setRequestHandler('tasks/cancel', { params: taskParams }, ofTasks(tasks.cancel))
   if (isModern) server.setRequestHandler('tasks/update', { params: taskParams }, ofTasks(tasks.update))

@@ -1,6 +1,7 @@
 import type { Bus } from '../../bus/bus.ts'
 import { warn } from '../../bus/telemetry/warn.ts'
 import { type ErrorCode, TidingsError, toTidingsError } from '../../errors.ts'
+import type { CallError } from '../../tasks/script.ts'
 import { tasksExtension } from '../tasks-extension.ts'
 
 /** An error of JSON-RPC, which the SDK sends as it is. */
@@ -26,6 +27,7 @@ const codes: Partial<Record<ErrorCode, number>> = {
   E_NOT_FOUND: invalidParams,
   E_REQUEST_INVALID: invalidParams,
   E_KEY_REUSED: invalidParams,
+  E_AGENT_INPUT: invalidParams,
   E_EVENT_INVALID: invalidParams,
   E_EVENT_TOO_LARGE: invalidParams,
   E_VALUE_INVALID: invalidParams,
@@ -48,6 +50,21 @@ export const asProtocolError =
     const { code, message, next, retryable } = redactor.value(error.toJSON())
     throw new JsonRpcError(codes[error.code] ?? internalError, message, { code, next, ...(retryable && { retryable }) })
   }
+
+/** A failed task, where the client expects more than the result of a tool. */
+export function failedTask({ data, next }: CallError): never {
+  const { code, message } = data
+  throw new JsonRpcError(codes[code as ErrorCode] ?? internalError, message, {
+    code,
+    ...(next !== undefined && { next }),
+  })
+}
+
+/** Source: SEP-2164. */
+export const noResource = (uri: string) => new JsonRpcError(invalidParams, 'Resource not found', { uri })
+
+export const stillRunning = (task: string) =>
+  new JsonRpcError(internalError, 'the task has not ended in time, and goes on', { task })
 
 export const invalidRequest = (message: string, next?: string) =>
   new TidingsError('E_REQUEST_INVALID', message, { next })

@@ -9,6 +9,12 @@ export interface ClientCapabilities {
   readonly extensions?: Readonly<Record<string, unknown>> | undefined
 }
 
+/** What a client of the 2025 era asked for with `logging/setLevel`. */
+export interface LogLevel {
+  read(): Promise<string | undefined>
+  set(level: string): Promise<void>
+}
+
 /** The connection, or the request, that a server serves. */
 export interface RequestScope {
   readonly caller: McpCaller
@@ -18,6 +24,8 @@ export interface RequestScope {
   /** Of a client of the 2025 era, which says them once. */
   capabilities(): ClientCapabilities | undefined
   readonly idempotencyKey?: string | undefined
+  /** The level of log messages that a client of the 2025 era set, once. */
+  readonly logLevel: LogLevel
   /**
    * Shows a form in a client of the 2025 era. Resolves with its answer, or with nothing if the answer comes in another request.
    */
@@ -25,6 +33,13 @@ export interface RequestScope {
   /** Aborts when the client cancels this request in another one. */
   onCancelled?(request: string | number): { readonly signal: AbortSignal; [Symbol.dispose](): void }
 }
+
+/** On whose behalf a caller asks. */
+export const originOf = ({ tenant, user }: McpCaller) => ({
+  tenant,
+  ...(user !== undefined && { user }),
+  source: '/mcp',
+})
 
 const capabilitiesKey = 'io.modelcontextprotocol/clientCapabilities'
 

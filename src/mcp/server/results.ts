@@ -9,7 +9,7 @@ import { CallError } from '../../tasks/script.ts'
 export type ToolResult = CallToolResult & { [key: string]: unknown }
 
 /** Of all files of one result: clients get them in one message, as text. */
-const maxFileBytes = 8 * 1024 * 1024
+export const maxFileBytes = 8 * 1024 * 1024
 
 /**
  * An output as the result of a tool. Parts of a message become contents, with the files themselves. An output with `content` is a result
@@ -37,9 +37,9 @@ export function failureOf(thrown: unknown, redactor: Redactor): ToolResult {
 
 export const textResult = (text: string): ToolResult => ({ content: [{ type: 'text', text }] })
 
-type Content = CallToolResult['content'][number]
+export type Content = CallToolResult['content'][number]
 
-async function contentsOf(bus: Bus, tenant: string, parts: readonly MessagePart[]): Promise<Content[]> {
+export async function contentsOf(bus: Bus, tenant: string, parts: readonly MessagePart[]): Promise<Content[]> {
   const contents: Content[] = []
   let room = maxFileBytes
   for (const part of parts) {
@@ -86,7 +86,7 @@ function isToolResult(output: unknown): output is ToolResult {
   return Array.isArray(content) && content.length > 0 && content.every(isContent)
 }
 
-function isContent(value: unknown): boolean {
+export function isContent(value: unknown): value is Content {
   const content = (value ?? {}) as Record<string, unknown>
   const fields = Object.hasOwn(contentFields, String(content.type)) ? contentFields[String(content.type)] : undefined
   if (!fields?.every(field => typeof content[field] === 'string')) return false

@@ -27,7 +27,9 @@ export async function serveMcpStdio(
       // The client says what it can when the server exists.
       const started: { server?: Server } = {}
       const capabilities = () => started.server?.getClientCapabilities()
-      const server = await createMcpServer(deps, { caller, era, waitMs, capabilities, showForm })
+      let level: string | undefined
+      const logLevel = { read: async () => level, set: async (wanted: string) => void (level = wanted) }
+      const server = await createMcpServer(deps, { caller, era, waitMs, capabilities, showForm, logLevel })
       started.server = server
       return server
     },

@@ -1,8 +1,8 @@
 import type { ServerContext } from '@modelcontextprotocol/server'
 import { assertCallerMay } from './caller.ts'
-import { answerForm, formKey, approvalForm, mayAnswerForm, parseFormKey, type FormAnswer } from './elicitation.ts'
+import { answerForm, formKey, formRequest, mayAnswerForm, parseFormKey, type FormAnswer } from './elicitation.ts'
 import type { McpDeps } from './mcp-server.ts'
-import { capabilitiesOf, showsForms, type RequestScope } from './request-scope.ts'
+import { capabilitiesOf, originOf, showsForms, type RequestScope } from './request-scope.ts'
 import { readTask, type ReadTask, type TaskStatus } from './task-status.ts'
 
 interface TaskParams {
@@ -71,18 +71,6 @@ export class TaskMethods {
     return true
   }
 }
-
-/** On whose behalf a caller asks. */
-export const originOf = ({ tenant, user }: RequestScope['caller']) => ({
-  tenant,
-  ...(user !== undefined && { user }),
-  source: '/mcp',
-})
-
-export const formRequest = (approval: Parameters<typeof approvalForm>[0]) => ({
-  method: 'elicitation/create' as const,
-  params: approvalForm(approval),
-})
 
 /** The names of the era before. */
 export const oldForm = ({ ttlMs: ttl, pollIntervalMs: pollInterval, ...rest }: TaskStatus) => ({

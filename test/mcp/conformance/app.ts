@@ -1,11 +1,12 @@
 import { setTimeout } from 'node:timers/promises'
 import { z } from 'zod'
 import { app, tool } from '../../../src/index.ts'
+import { asking } from './asking.ts'
+import { png, prompts, resources } from './reading.ts'
 
 /* What the MCP conformance suite asks a server to offer, as ordinary tools of an app. */
 
 const nothing = z.object({})
-const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=='
 const wav = 'UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA='
 
 const fixture = (name: string, description: string, output: unknown) =>
@@ -45,14 +46,25 @@ const progressing = tool('test_tool_with_progress', {
   description: 'Reports its progress.',
   input: nothing,
   async run(_, context) {
-    for (const progress of [0, 50, 100]) {
-      // Progress is a signal, which a client hears from when it follows the task.
-      await setTimeout(200)
-      context.progress({ progress, total: 100 })
-    }
+    for (const progress of [0, 50, 100]) context.progress({ progress, total: 100 })
+    // Signals may be on their way.
+    await setTimeout(200)
     return 'done'
   },
 })
+
+/** What tools report are log messages for clients that set a level. */
+const logging = ['test_tool_with_logging', 'test_logging_tool'].map(name =>
+  tool(name, {
+    description: 'Reports what it does.',
+    input: nothing,
+    async run(_, context) {
+      for (const step of ['started', 'processing data', 'completed']) context.progress(`Tool execution ${step}`)
+      await setTimeout(200)
+      return 'done'
+    },
+  }),
+)
 
 const greet = tool('greet', {
   description: 'Greets.',
@@ -80,6 +92,6 @@ const failingJob = tool('failing_job', {
   },
 })
 
-const members = [...contents, failing, progressing, greet, slow, failingJob]
+const members = [...contents, failing, progressing, ...logging, greet, slow, failingJob, ...asking]
 
-export default app({ name: 'conformance', use: members, mcp: members })
+export default app({ name: 'conformance', use: members, mcp: [...members, ...prompts, ...resources] })

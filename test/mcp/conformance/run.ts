@@ -1,6 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createServer, request } from 'node:http'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { start } from '../../../src/runtime/start.ts'
 import app from './app.ts'
 import { runSuite, type Revision } from './suite.ts'
@@ -21,8 +24,9 @@ export interface ConformanceRun {
 export async function runConformance(revision: Revision, args: readonly string[]): Promise<ConformanceRun> {
   const home = await mkdtemp(join(tmpdir(), 'tidings-conformance-'))
   const running = await start(app, { home, bus: 'sqlite', port: 0 })
+  const proxy = await withKey(new URL(running.addresses[0]!), running.console!.split('#key=')[1]!)
   try {
-    const url = `${running.addresses[0]!.replace('127.0.0.1', 'localhost')}/mcp`
+    const url = `http://localhost:${(proxy.address() as AddressInfo).port}/mcp`
     const expected = join(import.meta.dirname, `expected-${revision}.yml`)
     const { code, output } = await runSuite(['server', '--url', url, ...args, '--expected-failures', expected], home)
     const ended = [...output.matchAll(/^([✓✗]) ([\w./-]+): \d+ passed/gmu)]
@@ -31,7 +35,26 @@ export async function runConformance(revision: Revision, args: readonly string[]
     const checks = { passed: Number(passed), notApplicable: Number(failed) }
     return { checks, passed: named('✓'), notApplicable: named('✗'), isAsExpected: code === 0, output }
   } finally {
+    proxy.closeAllConnections()
+    proxy.close()
     await running.stop()
     await rm(home, { recursive: true, force: true })
   }
+}
+
+/** The suite sends no credential, and only a person with a name may answer forms. */
+async function withKey({ hostname, port }: URL, key: string) {
+  const server = createServer((incoming, response) => {
+    const { method, url: path, headers } = incoming
+    const options = { hostname, port, method, path, headers: { ...headers, authorization: `Bearer ${key}` } }
+    const outgoing = request(options, answer => {
+      response.writeHead(answer.statusCode!, answer.headers)
+      answer.pipe(response)
+    })
+    outgoing.on('error', () => response.destroy())
+    response.on('close', () => outgoing.destroy())
+    incoming.pipe(outgoing)
+  })
+  await once(server.listen(0, 'localhost'), 'listening')
+  return server
 }
