@@ -188,7 +188,7 @@ export const errors = {
   E_MCP_ADDRESS:
     'The MCP server names an address that its client must not contact. If you trust it, use that address in `url` of mcp().',
   E_MCP_INPUT:
-    'The tool asks for input while it runs, which calls on the log cannot give. Give all input with the call, or leave the tool out with `exclude`.',
+    'The tool asks for input while it runs. Let it ask a person for fields with `elicitation: true` of mcp(), give all input with the call, or leave the tool out with `exclude`.',
   E_MQTT_MISSING: 'The MQTT trigger needs a package that is not installed: npm install mqtt.',
   E_MQTT_REFUSED:
     'The MQTT broker rejects the connection, and waiting does not help. The message says why: credentials, certificates, client id, version or topics.',

@@ -9,6 +9,7 @@ import { defaultTenant, type Draft } from '../event.ts'
  *     event    turn ':' ordinal                                0199….k3v9x0q2ab:0000012:0   (a call, when it is a request)
  *     answer   call ':result'                                  0199….k3v9x0q2ab:0000012:0:result
  *     approval call ':approval', before a tool runs            0199….k3v9x0q2ab:0000012:0:approval, answered like a call
+ *     question call ':question:' number, while a tool runs     0199….k3v9x0q2ab:0000012:0:question:1, answered like a call
  *
  * Versions are padded, so that they sort as text. An id derived from another event appends a colon and a suffix:
  * `EVENT:INSTANCE`, `EVENT:INSTANCE:late`, `EVENT:result`. Triggers prefix theirs with their name and a colon. Ids from
@@ -19,7 +20,7 @@ import { defaultTenant, type Draft } from '../event.ts'
  */
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-const derived = /^([0-9a-f-]{36}\.[0-9a-z]{10}):(\d{7})(?::(\d+))?(?::([a-z]+(?::[a-z0-9]+)?))?$/
+const derived = /^([0-9a-f-]{36}\.[0-9a-z]{10}):(\d{7})(?::(\d+))?(?::([a-z]+(?::[a-z0-9]+){0,2}))?$/
 
 /** Whether this is the text of a UUID. */
 export function isCorrelation(id: unknown): id is string {
@@ -56,8 +57,13 @@ export const delayedId = (call: string, n: number) => `${call}:delayed:${n}`
 
 const approval = ':approval'
 export const approvalId = (call: string) => `${call}${approval}`
+const question = /:question:\d+$/
+/** Id of a request for approval that a running tool made. `n`: counted from 1 per call. */
+export const questionId = (call: string, n: number) => `${call}:question:${n}`
+export const isQuestionId = (id: string) => question.test(id)
 /** The tool call that waits for this approval; undefined for an approval that a program requested. */
-export const callOfApproval = (id: string) => (id.endsWith(approval) ? id.slice(0, -approval.length) : undefined)
+export const callOfApproval = (id: string) =>
+  id.endsWith(approval) ? id.slice(0, -approval.length) : isQuestionId(id) ? id.replace(question, '') : undefined
 
 /** The parts of an id that a task derives: a turn, an emitted event, or an answer. */
 export interface DerivedId {

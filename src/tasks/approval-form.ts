@@ -7,17 +7,28 @@ import { structureProblem } from './conforms.ts'
 
 /** @throws E_APP_INVALID if a field is more than a text, a number, a flag, or a choice */
 export function approvalFormOf(schema: Schema, what: string): JsonSchema {
-  const { type, properties = {}, required } = jsonSchema(schema, `the form of ${what}`)
-  if (type !== 'object') throw invalidAt(`the form of ${what}`, 'it must be the schema of an object')
+  const form = jsonSchema(schema, `the form of ${what}`)
+  const problem = formProblem(form)
+  if (problem !== undefined) throw invalidAt(`the form of ${what}`, problem)
+  return fieldsOf(form)
+}
+
+/** The part of a schema that makes a form. */
+export const fieldsOf = ({ type, properties = {}, required }: JsonSchema): JsonSchema => ({
+  type,
+  properties,
+  ...(required !== undefined && { required }),
+})
+
+/** Why this is not the schema of a form; undefined if it is. */
+export function formProblem({ type, properties = {} }: JsonSchema): string | undefined {
+  if (type !== 'object') return 'it must be the schema of an object'
   for (const [name, field] of Object.entries(properties as Record<string, JsonSchema>)) {
-    const { type, items = {} } = field
-    if (type === 'object' || '$ref' in field || (type === 'array' && !isChoice(items as JsonSchema)))
-      throw invalidAt(
-        `the form of ${what}`,
-        `"${name}" must be a text, a number, a flag, a choice, or a list of choices`,
-      )
+    const { type: fieldType, items = {} } = field
+    if (fieldType === 'object' || '$ref' in field || (fieldType === 'array' && !isChoice(items as JsonSchema)))
+      return `"${name}" must be a text, a number, a flag, a choice, or a list of choices`
   }
-  return { type, properties, ...(required !== undefined && { required }) }
+  return undefined
 }
 
 const isChoice = (items: JsonSchema) => ['enum', 'anyOf', 'oneOf', 'const'].some(key => key in items)

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import { createEvent, inheritedAttributes, type CloudEvent } from '../event.ts'
 import { TidingsError } from '../errors.ts'
 import type { Bus } from '../bus/bus.ts'
-import { approvalId, callOfApproval } from '../bus/ids.ts'
+import { approvalId, callOfApproval, isQuestionId } from '../bus/ids.ts'
 import { copyOf, jsonOf, type Json } from '../json.ts'
 import { validateInput } from '../schema.ts'
 import { approvalRequest } from '../tasks/approval.ts'
@@ -95,7 +95,8 @@ export async function callOf(
   bus: Bus,
   { call, target, tenant, correlationid }: CloudEvent,
 ): Promise<CloudEvent | undefined> {
-  const id = callOfApproval(call ?? '')
+  // The tool that runs waits for the answer to its question itself.
+  const id = call === undefined || isQuestionId(call) ? undefined : callOfApproval(call)
   const found = id === undefined ? undefined : await bus.get(id, correlationid)
   const isMeant = found?.type === 'tool.invoke' && found.target === target && found.tenant === tenant
   return isMeant ? bus.resolve(found) : undefined

@@ -1,6 +1,7 @@
-import type { Client, ConnectOptions, Transport } from '@modelcontextprotocol/client'
+import type { Client, ConnectOptions, ElicitResult, Transport } from '@modelcontextprotocol/client'
 import { TidingsError } from '../../errors.ts'
 import { manifest } from '../../manifest.ts'
+import type { Elicitation, ElicitationAnswer } from './ask-person.ts'
 import { authProvider, authSecrets, type McpAuth } from './auth.ts'
 import { boundedFetch } from './bounded-fetch.ts'
 import { KnownSecrets } from './known-secrets.ts'
@@ -45,7 +46,12 @@ export interface ConnectSettings {
   readonly signal: AbortSignal
   readonly output: ServerOutput
   readonly secrets: KnownSecrets
+  /** Answers a server that asks a person. Default: servers are told that nobody is asked. */
+  readonly onElicitation?: ElicitationHandler | undefined
 }
+
+/** Asks a person for a server of the protocol of 2025, which does not say for which of its calls. */
+export type ElicitationHandler = (elicitation: Elicitation) => Promise<ElicitationAnswer>
 
 /**
  * Connects to a server, in the newest protocol that both know.
@@ -53,17 +59,25 @@ export interface ConnectSettings {
  */
 export async function connectTo(
   address: McpAddress,
-  { known, signal, output, secrets }: ConnectSettings,
+  { known, signal, output, secrets, onElicitation }: ConnectSettings,
 ): Promise<OpenConnection> {
   const { Client: SdkClient } = await loadSdk()
   const client = new SdkClient(
     { name: 'tidings', version: manifest.version },
     {
-      capabilities: { extensions: { [tasksExtension]: {} } },
+      capabilities: {
+        extensions: { [tasksExtension]: {} },
+        ...(onElicitation && { elicitation: { form: {} } }),
+      },
       versionNegotiation: { mode: 'auto' },
       inputRequired: { autoFulfill: false },
     },
   )
+  if (onElicitation)
+    client.setRequestHandler(
+      'elicitation/create',
+      async ({ params }) => (await onElicitation(params as Elicitation)) as ElicitResult,
+    )
   const transport = guardTransport(await transportTo(address, output, secrets))
   await client.connect(transport, { ...known, signal })
   const discover = client.getDiscoverResult()

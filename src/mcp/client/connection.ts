@@ -5,7 +5,14 @@ import { backoff, type Backoff } from '../../bus/delivery.ts'
 import { TidingsError, textOf } from '../../errors.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import type { KnownSecrets } from './known-secrets.ts'
-import { addressText, connectTo, type KnownProtocol, type McpAddress, type ServerOutput } from './connect.ts'
+import {
+  addressText,
+  connectTo,
+  type ElicitationHandler,
+  type KnownProtocol,
+  type McpAddress,
+  type ServerOutput,
+} from './connect.ts'
 
 const reconnectBackoff: Backoff = { baseMs: 250, factor: 2, maxMs: 15_000, jitter: 0.3 }
 /** Starting a server may download it. */
@@ -17,6 +24,7 @@ export interface McpConnectionOptions {
   readonly name: string
   readonly address: McpAddress
   readonly secrets: KnownSecrets
+  readonly onElicitation?: ElicitationHandler | undefined
   /** Called with each new connection, before calls use it. */
   onOpen?(client: Client, signal: AbortSignal): Promise<void>
 }
@@ -101,12 +109,12 @@ export class McpConnection {
   }
 
   async #open(): Promise<Client> {
-    const { name, address, onOpen, secrets } = this.#options
+    const { name, address, onOpen, secrets, onElicitation } = this.#options
     const output: ServerOutput = { text: '' }
     const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(connectTimeoutMs)])
     let client: Client | undefined
     try {
-      const connected = await connectTo(address, { known: this.#known, signal, output, secrets })
+      const connected = await connectTo(address, { known: this.#known, signal, output, secrets, onElicitation })
       client = connected.client
       this.#known = connected.known
       await onOpen?.(client, signal)

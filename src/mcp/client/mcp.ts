@@ -41,6 +41,11 @@ export interface McpToolChoice {
   readonly tools?: Readonly<Record<string, McpToolOptions>>
   /** The file with the descriptions and schemas that were reviewed. Default `mcp.lock.json` in the working folder. `tidings pin` writes it. */
   readonly pins?: string | URL
+  /**
+   * Its tools may ask a person for fields while they run, as requests for approval with a form. Default: such calls fail with E_MCP_INPUT. In the
+   * protocol of 2025 a server does not say which call asks: then only one call runs at a time for which it may.
+   */
+  readonly elicitation?: true
 }
 
 /** Where a server is, and which of its tools an app has. */
@@ -70,6 +75,8 @@ export interface McpServer {
   readonly kind: 'mcp'
   readonly name: string
   readonly address: McpAddress
+  /** Whether its tools may ask a person. */
+  readonly elicitation: boolean
   /** Its pinned tools, for the `tools` of an agent. */
   readonly tools: readonly McpTool[]
   /** Tools that read its resources, such as files. Each returns one page, or the parts of one resource. */
@@ -118,6 +125,7 @@ const checks = {
   include: aList,
   exclude: aList,
   tools: eachTool,
+  elicitation: must('true', value => value === true),
   pins: must('a path or a file URL', value => typeof value === 'string' || value instanceof URL),
 } satisfies Record<string, Check>
 
@@ -144,7 +152,7 @@ export function mcp(name: string, options: McpOptions): McpServer {
   checkOptions(`mcp("${name}")`, options, checks, [])
   if ('command' in options === 'url' in options)
     throw invalidAt(`mcp("${name}")`, 'it needs either `command`, for a program, or `url`, for a server on the network')
-  const { include, exclude = [], tools: own = {}, pins, ...address } = options
+  const { include, exclude = [], tools: own = {}, pins, elicitation = false, ...address } = options
   const path = pinPath(pins)
   const pinned = pinsOf(path, name)
   const listed = Object.keys(pinned?.tools ?? {})
@@ -158,7 +166,8 @@ export function mcp(name: string, options: McpOptions): McpServer {
   const server: McpServer = {
     kind: 'mcp',
     name,
-    address: address,
+    address,
+    elicitation,
     get tools() {
       return [...tools.values()]
     },

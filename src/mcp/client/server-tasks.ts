@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { CallToolResult, Client } from '@modelcontextprotocol/client'
 import { z } from 'zod'
 import { TidingsError } from '../../errors.ts'
+import type { Elicitation, ElicitationAnswer } from './ask-person.ts'
 import { carriedTask } from './guarded-transport.ts'
 
 /*
@@ -78,6 +79,7 @@ export class UnknownTaskError extends Error {
 
 export interface TaskWatch {
   readonly signal: AbortSignal
+  readonly ask?: ((elicitation: Elicitation) => Promise<ElicitationAnswer>) | undefined
   onStatus(message: string): void
 }
 
@@ -85,10 +87,11 @@ export interface TaskWatch {
 export async function taskResult(
   client: Client,
   task: ServerTask,
-  { signal, onStatus }: TaskWatch,
+  { signal, ask, onStatus }: TaskWatch,
 ): Promise<CallToolResult> {
   const options = { signal, timeout: requestTimeoutMs }
   const params = { taskId: task.id }
+  const answered = new Set<string>()
   let told: string | undefined
   for (;;) {
     const state = await asUnknown(client.request({ method: 'tasks/get', params }, taskState, options))
@@ -101,9 +104,17 @@ export async function taskResult(
       const why = state.error?.message ?? statusMessage
       throw new TidingsError('E_TOOL_THREW', `the task on the MCP server ${status}${why ? `: ${why}` : ''}`)
     }
-    if (status === 'input_required') {
+    if (status === 'input_required' && !(ask && client.getProtocolEra() === 'modern')) {
       cancelServerTask(client, task)
       throw inputRequired()
+    }
+    if (status === 'input_required') {
+      // The state of a task may lag behind its update.
+      const open = Object.entries((state.inputRequests ?? {}) as InputRequests).filter(([key]) => !answered.has(key))
+      const inputResponses = await answersTo(Object.fromEntries(open), ask)
+      for (const [key] of open) answered.add(key)
+      const request = { method: 'tasks/update', params: { ...params, inputResponses } }
+      if (open.length > 0) await asUnknown(client.request(request, z.looseObject({}), options))
     }
     if (statusMessage !== undefined && statusMessage !== told) onStatus((told = statusMessage))
     const { pollIntervalMs = defaultPollIntervalMs } = { ...task, ...serverTask(state) }
@@ -111,7 +122,23 @@ export async function taskResult(
   }
 }
 
-export const inputRequired = () =>
+/** What a server asks for, under keys that it chose. */
+export type InputRequests = Readonly<Record<string, { readonly method: string; readonly params?: Elicitation }>>
+
+/** The answers of a person to everything that a server asks for. @throws E_MCP_INPUT if it asks for more than forms, or nobody may be asked */
+export async function answersTo(
+  requests: InputRequests,
+  ask: TaskWatch['ask'],
+): Promise<Record<string, ElicitationAnswer>> {
+  const answers: Record<string, ElicitationAnswer> = {}
+  for (const [key, { method, params = {} }] of Object.entries(requests)) {
+    if (!ask || method !== 'elicitation/create') throw inputRequired()
+    answers[key] = await ask(params)
+  }
+  return answers
+}
+
+const inputRequired = () =>
   new TidingsError('E_MCP_INPUT', 'the tool of the MCP server asks for input from a person, a model or the file system')
 
 /** Tells the server that nobody waits for the task any more. */

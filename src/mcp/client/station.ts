@@ -4,6 +4,7 @@ import { log } from '../../bus/telemetry/log.ts'
 import { TidingsError } from '../../errors.ts'
 import type { CloudEvent } from '../../event.ts'
 import { milliseconds } from '../../tasks/duration.ts'
+import { CallQuestions } from './ask-person.ts'
 import { structureProblem } from '../../tasks/conforms.ts'
 import { secretsIn } from './connect.ts'
 import type { KnownSecrets } from './known-secrets.ts'
@@ -26,6 +27,8 @@ interface RunContext {
 
 interface ConnectedServer {
   readonly server: McpServer
+  /** Of the calls that run now, if the server may ask a person. */
+  readonly questions: Set<CallQuestions>
   readonly connection: McpConnection
   readonly secrets: KnownSecrets
   difference: PinDifference | undefined
@@ -81,16 +84,19 @@ export class McpStation {
   }
 
   #connected(server: McpServer): ConnectedServer {
-    const { name, address } = server
+    const { name, address, elicitation } = server
     const secrets = secretsIn(address)
+    const questions = new Set<CallQuestions>()
     const connected: ConnectedServer = {
       server,
       secrets,
+      questions,
       difference: undefined,
       connection: new McpConnection({
         name,
         address,
         secrets,
+        ...(elicitation && { onElicitation: form => onlyOne(questions, name).ask(form) }),
         onOpen: async (client, signal) => {
           await this.#compare(connected, client, signal)
           this.#watch(connected, client)
@@ -147,8 +153,9 @@ export class McpStation {
         resume: (started: string, context: RunContext) =>
           this.#guarded(connected, async () => {
             const task = JSON.parse(started) as ServerTask
-            const call = this.#callOf(tool, connected, undefined, context)
-            return this.#outputOf(tool, context, await continueTask(connected.connection, task, call))
+            return this.#calling(tool, connected, undefined, context, async call =>
+              this.#outputOf(tool, context, await continueTask(connected.connection, task, call)),
+            )
           }),
       },
     }
@@ -176,11 +183,35 @@ export class McpStation {
     }
     const problem = structureProblem(mcp.pinned!.input, input ?? {})
     if (problem !== undefined) throw new TidingsError('E_TOOL_INPUT', `${tool.name}: ${problem}`)
-    return this.#outputOf(
-      tool,
-      context,
-      await callServerTool(connection, this.#callOf(tool, connected, input, context)),
+    return this.#calling(tool, connected, input, context, async call =>
+      this.#outputOf(tool, context, await callServerTool(connection, call)),
     )
+  }
+
+  async #calling<T>(
+    tool: McpTool,
+    connected: ConnectedServer,
+    input: unknown,
+    context: RunContext,
+    work: (call: ServerCall) => Promise<T>,
+  ): Promise<T> {
+    const call = this.#callOf(tool, connected, input, context)
+    const { server, questions } = connected
+    if (!server.elicitation) return work(call)
+    const { signal, event } = context
+    const own = new CallQuestions(this.#bus, {
+      event,
+      signal,
+      server: server.name,
+      tool: call.tool,
+      timeoutMs: call.timeoutMs,
+    })
+    questions.add(own)
+    try {
+      return await work({ ...call, ask: own.ask })
+    } finally {
+      questions.delete(own)
+    }
   }
 
   #callOf({ options, mcp }: McpTool, { secrets }: ConnectedServer, input: unknown, context: RunContext): ServerCall {
@@ -221,4 +252,14 @@ export class McpStation {
       throw new TidingsError(code, secrets.scrub(message), { retryable, next })
     }
   }
+}
+
+/** A server of the protocol of 2025 does not say for which call it asks. */
+function onlyOne(questions: ReadonlySet<CallQuestions>, server: string): CallQuestions {
+  const [first, ...others] = questions
+  if (first && others.length === 0) return first
+  throw new TidingsError(
+    'E_MCP_INPUT',
+    `the MCP server "${server}" asks a person, and it is unknown for which of ${questions.size} calls`,
+  )
 }

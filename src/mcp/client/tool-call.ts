@@ -4,17 +4,19 @@ import { maxTimerMs } from '../../bus/clock.ts'
 import { TidingsError, textOf } from '../../errors.ts'
 import type { JsonSchema } from '../../schema.ts'
 import { idempotencyKeyName } from '../idempotency-key.ts'
+import type { Elicitation, ElicitationAnswer } from './ask-person.ts'
 import { LostConnectionError, NotSentError } from './bounded-fetch.ts'
 import type { McpConnection } from './connection.ts'
 import { brokenAnswerCode, lostAnswerCode } from './guarded-transport.ts'
 import {
   cancelServerTask,
   createTask,
-  inputRequired,
+  answersTo,
   offersTasks,
   taskIn,
   taskResult,
   UnknownTaskError,
+  type InputRequests,
   type ServerTask,
 } from './server-tasks.ts'
 
@@ -41,6 +43,8 @@ export interface ServerCall {
   readonly signal: AbortSignal
   readonly idempotencyKey: string
   onProgress(progress: unknown): void
+  /** Asks a person; absent if nobody may be asked. */
+  readonly ask?: ((elicitation: Elicitation) => Promise<ElicitationAnswer>) | undefined
   /** Stores the task, so that another process can continue the call. */
   onTask(task: ServerTask): Promise<void>
 }
@@ -88,23 +92,41 @@ async function send(client: Client, call: ServerCall): Promise<CallToolResult | 
     _meta: { [idempotencyKeyName]: idempotencyKey },
   }
   if (call.taskSupport !== undefined && offersTasks(client)) return createTask(client, params, { signal, timeoutMs })
-  // The timeout of the call is the signal. The schema of the output is not passed on: see conforms.ts.
-  const result = await client.callTool(params, {
-    signal,
-    timeout: maxTimerMs,
-    onprogress: throttled(call),
-    allowInputRequired: true,
-    toolDefinition: { name: tool, inputSchema: inputSchema as { type: 'object' } },
-  })
-  if ((result as { resultType?: unknown }).resultType === 'input_required') throw inputRequired()
-  return taskIn(result) ?? result
+  for (let answers = {}; ; ) {
+    // The timeout of the call is the signal. The schema of the output is not passed on: see conforms.ts.
+    const result = await client.callTool(
+      { ...params, ...answers },
+      {
+        signal,
+        timeout: maxTimerMs,
+        onprogress: throttled(call),
+        allowInputRequired: true,
+        toolDefinition: { name: tool, inputSchema: inputSchema as { type: 'object' } },
+      },
+    )
+    const { resultType, requestState, inputRequests = {} } = result as MaybeInputRequired
+    if (resultType !== 'input_required') return taskIn(result) ?? result
+    if (Object.keys(inputRequests).length === 0) await delay(inputRetryMs, undefined, { signal })
+    const inputResponses = await answersTo(inputRequests, call.ask)
+    answers = { inputResponses, ...(requestState !== undefined && { requestState }) }
+  }
 }
+
+/** The part of a result that asks for more. Source: SEP-2322. */
+interface MaybeInputRequired {
+  readonly resultType?: string
+  readonly requestState?: string
+  readonly inputRequests?: InputRequests
+}
+
+/** A server that asks for nothing wants the call to be sent again later. */
+const inputRetryMs = 1_000
 
 /** Follows a task to its end, over any number of connections. */
 export async function continueTask(
   connection: McpConnection,
   task: ServerTask,
-  call: Pick<ServerCall, 'tool' | 'signal' | 'isOnce' | 'onProgress'>,
+  call: Pick<ServerCall, 'tool' | 'signal' | 'isOnce' | 'onProgress' | 'ask'>,
 ): Promise<CallToolResult> {
   const { signal, tool } = call
   const report = throttled(call)
@@ -113,7 +135,11 @@ export async function continueTask(
     for (;;) {
       client = await connection.reopened(signal)
       try {
-        return await taskResult(client, task, { signal, onStatus: message => report({ progress: 0, message }) })
+        return await taskResult(client, task, {
+          signal,
+          ask: call.ask,
+          onStatus: message => report({ progress: 0, message }),
+        })
       } catch (error) {
         signal.throwIfAborted()
         if (error instanceof TidingsError) throw error

@@ -14,7 +14,7 @@ import { writePins, type PinnedTool } from '../../../src/mcp/client/pins.ts'
 import { MemoryDriver } from '../../../src/testing/memory/driver.ts'
 import { MemoryLog } from '../../../src/testing/memory/log.ts'
 import { app } from '../../../src/runtime/app.ts'
-import { start } from '../../../src/runtime/start.ts'
+import { start, type RunningApp } from '../../../src/runtime/start.ts'
 import { ended } from '../../lib/world.ts'
 import { caller } from '../client/lib/calls.ts'
 
@@ -58,8 +58,9 @@ async function play({ url, scenario, context }: Scenario): Promise<string> {
     const pins = join(folder, 'mcp.lock.json')
     const { pinned } = await listed(options)
     writePins(pins, 'subject', pinned)
-    const subject = mcp('subject', { ...options, pins, tools: { '*': { timeout: callTimeoutMs } } })
+    const subject = mcp('subject', { ...options, pins, elicitation: true, tools: { '*': { timeout: callTimeoutMs } } })
     const running = await start(app({ use: [caller, subject] }), { driver: new MemoryDriver(new MemoryLog()), only: ['agents', 'tools'] }) // biome-ignore format: one line
+    const person = answering(running)
     try {
       const outcomes: unknown[] = []
       for (const [tool, input] of callsFor(subject, pinned.tools, context)) {
@@ -69,11 +70,21 @@ async function play({ url, scenario, context }: Scenario): Promise<string> {
       }
       return JSON.stringify(outcomes, undefined, 1)
     } finally {
+      clearInterval(person)
       await running.stop()
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** A person who fills in nothing but what must be. */
+function answering(running: RunningApp): NodeJS.Timeout {
+  const answer = async () => {
+    for (const { id, hash, form } of await running.approvals())
+      await running.approve(id, { by: 'ann', hash, ...(form && { content: sampleOf(form) }) }).catch(() => {})
+  }
+  return setInterval(() => void answer().catch(() => {}), 100)
 }
 
 /** A person may have to sign in first: see {@link Visitor}. */
