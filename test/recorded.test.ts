@@ -72,7 +72,7 @@ async function reportDesk(folder: string): Promise<App> {
   onTestFinished(() => library.close())
   writeSample(join(folder, 'docs'))
   await library.refresh(join(folder, 'docs'))
-  return app({ name: 'report-desk', use: members(library, 'reports', offlineModel()) })
+  return app({ name: 'report-desk', use: members(library, 'reports', offlineModel()).use })
 }
 
 async function temporary(): Promise<string> {

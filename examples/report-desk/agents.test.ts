@@ -32,7 +32,7 @@ interface Report {
 async function ask(model: LanguageModel, question: string, decision?: 'grant' | 'deny') {
   writeFileSync(join(folder, 'lamp.md'), '# Lamp\n\nThe lamp of the lighthouse turns once in thirty seconds.\n')
   await library.refresh(folder)
-  const desk = app({ name: 'desk', use: members(library, join(folder, 'reports'), model) })
+  const desk = app({ name: 'desk', use: members(library, join(folder, 'reports'), model).use })
   const { bus, stop } = await start(desk, { home: join(folder, 'home'), only: ['agents', 'tools', 'models'] })
   const ending = new AbortController()
   const answering = answerAll(bus, ending.signal, decision)

@@ -10,4 +10,6 @@ if (!library.root) await library.refresh(join(import.meta.dirname, '../..'), { i
 
 const model = await modelFromEnvironment()
 
-export default app({ name: 'report-desk', use: [...members(library, join(home, 'reports'), model), smtp()] })
+const { use, mcp } = members(library, join(home, 'reports'), model)
+
+export default app({ name: 'report-desk', use: [...use, smtp()], mcp })

@@ -88,6 +88,20 @@ await describeBrowser('a person at the console', () =>
       ]) // biome-ignore format: one list
     })
 
+    if (world === embeddedWorld)
+      it('fills in the fields of a request', async () => {
+        const { running, open } = await opened(await world())
+        const { correlationid } = await running.bus.publish({ type: 'order.packed', data: null })
+        const [request] = await asked(running.bus, correlationid)
+        const page = await open(`inbox?at=${encodeURIComponent(request!.id)}`)
+        await page.getByRole('complementary').getByRole('button', { name: 'Approve' }).click()
+        const dialog = page.getByRole('dialog', { name: 'Approve delivery' })
+        await dialog.getByLabel('day').selectOption('Monday')
+        await dialog.getByRole('button', { name: 'Approve' }).click()
+        await page.getByText('Nothing waits for you').waitFor()
+        expect(await answers(running)).toEqual([expect.objectContaining({ data: expect.objectContaining({ content: { day: 'Monday' } }) })]) // biome-ignore format: one line
+      })
+
     // The bus has no part in it.
     if (world === embeddedWorld)
       it('sees what happens in a gateway that another server has mounted, without sockets', async () => {

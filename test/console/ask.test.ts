@@ -21,7 +21,7 @@ await describeBrowser('ask', () =>
       const library = new Library(join(home, 'library.sqlite'))
       await library.refresh(join(home, 'docs'))
       onTestFinished(() => library.close())
-      const use = members(library, join(home, 'reports'), offlineModel())
+      const { use } = members(library, join(home, 'reports'), offlineModel())
       await log.worker({ name: 'desk', use })
       const gateway = await GatewayProcess.open(log.place)
       const page = await openConsole(gateway.url, { path: `ask${new URL(gateway.console).hash}` })

@@ -29,6 +29,8 @@ export const shelf = { isBroken: false }
 const wording = process.env.ACT_WORDING ?? 'Sorry about'
 
 const editor = approval<object>('letter.send')
+const delivery = approval('delivery', { form: z.object({ day: z.enum(['Friday', 'Monday']) }) })
+const carrier = agent('carrier', { on: 'order.packed', run: ctx => ctx.call(delivery, 'When shall we bring it?') })
 
 const clerk = agent('clerk', {
   on: complained,
@@ -51,5 +53,5 @@ const helper = agent('helper', {
   input: z.string(),
 })
 
-export const shop = { name: 'shop', use: [refund, reserve, clerk, buyer, press, helper] }
+export const shop = { name: 'shop', use: [refund, reserve, clerk, buyer, press, carrier, helper] }
 export default app(shop)

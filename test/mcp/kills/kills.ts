@@ -23,6 +23,8 @@ export interface KillsReport {
 
 export interface KillsOptions {
   readonly folder: string
+  /** Where the log is. Default `sqlite`. */
+  readonly bus?: string
   /** How long each tool takes. */
   readonly toolMs: number
   say?(line: string): void
@@ -30,7 +32,12 @@ export interface KillsOptions {
 
 const restarts = 2
 
-export async function killsOver({ folder, toolMs, say = () => {} }: KillsOptions): Promise<KillsReport> {
+export async function killsOver({
+  folder,
+  bus = 'sqlite',
+  toolMs,
+  say = () => {},
+}: KillsOptions): Promise<KillsReport> {
   const began = performance.now()
   const children = new Set<ChildProcess>()
   const run = (file: string, ...args: string[]) => {
@@ -56,7 +63,7 @@ export async function killsOver({ folder, toolMs, say = () => {} }: KillsOptions
   const work = (url: string) => {
     let text = ''
     let isStarted = false
-    run('worker.ts', folder, url).stdout.on('data', (chunk: Buffer) => {
+    run('worker.ts', folder, url, bus).stdout.on('data', (chunk: Buffer) => {
       text += chunk.toString()
       if (!isStarted && text.startsWith('started\n')) isStarted = startedAt.push(performance.now()) > 0
       if (text.includes('"booked"')) unknownAt ??= performance.now()

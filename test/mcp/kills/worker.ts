@@ -6,8 +6,8 @@ import { app } from '../../../src/runtime/app.ts'
 import { start } from '../../../src/runtime/start.ts'
 import type { CallError } from '../../../src/tasks/script.ts'
 
-/** `node worker.ts FOLDER URL`: calls the three tools of the server once, whatever happens, and prints what came of each. */
-const [, , folder, url] = process.argv as unknown as [string, string, string, string]
+/** `node worker.ts FOLDER URL BUS`: calls the three tools of the server once, whatever happens, and prints what came of each. */
+const [, , folder, url, bus] = process.argv as unknown as [string, string, string, string, string]
 const subject = mcp('subject', { url, pins: join(folder, 'mcp.lock.json'), tools: { '*': { timeout: '2h' } } })
 
 const outcome = (call: Promise<unknown>) => call.catch(({ code }: CallError) => code)
@@ -21,7 +21,7 @@ const boss = agent('boss', {
   },
 })
 
-const running = await start(app({ use: [boss, subject] }), { home: join(folder, 'home'), bus: 'sqlite', only: ['agents', 'tools'] }) // biome-ignore format: one line
+const running = await start(app({ use: [boss, subject] }), { home: join(folder, 'home'), bus, only: ['agents', 'tools'] }) // biome-ignore format: one line
 await running.bus.publish({ id: 'go', type: 'kills.go', data: null })
 console.log('started')
 for await (const { event } of running.bus.follow(beginning, undefined, new AbortController().signal)) {

@@ -5,6 +5,7 @@ import { Button } from '../../ui/button.tsx'
 import { Icon } from '../../ui/icon.tsx'
 import { JsonView } from '../../ui/json-view.tsx'
 import { Markdown } from '../../ui/markdown.tsx'
+import { initialValue, SchemaForm } from '../../ui/schema-form.tsx'
 import { Age } from '../../ui/time.tsx'
 import { notifyFailure } from '../../ui/toasts.tsx'
 import { SourceDialog, useReferences } from './sources.tsx'
@@ -23,14 +24,16 @@ interface ApprovalCardProps {
 /** What a person is asked to approve, and the answer. */
 export function ApprovalCard({ work, question, found, mayAnswer }: ApprovalCardProps) {
   const { id, name, request } = work
-  const { what, hash, who } = request.data as ApprovalRequest
+  const { what, hash, who, form } = request.data as ApprovalRequest
   const [comment, setComment] = useState('')
+  const [content, setContent] = useState<unknown>(() => form && initialValue(form))
   const [sent, setSent] = useState<'grant' | 'deny'>()
   const { reference, opened, open } = useReferences([], found)
   const answer = async (decision: 'grant' | 'deny') => {
     setSent(decision)
     try {
-      await post(`approvals/${encodeURIComponent(id)}`, { decision, hash, ...(comment !== '' && { comment }) })
+      const said = { ...(comment !== '' && { comment }), ...(form && decision === 'grant' && { content }) }
+      await post(`approvals/${encodeURIComponent(id)}`, { decision, hash, ...said })
     } catch (error) {
       notifyFailure(error)
       setSent(undefined)
@@ -62,6 +65,7 @@ export function ApprovalCard({ work, question, found, mayAnswer }: ApprovalCardP
             {typeof value === 'string' ? <Markdown text={value} reference={reference} /> : <JsonView value={value} label={field} />}
           </div>
         ))}
+        {form && mayAnswer && <SchemaForm schema={form} value={content} onChange={setContent} />}
       </div>
       {mayAnswer ? (
         <form className={styles.answer} onSubmit={submit}>

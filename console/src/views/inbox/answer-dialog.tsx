@@ -8,6 +8,7 @@ import { Dialog } from '../../ui/dialog.tsx'
 import { FormRow } from '../../ui/field.tsx'
 import { countFull } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
+import { initialValue, SchemaForm } from '../../ui/schema-form.tsx'
 import { notify, notifyFailure } from '../../ui/toasts.tsx'
 import { answeredHere } from './answer-notices.ts'
 import { summarizeMatter } from './matter.ts'
@@ -30,6 +31,8 @@ const maxShown = 20
 export function AnswerDialog({ decision: { answer, requests }, onAnswered, onClose }: AnswerDialogProps) {
   const client = useQueryClient()
   const [comment, setComment] = useState('')
+  const form = answer === 'grant' && requests.length === 1 ? requests[0]!.form : undefined
+  const [content, setContent] = useState<unknown>(() => form && initialValue(form))
   const [busy, setBusy] = useState(false)
   const [verb, done] = answer === 'grant' ? ['Approve', 'Approved'] : ['Deny', 'Denied']
   const submit = async (event: FormEvent) => {
@@ -38,7 +41,8 @@ export function AnswerDialog({ decision: { answer, requests }, onAnswered, onClo
     const answered = new Set<string>()
     for (const { id, hash } of requests) {
       answeredHere.add(id)
-      const body = { decision: answer, hash, ...(comment.trim() !== '' && { comment: comment.trim() }) }
+      const said = { ...(comment.trim() !== '' && { comment: comment.trim() }), ...(form && { content }) }
+      const body = { decision: answer, hash, ...said }
       await post(`approvals/${encodeURIComponent(id)}`, body).then(
         () => answered.add(id),
         error => {
@@ -65,6 +69,7 @@ export function AnswerDialog({ decision: { answer, requests }, onAnswered, onClo
           ))}
           {requests.length > maxShown && <li>and {countFull(requests.length - maxShown)} more</li>}
         </ul>
+        {form && <SchemaForm schema={form} value={content} onChange={setContent} />}
         <FormRow label="Comment (optional)">
           <input autoFocus maxLength={10_000} value={comment} onChange={event => setComment(event.target.value)} />
         </FormRow>
