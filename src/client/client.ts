@@ -33,6 +33,8 @@ export interface ClientDecision {
   /** Of what the person was shown. */
   readonly hash: string
   readonly comment?: string
+  /** To approve a request with a `form`: what the user filled in. */
+  readonly content?: Readonly<Record<string, unknown>>
 }
 
 /** Attributes of an event that a client publishes. */
@@ -142,8 +144,8 @@ export class GatewayClient {
     this.#queue.close()
   }
 
-  async #answer(id: string, decision: 'grant' | 'deny', { hash, comment }: ClientDecision): Promise<void> {
-    const body = { decision, hash, ...(comment !== undefined && { comment }) }
+  async #answer(id: string, decision: 'grant' | 'deny', { hash, comment, content }: ClientDecision): Promise<void> {
+    const body = { decision, hash, ...(comment !== undefined && { comment }), ...(content && { content }) }
     const headers = { 'idempotency-key': crypto.randomUUID() }
     await this.#connection.send(`approvals/${encodeURIComponent(id)}`, { method: 'POST', body, headers })
   }

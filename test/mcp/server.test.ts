@@ -161,6 +161,7 @@ test('a read-only key lists nothing and calls nothing; a tenant sees neither the
   expect((await post(url, 'tools/list', {}, { key: reader })).result!.tools).toEqual([])
   const refused = await post(url, 'tools/call', { name: 'math_add', arguments: {} }, { key: reader })
   expect(refused).toMatchObject({ status: 403, error: { code: 'E_FORBIDDEN' } })
+  expect((await post(url, 'prompts/get', { name: 'any' }, { key: reader })).status).toBe(403)
   expect((await post(url, 'tools/list')).status).toBe(401)
 
   const capabilities = { ...tasks, elicitation: {} }

@@ -11,6 +11,8 @@ import type { GatewayContext, GatewayDeps, GatewayEnv } from '../context.ts'
 import { assertMay } from '../identity/principal.ts'
 import { mcpPath } from './paths.ts'
 
+/** What starts a task. */
+const taskMethods: ReadonlySet<unknown> = new Set(['tools/call', 'prompts/get', 'resources/read'])
 /** Below the minute after which most clients give up. */
 const defaultWaitSeconds = 50
 
@@ -20,7 +22,7 @@ export function mcpRoutes({ mcp, maxBodyBytes }: GatewayDeps): Hono<GatewayEnv> 
     const { req, env, var: { principal } } = c // biome-ignore format: one line
     const body = await bodyOf(c, maxBodyBytes)
     if (body instanceof Response) return body
-    if (methodsIn(body).includes('tools/call'))
+    if (methodsIn(body).some(method => taskMethods.has(method)))
       for (const action of ['publish', 'read'] as const) assertMay(principal, action, 'agent.invoke')
     const gone = new AbortController()
     env.outgoing.once('close', () => gone.abort())
