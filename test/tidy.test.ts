@@ -229,7 +229,7 @@ function brokenLinks(markdown: string[], isThere: (path: string) => boolean): st
         if (/^[a-z]+:/.test(link)) return false
         const [path = '', heading] = link.split('#')
         const target = path === '' ? file : join(dirname(file), decodeURI(path))
-        return !isThere(target) || (heading !== undefined && !anchorsOf(target).includes(heading))
+        return !isThere(target) || (heading !== undefined && !anchorsOf(target).has(heading))
       })
       .map(link => `${file}: ${link}`),
   )
@@ -237,14 +237,21 @@ function brokenLinks(markdown: string[], isThere: (path: string) => boolean): st
 
 const prose = (file: string) => read(file).replace(/^ *```[^]*?^ *```/gm, '')
 
-/** The anchors that GitHub gives to headings. */
-const anchorsOf = (file: string) =>
-  [...prose(file).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+/** The anchors that GitHub gives to headings. Large pages are the target of many links. */
+function anchorsOf(file: string): Set<string> {
+  const known = anchors.get(file)
+  if (known) return known
+  const slugs = [...prose(file).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
     heading!
       .toLowerCase()
       .replace(/[^\p{L}\p{N}_ -]/gu, '')
       .replaceAll(' ', '-'),
   )
+  const found = new Set(slugs)
+  anchors.set(file, found)
+  return found
+}
+const anchors = new Map<string, Set<string>>()
 
 test('relative links in Markdown point at files and headings', () => {
   const markdown = files('*.md', '{docs,examples,bench,deploy}/**/*.md')
