@@ -11,13 +11,16 @@ import { records, wrongs } from './verify.ts'
 
 /*
  * What code holds in memory is what the log says: random programs that change everything they touch give the same, and record
- * the same, in one process, in several, from the journal alone, and when they are killed; and replay agrees.
+ * the same, in one process, in several, from the journal alone, and when they are killed; and replay agrees. VALUES_TIMES multiplies the
+ * number of programs (`npm run values`: by 5).
  */
 
 const seed = Number(process.env.VALUES_SEED ?? Math.floor(Math.random() * 2 ** 31))
 const said = `VALUES_SEED=${seed}`
+const times = Number(process.env.VALUES_TIMES ?? 1)
 /** Others for each test. */
-const sample = (count: number, nth: number): Program[] => fc.sample(program, { numRuns: count, seed: seed + nth })
+const sample = (count: number, nth: number): Program[] =>
+  fc.sample(program, { numRuns: count * times, seed: seed + nth })
 
 const hot: Mode = { kind: 'one process', cold: false }
 const cold: Mode = { kind: 'one process', cold: true }
@@ -51,15 +54,17 @@ async function agree(log: () => Promise<string>, programs: readonly Program[], m
       expect(other.get(i), `${said}, program ${i}: ${JSON.stringify(programs[i])}`).toEqual(turns)
 }
 
-describe('random programs give and record the same', { timeout: 240_000 }, () => {
-  it('in one process, and from the journal alone', () => agree(embedded, sample(1_400, 0), [hot, cold]))
-  it('in several processes', () => agree(embedded, sample(350, 1), [hot, several]))
+describe('random programs give and record the same', { timeout: 240_000 * times }, () => {
+  it('in one process, and from the journal alone', () => agree(embedded, sample(280, 0), [hot, cold]))
+  it('in several processes', () => agree(embedded, sample(120, 1), [hot, several]))
   it('when they are killed again and again', () => agree(embedded, sample(100, 2), [hot, killed(6)]))
 })
 
 describeNats('random programs give and record the same on nats', () => {
-  it('in one process, in several, and from the journal alone', { timeout: 240_000 }, () =>
-    agree(onNats, sample(120, 3), [hot, cold, several]),
+  it('in one process, in several, and from the journal alone', { timeout: 240_000 * times }, () =>
+    agree(onNats, sample(40, 3), [hot, cold, several]),
   )
-  it('when they are killed again and again', { timeout: 240_000 }, () => agree(onNats, sample(40, 4), [hot, killed(3)]))
+  it('when they are killed again and again', { timeout: 240_000 * times }, () =>
+    agree(onNats, sample(40, 4), [hot, killed(3)]),
+  )
 })
