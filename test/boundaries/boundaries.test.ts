@@ -19,7 +19,7 @@ const title = 'wherever its worker dies, a task ends as if it had not, and its j
 const undo = 'wherever its worker dies, each step is undone once, the last first, and nothing is left open'
 
 describe('on sqlite', () => {
-  it(title, { timeout }, async () => expect(await boundaries({ story: 'task' })).toBeGreaterThan(50))
+  it(title, { timeout }, async () => expect(await boundaries({ story: 'task', every: 3 })).toBeGreaterThan(15))
   it(undo, { timeout }, async () => expect(await boundaries({ story: 'trip', every: 15 })).toBeGreaterThan(5))
 })
 

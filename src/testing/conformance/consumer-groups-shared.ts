@@ -136,9 +136,9 @@ export const shared: Cases = {
     expect(member.deliveries.length + late.deliveries.length).toBe(40)
   },
 
-  'a backlog of 20,000 events goes through a window of 16, each once': async world => {
+  'a backlog of 5,000 events goes through a window of 16, each once': async world => {
     const driver = await world.open()
-    for (let n = 0; n < 20_000; n += 1_000) await driver.publish(entries(1_000))
+    for (let n = 0; n < 5_000; n += 1_000) await driver.publish(entries(1_000))
     const member = await world.join(driver, {
       maxInFlight: 16,
       on: async () => {
@@ -148,8 +148,8 @@ export const shared: Cases = {
     })
     await settled(driver, 'jobs', 90_000)
     expect(member.maxInFlight).toBeLessThanOrEqual(16)
-    expect(member.deliveries).toHaveLength(20_000)
-    expect(new Set(ids(member.deliveries)).size).toBe(20_000)
+    expect(member.deliveries).toHaveLength(5_000)
+    expect(new Set(ids(member.deliveries)).size).toBe(5_000)
   },
 
   'two groups are independent': async world => {
