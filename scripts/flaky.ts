@@ -54,7 +54,7 @@ interface Round {
 const root = join(import.meta.dirname, '..')
 /** What a test file imports or calls if it starts processes or waits for time. */
 const waits =
-  /node:child_process|worker_threads|setTimeout|setInterval|\buntil\(|onEveryBus|\/lib\/(?:cli|nats|world)\.ts/
+  /node:child_process|worker_threads|setTimeout|setInterval|\buntil\(|on(?:Every|Any)Bus|\/lib\/(?:cli|nats|world)\.ts/
 
 const folder = mkdtempSync(join(tmpdir(), 'tidings-flaky-'))
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tidings')

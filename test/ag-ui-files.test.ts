@@ -7,7 +7,7 @@ import { model } from '../src/models/model.ts'
 import type { RunningApp } from '../src/runtime/start.ts'
 import { Pen } from './lib/pen.ts'
 import { plainModel } from './lib/plain-model.ts'
-import { onEveryBus } from './lib/world.ts'
+import { onAnyBus } from './lib/world.ts'
 
 /* Files and sources in AG-UI, in both directions. */
 
@@ -17,7 +17,7 @@ const fetchAs =
   (url, init) =>
     running.fetchAs(ann, new Request(url, init))
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('passes files and what the user sees on to the model, and shows files again', async () => {
     const { model: languageModel, asked } = plainModel(() => 'A tide.')
     const chat = agent('chat', { model: model(languageModel), instructions: 'Chat.' })

@@ -15,7 +15,7 @@ import { workflow } from '../src/workflows/workflow.ts'
 import { GatewayProcess } from './lib/gateway-process.ts'
 import { Pen } from './lib/pen.ts'
 import { plainModel, readIn } from './lib/plain-model.ts'
-import { onEveryBus } from './lib/world.ts'
+import { onAnyBus } from './lib/world.ts'
 
 /* The clients of AG-UI, with their verifier on, against the gateway. */
 
@@ -69,7 +69,7 @@ const storedTexts = async ({ bus }: RunningApp, task: string) => {
 
 const taskIn = (events: readonly BaseEvent[]) => (events[0]!.metadata as { task: string }).task
 
-onEveryBus(world => {
+onAnyBus(world => {
   const writing = async () => {
     const pen = new Pen()
     const writer = agent('writer', { model: model(pen.model, { retry: { backoff: '10ms' } }), instructions: 'Write.' })

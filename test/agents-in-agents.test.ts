@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { agent, handover, model, tool, workflow } from '../src/index.ts'
 import { plainModel, readIn } from './lib/plain-model.ts'
 import { lines } from './lib/reading.ts'
-import { ask, eventsOf, onEveryBus, typesOf } from './lib/world.ts'
+import { ask, eventsOf, onAnyBus, typesOf } from './lib/world.ts'
 
 /* Agents and workflows among the tools of a model agent, with everything between them on the log. */
 
@@ -22,7 +22,7 @@ const scripted = (name: string, ...answers: Parameters<typeof plainModel>[0][]) 
   return { model: model(plain, { name }), asked }
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   describe('a model agent', () => {
     it('calls other agents and workflows, and gets their answers and failures', async () => {
       const child = agent('child', {

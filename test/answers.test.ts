@@ -11,7 +11,7 @@ import type { RunningApp } from '../src/runtime/start.ts'
 import type { Callable } from '../src/tasks/script-context.ts'
 import { tool } from '../src/tools/tool.ts'
 import { anyNasty, nasty } from './lib/nasty.ts'
-import { onEveryBus } from './lib/world.ts'
+import { onAnyBus } from './lib/world.ts'
 
 /*
  * Code of every kind that throws, returns or emits whatever it likes. It finds the value by the index that it is called with:
@@ -161,7 +161,7 @@ async function answers({ bus }: RunningApp, calls: readonly Called[]) {
 
 const use = [caller, idle, ...models, ...places] as never[]
 
-onEveryBus(world => {
+onAnyBus(world => {
   describe('each caller is answered, whatever code throws, returns or emits:', () => {
     it('named values', { timeout: 120_000 }, async () => {
       const worker = await (await world()).worker({ use })

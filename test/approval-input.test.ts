@@ -9,7 +9,7 @@ import { digest } from '../src/tasks/turn.ts'
 import { SharedKey } from '../src/bus/shared-key.ts'
 import { tool, type ToolOptions } from '../src/tools/tool.ts'
 import { asked, codeOf, answerRequest } from './lib/approvals.ts'
-import { ended, eventsOf, onEveryBus, typesOf, type World } from './lib/world.ts'
+import { ended, eventsOf, onAnyBus, typesOf, type World } from './lib/world.ts'
 
 interface Deploy extends Partial<ToolOptions<unknown, unknown>> {
   input: Schema
@@ -40,7 +40,7 @@ function deploy({ redact, asks = true, ...options }: Deploy) {
   return { app: { use: [pay, desk], ...(redact && { redact }) }, runs }
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   /** Asks for a payment with one version of the app. */
   async function ask(before: Deploy, input: unknown) {
     const log = await world()

@@ -11,14 +11,14 @@ import type { CallError } from '../src/tasks/script.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
 import { asked, codeOf, answerRequest } from './lib/approvals.ts'
-import { ended, eventsOf, onEveryBus } from './lib/world.ts'
+import { ended, eventsOf, onAnyBus } from './lib/world.ts'
 
 const editor = approval<string>('editor')
 const ruledBy = (effects: string, stubs: Record<string, unknown> = {}): ResolvedEffects =>
   resolveEffects([], { effects: parseEffects(effects), stubs: new Map(Object.entries(stubs)) })
 const output = ({ data }: CloudEvent) => (data as { output: unknown }).output
 
-onEveryBus(world => {
+onAnyBus(world => {
   /** A draft that ann granted, and of which something was published. */
   async function recorded() {
     const runs: string[] = []

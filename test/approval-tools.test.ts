@@ -13,7 +13,7 @@ import { buildTraceTree } from '../src/trace/build-tree.ts'
 import { render } from '../src/trace/render.ts'
 import { tool, type ToolOptions } from '../src/tools/tool.ts'
 import { asked, codeOf, answerRequest } from './lib/approvals.ts'
-import { ended, eventsOf, onEveryBus, typesOf, type World } from './lib/world.ts'
+import { ended, eventsOf, onAnyBus, typesOf, type World } from './lib/world.ts'
 
 interface Refund {
   amount: number
@@ -45,7 +45,7 @@ function refunds(options: Partial<ToolOptions<Refund, unknown>> = {}) {
   return { use: [refund, desk], refund, runs }
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   async function begin(options: Partial<ToolOptions<Refund, unknown>>, ...amounts: number[]) {
     const log = await world()
     const desk = refunds(options)

@@ -3,12 +3,12 @@ import { tool } from '../src/index.ts'
 import { z } from 'zod'
 import { until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
-import { onEveryBus } from './lib/world.ts'
+import { onAnyBus } from './lib/world.ts'
 
 const some = tool('some', { description: '', input: z.any(), run: () => 1 })
 const total = 1_200
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('a long list prints its beginning and a count, and with --json every entry', {
     timeout: 60_000,
   }, async () => {

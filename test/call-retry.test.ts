@@ -5,7 +5,7 @@ import { model } from '../src/models/model.ts'
 import type { CallRetryOptions } from '../src/tasks/retry.ts'
 import { tool } from '../src/tools/tool.ts'
 import { plainModel } from './lib/plain-model.ts'
-import { ask, eventsOf, onEveryBus } from './lib/world.ts'
+import { ask, eventsOf, onAnyBus } from './lib/world.ts'
 
 /** A tool that always throws, and notes each run. */
 function failing(options: { retry?: { maxAttempts: number; backoff: number } } = {}) {
@@ -22,7 +22,7 @@ function failing(options: { retry?: { maxAttempts: number; backoff: number } } =
   return { definition, runs }
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   it.each<[string, CallRetryOptions | undefined, number]>([
     ['without a policy it has the policy of the tool', undefined, 2],
     ['with one it has that, and the rest from the tool', { maxAttempts: 4 }, 4],

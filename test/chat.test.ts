@@ -17,7 +17,7 @@ import { tool } from '../src/tools/tool.ts'
 import { GatewayProcess } from './lib/gateway-process.ts'
 import { Pen } from './lib/pen.ts'
 import { plainModel } from './lib/plain-model.ts'
-import { onEveryBus } from './lib/world.ts'
+import { onAnyBus } from './lib/world.ts'
 
 /* The `Chat` class of the AI SDK, unchanged, against the gateway. */
 
@@ -80,7 +80,7 @@ const storedText = async ({ bus }: RunningApp, task: string) => {
   return texts.at(-1)
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   const writing = async () => {
     const pen = new Pen()
     const writer = agent('writer', { model: model(pen.model, { retry: { backoff: '10ms' } }), instructions: 'Write.' })

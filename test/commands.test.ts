@@ -15,7 +15,7 @@ import { by } from '../src/workflows/key.ts'
 import { on } from '../src/workflows/patterns.ts'
 import { workflow } from '../src/workflows/workflow.ts'
 import { Pen } from './lib/pen.ts'
-import { onEveryBus } from './lib/world.ts'
+import { onAnyBus } from './lib/world.ts'
 
 /* Commands over HTTP: requests to agents, their tasks, attachments, and requests that are repeated under a key. */
 
@@ -59,7 +59,7 @@ const orders = workflow('orders', { key: [by(paid, p => p.order)], within: '1h' 
 
 const forged = (data: unknown) => ({ type: 'agent.invoke', target: 'double', data })
 
-onEveryBus(world => {
+onAnyBus(world => {
   const use = [double, failing, listener, clerk, pager, orders]
   const started = async () => {
     const running = await (await world()).worker({ use })

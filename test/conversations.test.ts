@@ -8,11 +8,11 @@ import { MemoryLog } from '../src/testing/memory/log.ts'
 import { intercepted } from './lib/disordered.ts'
 import { plainModel, readIn } from './lib/plain-model.ts'
 import { lines } from './lib/reading.ts'
-import { ended, eventsOf, onEveryBus } from './lib/world.ts'
+import { ended, eventsOf, onAnyBus } from './lib/world.ts'
 
 /* Conversations that go on after their first request, and what the user says meanwhile. */
 
-onEveryBus(world => {
+onAnyBus(world => {
   describe('a conversation', () => {
     it('includes what the user says while a tool runs', async () => {
       const running = Promise.withResolvers<void>()

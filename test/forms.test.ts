@@ -8,7 +8,7 @@ import type { Turn } from '../src/tasks/program.ts'
 import { collect, until } from '../src/testing/wait.ts'
 import { by } from '../src/workflows/key.ts'
 import { workflow } from '../src/workflows/workflow.ts'
-import { onEveryBus } from './lib/world.ts'
+import { onAnyBus } from './lib/world.ts'
 
 /* An agent becomes a workflow, or the other way round, while an event with which it has begun is not settled. */
 
@@ -63,7 +63,7 @@ async function startedPrograms({ bus }: RunningApp) {
 
 const attention = ({ bus }: RunningApp) => collect(bus.driver.listDeferred())
 
-onEveryBus(world => {
+onAnyBus(world => {
   it.for([
     ['agent', 'workflow', again],
     ['agent', 'keyed', again],

@@ -12,9 +12,9 @@ import type { TextDelta } from '../src/tasks/text-delta.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
 import { noopModel } from '../bench/lib/noop-model.ts'
-import { ask, ended, eventsOf, typesOf, onEveryBus } from './lib/world.ts'
+import { ask, ended, eventsOf, typesOf, onAnyBus } from './lib/world.ts'
 
-onEveryBus(world => {
+onAnyBus(world => {
   const search = tool('web.search', {
     description: 'Searches.',
     input: z.object({ q: z.string() }),

@@ -14,7 +14,7 @@ import { until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
 import { plainModel } from './lib/plain-model.ts'
 import { onTerminal, testOnTerminal } from './lib/terminal.ts'
-import { ask, eventsOf, onEveryBus, type World } from './lib/world.ts'
+import { ask, eventsOf, onAnyBus, type World } from './lib/world.ts'
 
 /* What happened, asked by a person: each verb is a process of its own, and so is what it finds in the index. */
 
@@ -84,7 +84,7 @@ const records = async <T = Record<string, any>>(place: World['place'], ...args: 
     .filter(Boolean)
     .map(line => JSON.parse(line) as T)
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('an agent that an agent called that a mail called: trace, tasks, find, why and top', async () => {
     const { place, worker } = await started(world)
     const completed = await mail(worker, 'Opening hours')

@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { expect, it, test } from 'vitest'
 import first from '../examples/first/app.ts'
 import { until } from '../src/testing/wait.ts'
-import { eventsOf, onEveryBus } from './lib/world.ts'
+import { eventsOf, onAnyBus } from './lib/world.ts'
 
 const read = (file: string) => readFile(new URL(`../${file}`, import.meta.url), 'utf8')
 
@@ -43,7 +43,7 @@ test('the first code in docs/custom-driver.md is a file that the suite runs', as
   expect(first).toBe(source)
 })
 
-onEveryBus(world =>
+onAnyBus(world =>
   it('the example in the README is the file, and it answers', async () => {
     const source = await read('examples/first/app.ts')
     const readme = await read('README.md')

@@ -6,11 +6,11 @@ import { Programs } from '../src/tasks/programs.ts'
 import { until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
 import { desk, endOf, refusal, retried, taskOf } from './lib/retry.ts'
-import { ask, eventsOf, onEveryBus } from './lib/world.ts'
+import { ask, eventsOf, onAnyBus } from './lib/world.ts'
 
 /* A retry of a task that others had asked, or that had asked others. */
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('of one that had a caller does not answer the caller a second time, and says so', async () => {
     const log = await world()
     const first = desk('first')

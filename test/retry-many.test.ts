@@ -9,7 +9,7 @@ import { collect, until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
 import { on, workflow, type Workflow } from '../src/index.ts'
 import { launch, tidings } from './lib/cli.ts'
-import { ask, eventsOf, onEveryBus, type World } from './lib/world.ts'
+import { ask, eventsOf, onAnyBus, type World } from './lib/world.ts'
 
 const any = z.any()
 const taskOf = (event: CloudEvent) => parseId(event.id)!.task
@@ -42,7 +42,7 @@ async function all({ bus }: Pick<RunningApp, 'bus'>, type: string): Promise<Clou
 const attention = async (log: World) =>
   linesOf((await tidings(log.place, ['attention', '--json'])).stdout).filter(({ kind }) => kind === 'failed')
 
-onEveryBus(world => {
+onAnyBus(world => {
   async function withFailures(tasks: number) {
     const log = await world()
     const down = failing('down')

@@ -8,13 +8,13 @@ import { Programs } from '../src/tasks/programs.ts'
 import { until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
 import { desk, endOf, refusal, retried, taskOf } from './lib/retry.ts'
-import { ask, eventsOf, onEveryBus } from './lib/world.ts'
+import { ask, eventsOf, onAnyBus } from './lib/world.ts'
 
 const any = z.any()
 
 /* A retry pays once, however it is interrupted and whoever else retries. */
 
-onEveryBus(world => {
+onAnyBus(world => {
   /** A shop whose seller paid, and could not post. */
   async function failedShop() {
     const log = await world()

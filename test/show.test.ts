@@ -5,11 +5,11 @@ import type { CloudEvent } from '../src/index.ts'
 import { until } from '../src/testing/wait.ts'
 import { launch } from './lib/cli.ts'
 import { large, lines, records, taskOf, use } from './lib/reading.ts'
-import { ask, ended, eventsOf, onEveryBus, type World } from './lib/world.ts'
+import { ask, ended, eventsOf, onAnyBus, type World } from './lib/world.ts'
 
 /* Everything of an event or a task, and why it is there. */
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('show prints a complete task and a complete event', async () => {
     const { place, worker } = await started(world)
     const completed = await ask(worker, { type: 'pages.wanted', data: { note: 'a\nb' } })

@@ -7,7 +7,7 @@ import { until } from '../src/testing/wait.ts'
 import { sourceFromBus } from '../src/replay/source.ts'
 import { Replayer } from '../src/replay/replayer.ts'
 import { Programs } from '../src/tasks/programs.ts'
-import { ask, onEveryBus } from './lib/world.ts'
+import { ask, onAnyBus } from './lib/world.ts'
 
 /* Where in the user's code something failed: on the log, and not elsewhere. */
 
@@ -27,7 +27,7 @@ const thrower = agent('thrower', {
 })
 const errorOf = ({ data }: { data: unknown }) => (data as { error: ErrorData }).error
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('is stored with the failure of a task and of a tool, and reaches the caller', async () => {
     const running = await (await world()).worker({ use: [caller, thrower, broken] })
     const thrown = errorOf(await ask(running, { type: 'throw.wanted', source: '/test', data: 'bad' }))

@@ -9,7 +9,7 @@ import type { LaneComparison } from '../src/strangler/comparison.ts'
 import { decide, declareStrangler } from '../src/strangler/control.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
-import { onEveryBus } from './lib/world.ts'
+import { onAnyBus } from './lib/world.ts'
 import { listening } from './taps/lib/listening.ts'
 import { httpTapped } from './taps/lib/tapped.ts'
 import { serving } from './lib/serving.ts'
@@ -29,7 +29,7 @@ const service = createServer(
   }),
 )
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('what a tap records is compared with the candidate, whose tools get the recorded answers', async () => {
     const upstream = await listening(service)
     const place = await world()

@@ -8,7 +8,7 @@ import type { LaneComparison } from '../src/strangler/comparison.ts'
 import type { Measurement } from '../src/strangler/meter.ts'
 import { until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
-import { onEveryBus, type World } from './lib/world.ts'
+import { onAnyBus, type World } from './lib/world.ts'
 
 interface Order {
   readonly user: string
@@ -60,7 +60,7 @@ async function open<Input, Output>(running: RunningApp, options: Partial<Strangl
   return opened
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   const start = async (place?: World) => await (place ?? (await world())).worker({ use: [clerk, book, price] })
 
   test('old answers until a percentage is set, and each key stays on its side while it grows', async () => {

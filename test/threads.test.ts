@@ -5,7 +5,7 @@ import type { AskOptions } from '../src/ask/client.ts'
 import { Threads } from '../src/ask/threads.ts'
 import { model } from '../src/models/model.ts'
 import { plainModel } from './lib/plain-model.ts'
-import { onEveryBus } from './lib/world.ts'
+import { onAnyBus } from './lib/world.ts'
 
 /* Conversations that the gateway lists, shows, renames, deletes and branches. */
 
@@ -15,7 +15,7 @@ interface Shown {
   readonly messages: { readonly id: string; readonly role: string; readonly content: unknown }[]
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   const started = async () => {
     const { model: languageModel } = plainModel(prompt => `answer ${prompt.length}`)
     const chat = agent('chat', { model: model(languageModel), instructions: 'Chat.' })

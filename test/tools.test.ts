@@ -10,10 +10,10 @@ import { tool, type Tool, type ToolOptions } from '../src/tools/tool.ts'
 import { Pauses } from '../src/bus/pauses.ts'
 import { openBus } from '../src/runtime/environment.ts'
 import { ToolStation } from '../src/tools/station.ts'
-import { ask, ended, eventsOf, typesOf, onEveryBus } from './lib/world.ts'
+import { ask, ended, eventsOf, typesOf, onAnyBus } from './lib/world.ts'
 import blocking from './lib/blocking-app.ts'
 
-onEveryBus(world => {
+onAnyBus(world => {
   /** What an agent gets that calls this tool once. */
   async function answerOf(options: Partial<ToolOptions<unknown, unknown>>, input: unknown = {}): Promise<unknown> {
     const subject = tool('subject', { description: 'Is tested.', input: z.any(), run: () => null, ...options }) as Tool

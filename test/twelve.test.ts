@@ -8,7 +8,7 @@ import { findCollector } from './telemetry/lib/build.ts'
 import { startReceiver } from './telemetry/lib/collector.ts'
 import { shapeOfSpans, shapeOfTrace } from './telemetry/lib/shape.ts'
 import { launch, tidings } from './lib/cli.ts'
-import { eventsOf, onEveryBus, typesOf, type World } from './lib/world.ts'
+import { eventsOf, onAnyBus, typesOf, type World } from './lib/world.ts'
 import app from './twelve/app.ts'
 
 /* One mail, twelve agents, two processes: all of it hangs together by one id. */
@@ -71,7 +71,7 @@ interface TraceRecord {
   events?: number
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('a mail through twelve agents and fifteen model calls is one tree, in the exported trace too, and replays turn for turn', {
     timeout: 150_000,
   }, async () => {

@@ -6,9 +6,9 @@ import { until } from '../src/testing/wait.ts'
 import { indexOf } from '../src/trace/index/open.ts'
 import { tidings } from './lib/cli.ts'
 import { plainModel } from './lib/plain-model.ts'
-import { eventsOf, onEveryBus, typesOf } from './lib/world.ts'
+import { eventsOf, onAnyBus, typesOf } from './lib/world.ts'
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('status says when no worker runs', async () => {
     const log = await world()
     const status = async () => (await tidings(log.place, ['status'])).stdout

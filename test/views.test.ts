@@ -13,7 +13,7 @@ import type { Row } from '../src/trace/slim.ts'
 import { needsData } from '../src/trace/trace.ts'
 import { plainModel } from './lib/plain-model.ts'
 import { collect } from '../src/testing/wait.ts'
-import { ask, onEveryBus } from './lib/world.ts'
+import { ask, onAnyBus } from './lib/world.ts'
 
 /* What a person sees of the log over HTTP: lists of rows, and details, within their tenant and what they may read. */
 
@@ -46,7 +46,7 @@ const principal = (tenant: string, ...read: string[]): Principal => ({
 const plain = ({ body, headers }: Response) =>
   headers.get('content-encoding') === 'gzip' ? body!.pipeThrough(new DecompressionStream('gzip')) : body
 
-onEveryBus(world => {
+onAnyBus(world => {
   const started = async () => {
     const { model: languageModel } = plainModel(() => 'high at noon')
     const chat = agent('chat', { model: model(languageModel), instructions: 'Chat.' })

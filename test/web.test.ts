@@ -13,7 +13,7 @@ import { underPrefix, type Fetch } from '../src/runtime/web.ts'
 import { collect } from '../src/testing/wait.ts'
 import { bearer, everything, keyFor, policyFile } from './lib/identity.ts'
 import { plainModel } from './lib/plain-model.ts'
-import { onEveryBus } from './lib/world.ts'
+import { onAnyBus } from './lib/world.ts'
 
 /* The gateway as a web-standard handler, in a server of the app. */
 
@@ -137,7 +137,7 @@ async function loadConsole(base: string): Promise<void> {
   }
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   it.each(Object.keys(mounts))(
     'serves a page all it needs below a prefix, alone and behind a proxy, in %s',
     async name => {

@@ -8,7 +8,7 @@ import type { Trigger } from '../../src/index.ts'
 import { openBus } from '../../src/runtime/environment.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { launch } from '../../test/lib/cli.ts'
-import { onEveryBus, type World } from '../../test/lib/world.ts'
+import { onAnyBus, type World } from '../../test/lib/world.ts'
 import { feed } from './feed.ts'
 import { openShop } from './shop.ts'
 
@@ -25,7 +25,7 @@ async function openShopOf({ place }: World) {
   return shop
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('brings every change of the database to the agents, once', async () => {
     const log = await world()
     const shop = await openShopOf(log)

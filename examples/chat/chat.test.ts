@@ -8,7 +8,7 @@ import type { LanguageModelV4 } from '@ai-sdk/provider'
 import { expect, it, onTestFinished } from 'vitest'
 import { describeBrowser, openPage } from '../../test/lib/browser.ts'
 import { Pen } from '../../test/lib/pen.ts'
-import { onEveryBus } from '../../test/lib/world.ts'
+import { onAnyBus } from '../../test/lib/world.ts'
 import { offlineModel } from '../../src/index.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { shopWith } from './app.ts'
@@ -36,7 +36,7 @@ it('starts by one command', async () => {
 })
 
 await describeBrowser('in a browser', () =>
-  onEveryBus(world => {
+  onAnyBus(world => {
     const opened = async (model: LanguageModelV4, width?: number) => {
       const { agents, tools } = shopWith(model)
       const running = await (await world()).worker({ name: 'chat', use: [...agents, ...tools] })

@@ -12,7 +12,7 @@ import { defaultBudget, BudgetLedger, noSpending } from '../../src/tasks/budget.
 import type { Turn } from '../../src/tasks/program.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
-import { ask, ended, eventsOf, onEveryBus } from '../lib/world.ts'
+import { ask, ended, eventsOf, onAnyBus } from '../lib/world.ts'
 
 const any = z.any()
 const noop = tool('noop', { description: '', input: any, run: () => 1 })
@@ -29,7 +29,7 @@ const calls = async (worker: RunningApp, correlation: string) =>
 
 const isIdle = async ({ bus }: RunningApp) => (await bus.driver.listGroups()).every(({ lag }) => lag === 0)
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('events that cause events stop at the budget, and what then begins no task is on the attention list', async () => {
     const log = await world()
     const pump = agent('pump', {

@@ -17,7 +17,7 @@ import { Engine } from '../../src/tasks/engine.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { describeNats, natsUrl } from '../lib/nats.ts'
 import { disordered } from '../lib/disordered.ts'
-import { eventsOf, onEveryBus } from '../lib/world.ts'
+import { eventsOf, onAnyBus } from '../lib/world.ts'
 
 const sleeper = agent('sleeper', {
   async run(ctx) {
@@ -37,7 +37,7 @@ function request() {
 
 const answersTo = (events: readonly CloudEvent[], id: string) => events.filter(({ call }) => call === id)
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('a task that is cancelled while its start is parked never begins, and its caller gets the answer', async () => {
     const worker = await (await world()).worker({ use: [sleeper] })
     const { id, correlationid, start, cancel } = request()

@@ -16,7 +16,7 @@ import type { Turn } from '../../src/tasks/program.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { describeNats, natsUrl } from '../lib/nats.ts'
 import { intercepted } from '../lib/disordered.ts'
-import { eventsOf, onEveryBus } from '../lib/world.ts'
+import { eventsOf, onAnyBus } from '../lib/world.ts'
 
 /** Goes on as itself after a while, up to a link that only waits. */
 const relay = agent('relay', {
@@ -53,7 +53,7 @@ async function standing(bus: Bus, correlation: string) {
   return turns.filter(turn => turn.program === 'relay' && turn.end !== 'continued')
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('a chain ends when the call that began it expires', async () => {
     const caller = agent('caller', {
       on: 'go',

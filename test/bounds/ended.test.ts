@@ -3,11 +3,11 @@ import { z } from 'zod'
 import { agent } from '../../src/agents/agent.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
-import { ask, eventsOf, onEveryBus } from '../lib/world.ts'
+import { ask, eventsOf, onAnyBus } from '../lib/world.ts'
 
 const any = z.any()
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('a repeated answer to a task that its budget ended has no effect and runs no code', async () => {
     const log = await world()
     const noop = tool('noop', { description: '', input: any, run: () => 1 })

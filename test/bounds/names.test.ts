@@ -4,12 +4,12 @@ import { until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
 import { workflow } from '../../src/index.ts'
 import { z } from 'zod'
-import { ask, onEveryBus } from '../lib/world.ts'
+import { ask, onAnyBus } from '../lib/world.ts'
 
 const clerk = agent('clerk', { on: 'go', run: () => 'done' })
 const noop = tool('noop', { description: '', input: z.any(), run: () => 1 })
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('an app cannot host an agent of another app, and the error names that app', async () => {
     const log = await world()
     const worker = await log.worker({ name: 'first', use: [clerk] })

@@ -10,7 +10,7 @@ import { Programs } from '../../src/tasks/programs.ts'
 import type { ProgramDefinition } from '../../src/tasks/program.ts'
 import { until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
-import { ask, eventsOf, onEveryBus } from '../lib/world.ts'
+import { ask, eventsOf, onAnyBus } from '../lib/world.ts'
 
 const noop = tool('noop', { description: '', input: z.any(), run: () => ({ id: 1 }) })
 
@@ -20,7 +20,7 @@ async function replayed(definition: ProgramDefinition, events: readonly CloudEve
   return replay.finish()
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('agrees with a workflow that the budget stopped and that undid its steps', async () => {
     const undo = { undo: { target: noop, input: () => ({}) } }
     const flow = workflow('trip', { on: 'trip.wanted', within: '1h' })

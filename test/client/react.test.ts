@@ -6,14 +6,14 @@ import { model } from '../../src/models/model.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { describeBrowser, openPage } from '../lib/browser.ts'
 import { Pen } from '../lib/pen.ts'
-import { onEveryBus } from '../lib/world.ts'
+import { onAnyBus } from '../lib/world.ts'
 
 /* The client and the hooks in a real browser. */
 
 const built = buildPage(join(import.meta.dirname, 'page'))
 
 await describeBrowser('in a browser', () =>
-  onEveryBus(world => {
+  onAnyBus(world => {
     it('the hooks show a task and events, over a reload and while the network is away', async () => {
       const pen = new Pen()
       const writer = agent('writer', { model: model(pen.model), instructions: 'Write.' })

@@ -9,7 +9,7 @@ import { collect, until } from '../../src/testing/wait.ts'
 import { answerRequest, asked } from '../lib/approvals.ts'
 import { describeBrowser } from '../lib/browser.ts'
 import { everything, keyFor, policyFile } from '../lib/identity.ts'
-import { embeddedWorld, onEveryBus, type World } from '../lib/world.ts'
+import { embeddedWorld, onAnyBus, type World } from '../lib/world.ts'
 import { expectAccessible } from './lib/accessible.ts'
 import { openConsole, serveApp } from './lib/console.ts'
 import { shelf, shop } from './lib/act-app.ts'
@@ -25,7 +25,7 @@ beforeEach(() => {
 })
 
 await describeBrowser('a person at the console', () =>
-  onEveryBus(world => {
+  onAnyBus(world => {
     const opened = async (log: World) => {
       const { running, url } = await serveApp(log, shop, { module, policy: await policyFile({ roles }) })
       const open = async (path: string, user = 'ann', role = 'all', theme?: 'light') =>

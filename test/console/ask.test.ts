@@ -6,14 +6,14 @@ import { writeSample } from '../../examples/report-desk/sample.ts'
 import { offlineModel } from '../../src/index.ts'
 import { describeBrowser } from '../lib/browser.ts'
 import { GatewayProcess } from '../lib/gateway-process.ts'
-import { onEveryBus } from '../lib/world.ts'
+import { onAnyBus } from '../lib/world.ts'
 import { expectAccessible } from './lib/accessible.ts'
 import { openConsole } from './lib/console.ts'
 
 /* What an end user of the report desk sees, in a real browser. */
 
 await describeBrowser('ask', () =>
-  onEveryBus(world => {
+  onAnyBus(world => {
     it('shows a question, its progress, the approval and the report, over reloads and a kill of the server', async () => {
       const log = await world()
       const { home } = log.place

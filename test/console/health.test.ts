@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { agent, offlineModel, tool } from '../../src/index.ts'
 import { until } from '../../src/testing/wait.ts'
 import { describeBrowser } from '../lib/browser.ts'
-import { onEveryBus } from '../lib/world.ts'
+import { onAnyBus } from '../lib/world.ts'
 import { expectAccessible } from './lib/accessible.ts'
 import { openConsole, serveApp } from './lib/console.ts'
 
@@ -24,7 +24,7 @@ const clerk = agent('clerk', {
 })
 
 await describeBrowser('health', () =>
-  onEveryBus(world => {
+  onAnyBus(world => {
     it('shows queues, rates, failures, workers, the log and the spend as they change, and links to the rows', async () => {
       const use = [check, writer, clerk]
       const { running, url } = await serveApp(await world(), { name: 'shop', use, budget: { tokens: 5_000 } })

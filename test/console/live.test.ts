@@ -4,7 +4,7 @@ import { agent } from '../../src/agents/agent.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { describeBrowser } from '../lib/browser.ts'
 import { GatewayProcess } from '../lib/gateway-process.ts'
-import { onEveryBus } from '../lib/world.ts'
+import { onAnyBus } from '../lib/world.ts'
 import { openConsole } from './lib/console.ts'
 
 const clerk = agent('clerk', {
@@ -19,7 +19,7 @@ const rows = (page: Page) => page.getByRole('row')
 const arrived = (page: Page) => page.locator('[data-arrived]').getAttribute('data-arrived').then(Number)
 
 await describeBrowser('the live view', () =>
-  onEveryBus(world => {
+  onAnyBus(world => {
     it('follows, pauses when a person scrolls, filters, opens events, and misses nothing over a cut network and a killed gateway', async () => {
       const log = await world()
       const worker = await log.worker({ use: [clerk] })

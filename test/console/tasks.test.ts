@@ -10,7 +10,7 @@ import { on } from '../../src/workflows/patterns.ts'
 import { workflow } from '../../src/workflows/workflow.ts'
 import { describeBrowser } from '../lib/browser.ts'
 import { Pen } from '../lib/pen.ts'
-import { ask, onEveryBus } from '../lib/world.ts'
+import { ask, onAnyBus } from '../lib/world.ts'
 import { expectAccessible } from './lib/accessible.ts'
 import { openConsole, serveApp } from './lib/console.ts'
 
@@ -49,7 +49,7 @@ const order = workflow('order', { on: 'order.placed', within: '90d' })
 const rowsIn = (page: Page) => page.getByRole('grid', { name: /^Tasks/ }).getByRole('row')
 
 await describeBrowser('tasks in the console', () =>
-  onEveryBus(world => {
+  onAnyBus(world => {
     it('lists, selects and shows tasks, live, from the newest turn back to the first', async () => {
       const pen = new Pen()
       onTestFinished(() => pen.close())

@@ -9,7 +9,7 @@ import { sourceFromBus } from '../../src/replay/source.ts'
 import { writeSlice } from '../../src/replay/slice-write.ts'
 import { describeBrowser } from '../lib/browser.ts'
 import { Pen } from '../lib/pen.ts'
-import { embeddedWorld, onEveryBus } from '../lib/world.ts'
+import { embeddedWorld, onAnyBus } from '../lib/world.ts'
 import { expectAccessible } from './lib/accessible.ts'
 import { openConsole, serveApp } from './lib/console.ts'
 import { longCorrelation, longTask, publishLongTask } from './lib/long-task.ts'
@@ -37,7 +37,7 @@ function support(pen: Pen) {
 }
 
 await describeBrowser('the trace', () =>
-  onEveryBus(world => {
+  onAnyBus(world => {
     const opened = async () => {
       const pen = new Pen()
       const log = await world()

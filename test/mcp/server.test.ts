@@ -6,7 +6,7 @@ import { until } from '../../src/testing/wait.ts'
 import { asked } from '../lib/approvals.ts'
 import { GatewayProcess } from '../lib/gateway-process.ts'
 import { everything, keyFor, policyFile } from '../lib/identity.ts'
-import { embeddedWorld, eventsOf, onEveryBus, typesOf } from '../lib/world.ts'
+import { embeddedWorld, eventsOf, onAnyBus, typesOf } from '../lib/world.ts'
 import { asks, eras, grant, httpClient, oldHttpClient, post, tasks, textOf, type Form } from './clients.ts'
 import { add, gatewayOn, greeter, refund, secret, shop, writer } from './shop.ts'
 
@@ -27,7 +27,7 @@ test('only what the app lists is published, and the app says at once what cannot
   expect(() => app({ use: [add], mcp: ['add' as never] })).toThrow('entry 0 of mcp is not an agent')
 })
 
-onEveryBus(world => {
+onAnyBus(world => {
   test.each(eras)('a client of %s lists and calls what is published, and every call is a task', async era => {
     const on = await world()
     const { bus } = await on.worker(shop)

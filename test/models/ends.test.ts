@@ -9,11 +9,11 @@ import { anthropicServer } from '../lib/providers/anthropic.ts'
 import { googleServer } from '../lib/providers/google.ts'
 import { models, walk } from '../lib/providers/models.ts'
 import { openaiResponsesServer } from '../lib/providers/openai.ts'
-import { onEveryBus } from '../lib/world.ts'
+import { onAnyBus } from '../lib/world.ts'
 
 /* How a step ended, as each provider says it; the rules themselves are in src/agents/finish.test.ts. */
 
-onEveryBus(world => {
+onAnyBus(world => {
   const run = async (model: LanguageModelV4, options?: Parameters<typeof walk>[2]) =>
     walk(await world(), model, options)
   const failedWith = (code: string, text = '') => ({ error: { code, message: expect.stringContaining(text) } })

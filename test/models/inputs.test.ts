@@ -2,11 +2,11 @@ import type { LanguageModelV4Prompt } from '@ai-sdk/provider'
 import { expect, test } from 'vitest'
 import { agent } from '../../src/index.ts'
 import { plainModel } from '../lib/plain-model.ts'
-import { ask, eventsOf, onEveryBus } from '../lib/world.ts'
+import { ask, eventsOf, onAnyBus } from '../lib/world.ts'
 
 /* What a model gets to read of the input of a task. */
 
-onEveryBus(world => {
+onAnyBus(world => {
   const userIn = (prompt: LanguageModelV4Prompt | undefined) => prompt!.find(({ role }) => role === 'user')!.content
 
   test('files of the input reach the model as bytes, and are on the log as blobs only', async () => {

@@ -6,11 +6,11 @@ import { app } from '../../src/runtime/app.ts'
 import { start } from '../../src/runtime/start.ts'
 import { until } from '../../src/testing/wait.ts'
 import { OutageServer } from '../lib/outage-server.ts'
-import { onEveryBus, type World } from '../lib/world.ts'
+import { onAnyBus, type World } from '../lib/world.ts'
 
 const tasks = 200
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('three processes share one probe of a provider that is away, also when the one that probes is killed', async () => {
     const log = await world()
     const provider = await new OutageServer().start()

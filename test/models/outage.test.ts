@@ -11,11 +11,11 @@ import { buildTraceTree } from '../../src/trace/build-tree.ts'
 import { render } from '../../src/trace/render.ts'
 import { tidings } from '../lib/cli.ts'
 import { Provider } from '../lib/outage.ts'
-import { ask, eventsOf, onEveryBus, typesOf } from '../lib/world.ts'
+import { ask, eventsOf, onAnyBus, typesOf } from '../lib/world.ts'
 
 const asked = { type: 'question', data: 'Why?' }
 
-onEveryBus(world => {
+onAnyBus(world => {
   const writerOf = (provider: Provider, options: { retry?: RetryOptions; limit?: number; within?: number } = {}) => {
     const { within, ...more } = options
     return agent('writer', {

@@ -6,11 +6,11 @@ import { anthropicServer } from '../lib/providers/anthropic.ts'
 import { googleServer } from '../lib/providers/google.ts'
 import { models, walk } from '../lib/providers/models.ts'
 import { openaiResponsesServer } from '../lib/providers/openai.ts'
-import { onEveryBus } from '../lib/world.ts'
+import { onAnyBus } from '../lib/world.ts'
 
 /* The rows of the tables in docs/models.md: what is kept of what a provider streams, and what is given back to it. */
 
-onEveryBus(world => {
+onAnyBus(world => {
   const run = async (model: LanguageModelV4, options?: Parameters<typeof walk>[2]) =>
     walk(await world(), model, options)
   const call = { name: 'step', input: { n: 1 } }

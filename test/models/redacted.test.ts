@@ -7,7 +7,7 @@ import { anthropicServer } from '../lib/providers/anthropic.ts'
 import { googleServer } from '../lib/providers/google.ts'
 import { models, walk } from '../lib/providers/models.ts'
 import { openaiResponsesServer } from '../lib/providers/openai.ts'
-import { onEveryBus } from '../lib/world.ts'
+import { onAnyBus } from '../lib/world.ts'
 
 /* What a provider signed, where redaction is at work. */
 
@@ -16,7 +16,7 @@ const everywhere: Redaction = { patterns: [{ name: 'token', match: /Ab1_|c2lnbm|
 const staff: Redaction = { patterns: [{ name: 'staff', match: /E\d{6}/ }] }
 const call = { name: 'step', input: { n: 1 } }
 
-onEveryBus(world => {
+onAnyBus(world => {
   const run = async (model: LanguageModelV4, redact: Redaction) => walk(await world(), model, { redact })
 
   describe('a signature in which a rule would find something by chance is left alone', () => {

@@ -11,9 +11,9 @@ import { openaiServer } from '../../src/testing/openai-server.ts'
 import { until } from '../../src/testing/wait.ts'
 import { anthropicServer } from '../lib/providers/anthropic.ts'
 import { models, walk } from '../lib/providers/models.ts'
-import { eventsOf, onEveryBus } from '../lib/world.ts'
+import { eventsOf, onAnyBus } from '../lib/world.ts'
 
-onEveryBus(world => {
+onAnyBus(world => {
   const call = (n: number) => ({ name: 'step', input: { n } })
 
   it('a fork continues with the thinking of its original task', async () => {

@@ -4,11 +4,11 @@ import { z } from 'zod'
 import { agent, model, tool } from '../../src/index.ts'
 import { plainModel } from '../lib/plain-model.ts'
 import { lines } from '../lib/reading.ts'
-import { ask, eventsOf, onEveryBus } from '../lib/world.ts'
+import { ask, eventsOf, onAnyBus } from '../lib/world.ts'
 
 /* What an agent and its model set reaches the provider, and `why` shows it. */
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('settings, tool choice and cache hints reach the provider', async () => {
     const seen: LanguageModelV4CallOptions[] = []
     const { model: plain } = plainModel(() => (seen.length === 1 ? [{ id: 'c', tool: 'look', input: {} }] : 'Done.'))

@@ -10,10 +10,10 @@ import { anthropicServer } from '../lib/providers/anthropic.ts'
 import { googleServer } from '../lib/providers/google.ts'
 import { models, walk } from '../lib/providers/models.ts'
 import { openaiResponsesServer } from '../lib/providers/openai.ts'
-import { ended, eventsOf, onEveryBus } from '../lib/world.ts'
+import { ended, eventsOf, onAnyBus } from '../lib/world.ts'
 
 const tenSteps = Array.from({ length: 10 }, (_, i) => i + 1)
-onEveryBus(world => {
+onAnyBus(world => {
   const run = async (model: LanguageModelV4) => walk(await world(), model)
 
   describe('a loop of ten steps, with two calls and reasoning in each, passes', () => {

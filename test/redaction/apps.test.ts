@@ -7,7 +7,7 @@ import { setLogger } from '../../src/bus/telemetry/log.ts'
 import { app } from '../../src/runtime/app.ts'
 import { tool } from '../../src/tools/tool.ts'
 import { workflow } from '../../src/workflows/workflow.ts'
-import { ask, onEveryBus } from '../lib/world.ts'
+import { ask, onAnyBus } from '../lib/world.ts'
 
 const exporter = new InMemorySpanExporter()
 
@@ -23,7 +23,7 @@ const failing = (name: string) => {
   return [broken, agent(name, { on: `${name}.wanted`, run: ctx => ctx.call(broken, null) })]
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('two apps in one process: each line of the log and each span is redacted by the rules of its own app', async () => {
     trace.setGlobalTracerProvider(new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] }))
     onTestFinished(() => {

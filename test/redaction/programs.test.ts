@@ -8,7 +8,7 @@ import { Programs } from '../../src/tasks/programs.ts'
 import { digest } from '../../src/tasks/turn.ts'
 import { until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
-import { ended, eventsOf, onEveryBus } from '../lib/world.ts'
+import { ended, eventsOf, onAnyBus } from '../lib/world.ts'
 
 const token = `ghp_${'a1B2c3D4'.repeat(5)}`
 
@@ -24,7 +24,7 @@ const forgetful = agent('forgetful', {
   },
 })
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('an emitted event is digested and folded as it is stored, by the next owner and in a replay', async () => {
     const log = await world()
     const first = await log.worker({ use: [forgetful] })

@@ -2,9 +2,9 @@ import { expect, it } from 'vitest'
 import { agent } from '../../src/agents/agent.ts'
 import type { StepContext } from '../../src/tasks/steps.ts'
 import { endOf, retried, taskOf } from '../lib/retry.ts'
-import { ask, onEveryBus } from '../lib/world.ts'
+import { ask, onAnyBus } from '../lib/world.ts'
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('a retried task repeats the step that failed under its key, and no other', async () => {
     const log = await world()
     const runs: string[] = []

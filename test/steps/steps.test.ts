@@ -4,11 +4,11 @@ import type { CallError } from '../../src/tasks/script.ts'
 import type { ScriptContext } from '../../src/tasks/script-context.ts'
 import type { StepContext, StepOptions } from '../../src/tasks/steps.ts'
 import { until } from '../../src/testing/wait.ts'
-import { ask, eventsOf, onEveryBus, typesOf, type World } from '../lib/world.ts'
+import { ask, eventsOf, onAnyBus, typesOf, type World } from '../lib/world.ts'
 
 const output = ({ data }: { data: unknown }) => (data as { output: unknown }).output
 
-onEveryBus(world => {
+onAnyBus(world => {
   const worker = async (run: (ctx: ScriptContext) => unknown, log?: World) =>
     (log ?? (await world())).worker({ use: [agent('clerk', { on: 'go', run })] })
   /** What `run()` gets from one step. */

@@ -18,7 +18,7 @@ import { MemoryLog } from '../../src/testing/memory/log.ts'
 import { readTaskState } from '../../src/tasks/task-state.ts'
 import { arrives, given } from '../../src/testing/given.ts'
 import { until } from '../../src/testing/wait.ts'
-import { ask, ended, eventsOf, onEveryBus } from '../lib/world.ts'
+import { ask, ended, eventsOf, onAnyBus } from '../lib/world.ts'
 import { tidings } from '../lib/cli.ts'
 
 const output = ({ data }: { data: unknown }) => (data as { output: unknown }).output
@@ -37,7 +37,7 @@ const clerk = agent('clerk', {
   },
 })
 
-onEveryBus(world => {
+onAnyBus(world => {
   async function started() {
     const log = await world()
     const worker = await log.worker({ use: [clerk] })

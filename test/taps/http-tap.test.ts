@@ -6,7 +6,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 import type { CloudEvent } from '../../src/event.ts'
 import type { TappedRequest, TappedResponse } from '../../src/bus/tapped-http.ts'
 import { until } from '../../src/testing/wait.ts'
-import { embeddedWorld, onEveryBus } from '../lib/world.ts'
+import { embeddedWorld, onAnyBus } from '../lib/world.ts'
 import { listening } from './lib/listening.ts'
 import { httpTapped, slowPublishes } from './lib/tapped.ts'
 import { serving } from '../lib/serving.ts'
@@ -50,7 +50,7 @@ async function send(url: string, { method = 'GET', headers = {}, body }: Sent = 
 const requestOf = (event: CloudEvent | undefined) => event!.data as TappedRequest
 const responseOf = (event: CloudEvent | undefined) => event!.data as TappedResponse
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('a named route is recorded with what it takes to repeat it; others only pass', async () => {
     const { url: upstream } = await echoService()
     const { url, recorded } = await httpTapped(await world(), upstream, {

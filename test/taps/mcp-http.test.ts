@@ -7,7 +7,7 @@ import { StreamableHTTPClientTransport as OldHttpTransport } from '@modelcontext
 import { createMcpHandler } from '@modelcontextprotocol/server'
 import { expect, onTestFinished, test } from 'vitest'
 import type { CloudEvent } from '../../src/event.ts'
-import { embeddedWorld, onEveryBus } from '../lib/world.ts'
+import { embeddedWorld, onAnyBus } from '../lib/world.ts'
 import { listening } from './lib/listening.ts'
 import { oldSumsServer } from './lib/old-sums.ts'
 import { sumsServer } from './lib/sums.ts'
@@ -32,7 +32,7 @@ async function connected(url: string, mode: 'legacy' | { pin: string } = { pin: 
   return { client, transport }
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('calls of the stateless era are on the log, each with the trace that it carries', async () => {
     const { url, recorded } = await mcpTapped(await world(), await statelessSums())
     const { client } = await connected(`${url}/mcp`)

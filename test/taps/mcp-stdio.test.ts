@@ -9,7 +9,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { CloudEvent } from '../../src/event.ts'
 import { openBus } from '../../src/runtime/environment.ts'
 import { until } from '../../src/testing/wait.ts'
-import { embeddedWorld, onEveryBus, type World } from '../lib/world.ts'
+import { embeddedWorld, onAnyBus, type World } from '../lib/world.ts'
 
 const main = join(import.meta.dirname, '../../src/cli/main.ts')
 const sums = join(import.meta.dirname, 'lib/stdio-server.ts')
@@ -37,7 +37,7 @@ async function recorded(place: World['place'], types: RegExp, count: number): Pr
 
 const texts = (result: unknown) => (result as { content: { text: string }[] }).content.map(({ text }) => text)
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('a client calls tools through the tap, and the calls are on the log', async () => {
     const { place } = await world()
     const client = new Client({ name: 'test', version: '1' }, { versionNegotiation: { mode: { pin: '2026-07-28' } } })

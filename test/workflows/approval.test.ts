@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { workflow, type Duration } from '../../src/index.ts'
 import { asked, codeOf, answerRequest } from '../lib/approvals.ts'
 import { Story } from '../lib/workflows.ts'
-import { onEveryBus } from '../lib/world.ts'
+import { onAnyBus } from '../lib/world.ts'
 
 const letter = (within: Duration = '1h', remind?: Duration) =>
   workflow('letter', { on: 'letter.written', within: '2h' })
@@ -14,7 +14,7 @@ const letter = (within: Duration = '1h', remind?: Duration) =>
     })
     .complete(s => s.editor)
 
-onEveryBus(world => {
+onAnyBus(world => {
   const startFlow = async (flow: ReturnType<typeof letter>) => {
     const story = new Story(await (await world()).worker({ use: [flow] }), 'letter')
     await story.tell('letter.written', { text: 'Dear Sir' })

@@ -12,7 +12,7 @@ import { openBus } from '../../src/runtime/environment.ts'
 import type { RunningApp } from '../../src/runtime/start.ts'
 import { Programs } from '../../src/tasks/programs.ts'
 import { collect, until } from '../../src/testing/wait.ts'
-import { onEveryBus } from '../lib/world.ts'
+import { onAnyBus } from '../lib/world.ts'
 
 /* An instance with a key gets each event in another one, which holds it. */
 
@@ -29,7 +29,7 @@ const within = 30_000
 const firstOf = ({ bus }: Pick<RunningApp, 'bus'>, type: string, matches: (event: CloudEvent) => boolean = () => true) =>
   until(async () => (await collect(bus.read({ filter: [{ types: [type] }] }))).map(({ event }) => event).find(matches), { within }) // biome-ignore format: one line
 
-onEveryBus(world => {
+onAnyBus(world => {
   it.each([
     ['as large', largest],
     ['as deep', deepest],

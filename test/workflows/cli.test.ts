@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { on, workflow, type Workflow } from '../../src/index.ts'
 import { until } from '../../src/testing/wait.ts'
 import { tidings } from '../lib/cli.ts'
-import { eventsOf, onEveryBus, typesOf, type World } from '../lib/world.ts'
+import { eventsOf, onAnyBus, typesOf, type World } from '../lib/world.ts'
 
 const order = (version: number) =>
   workflow('order', { on: 'order.placed', within: '7d', version })
@@ -28,7 +28,7 @@ async function appFile(log: World, name: string, flow: Workflow<never, never, un
   return file
 }
 
-onEveryBus(world =>
+onAnyBus(world =>
   it('the command line lists workflows, draws an instance, and moves it or explains why it cannot', {
     timeout: 120_000,
   }, async () => {

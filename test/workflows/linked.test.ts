@@ -5,7 +5,7 @@ import type { CloudEvent } from '../../src/event.ts'
 import { until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
 import { tidings } from '../lib/cli.ts'
-import { eventsOf, onEveryBus, type World } from '../lib/world.ts'
+import { eventsOf, onAnyBus, type World } from '../lib/world.ts'
 
 const note = tool('note', { description: 'Notes.', input: z.any(), run: () => 'noted' })
 
@@ -26,7 +26,7 @@ const day = workflow('day', { key: [by('order.done', e => e.day)], within: '1h' 
 
 const only = ['agents', 'tools', 'models', 'gateway'] as const
 
-onEveryBus(world => {
+onAnyBus(world => {
   async function begin() {
     const log = await world()
     const worker = await log.worker({ use: [order, day, note] }, { only, port: 0 })

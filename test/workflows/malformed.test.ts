@@ -3,7 +3,7 @@ import { by, on, workflow } from '../../src/index.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { tidings } from '../lib/cli.ts'
 import { Story } from '../lib/workflows.ts'
-import { onEveryBus } from '../lib/world.ts'
+import { onAnyBus } from '../lib/world.ts'
 
 /* Somebody publishes by hand what only the runtime is meant to: `workflow.event`. */
 
@@ -15,7 +15,7 @@ const flow = (key?: { key: ReturnType<typeof by>[] }) =>
     .complete(s => [s.first, s.second])
 const malformed = [null, 'x', {}, { event: null }, { event: { id: 'a' } }, { event: { type: left } }, { event: { id: 'a', type: 'other' } }] // biome-ignore format: one list
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('only a malformed one is deferred, with what to do; the instance continues', async () => {
     const log = await world()
     const running = await log.worker({ use: [flow()] })

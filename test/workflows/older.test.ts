@@ -1,14 +1,14 @@
 import { expect, it } from 'vitest'
 import { on, workflow } from '../../src/index.ts'
 import { until } from '../../src/testing/wait.ts'
-import { eventsOf, onEveryBus, typesOf } from '../lib/world.ts'
+import { eventsOf, onAnyBus, typesOf } from '../lib/world.ts'
 
 const before = workflow('order', { on: 'order.placed', within: '1h' })
   .when('paid', on('order.paid').as('paid'), { within: '1h' })
   .emit('order.done', s => ({ by: s.paid.by }))
 const after = workflow('order', { on: 'order.placed', within: '1h', version: 2 }).emit('order.done', () => 'at once')
 
-onEveryBus(world =>
+onAnyBus(world =>
   it('an instance receives what only its own definition waits for, when the app has another', async () => {
     const log = await world()
     const first = await log.worker({ use: [before] })

@@ -4,7 +4,7 @@ import { agent, on, tool, workflow, type Workflow } from '../../src/index.ts'
 import { parseId } from '../../src/bus/ids.ts'
 import { until } from '../../src/testing/wait.ts'
 import { Story } from '../lib/workflows.ts'
-import { onEveryBus } from '../lib/world.ts'
+import { onAnyBus } from '../lib/world.ts'
 
 const version = (n: number, build: (flow: Workflow<any, never, unknown>) => Workflow<any, never, unknown>) =>
   build(workflow('order', { on: 'order.placed', within: '1h', version: n }) as never)
@@ -24,7 +24,7 @@ async function taskOf(story: Story): Promise<string> {
   return parseId(turn!.id)!.task
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('an instance continues with its own version beside instances of the new one, also after a second worker', async () => {
     const log = await world()
     const old = new Story(await log.worker({ use: [one] }), 'order')

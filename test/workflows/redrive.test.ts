@@ -6,7 +6,7 @@ import { selectInputs, publishRedrive } from '../../src/replay/redrive.ts'
 import type { RunningApp } from '../../src/runtime/start.ts'
 import { until } from '../../src/testing/wait.ts'
 import { tool } from '../../src/tools/tool.ts'
-import { onEveryBus } from '../lib/world.ts'
+import { onAnyBus } from '../lib/world.ts'
 
 const ship = tool('ship', {
   description: 'Ships an order.',
@@ -30,7 +30,7 @@ const watch = workflow('watch', {
 
 const orders = ['a', 'b', 'c']
 
-onEveryBus(world =>
+onAnyBus(world =>
   describe('a redrive of many correlations', () => {
     const completedIn = async ({ bus }: RunningApp, isMeant: (replay: string | undefined) => boolean) => {
       const found = []

@@ -7,7 +7,7 @@ import { Programs } from '../../src/tasks/programs.ts'
 import { Replayer } from '../../src/replay/replayer.ts'
 import { until } from '../../src/testing/wait.ts'
 import { tidings } from '../lib/cli.ts'
-import { eventsOf, onEveryBus } from '../lib/world.ts'
+import { eventsOf, onAnyBus } from '../lib/world.ts'
 
 const double = tool('double', { description: '', input: z.object({ n: z.number() }), run: ({ n }) => 2 * n })
 
@@ -21,7 +21,7 @@ const sum = (second: 'once' | 'half' = 'once') =>
 
 const isDone = ({ type }: { type: string }) => type === 'agent.task.completed'
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('of a workflow agrees with itself, and finds every turn that a changed definition decides otherwise', async () => {
     const running = await (await world()).worker({ use: [sum(), double] })
     const { bus } = running

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { onEveryBus } from '../../../test/lib/world.ts'
+import { onAnyBus } from '../../../test/lib/world.ts'
 import type { FileEvent } from '../../received.ts'
 import type { RunningApp } from '../../runtime/start.ts'
 import { collect, until } from '../../testing/wait.ts'
@@ -10,7 +10,7 @@ import { files } from './files.ts'
 
 const pace = { walkIntervalMs: 60_000, retryDelayMs: 50, flushIntervalMs: 60_000 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('the files of a folder that is moved out and back arrive again, with new ids; a restart announces nothing', async () => {
     const base = await mkdtemp(join(tmpdir(), 'tidings-moved-'))
     onTestFinished(() => rm(base, { recursive: true }))

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { at, openLog, warnings } from '../../../test/lib/mqtt.ts'
 import { startBroker } from '../../../test/lib/mqtt-broker.ts'
 import { startScript } from '../../../test/lib/mqtt-script.ts'
-import { onEveryBus } from '../../../test/lib/world.ts'
+import { onAnyBus } from '../../../test/lib/world.ts'
 import { metrics } from '../../bus/telemetry/metrics.ts'
 import { event } from '../../event.ts'
 import type { MqttReceived } from '../../received.ts'
@@ -341,7 +341,7 @@ for (const version of [5, '3.1.1'] as const)
     expect(await count()).toBe(7)
   })
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('a worker takes messages for the agents of an app, each once, over restarts', async () => {
     const script = await startScript(5)
     const heard = await world()

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { curl, secrets, signedBy } from '../../../test/lib/webhook.ts'
-import { eventsOf, onEveryBus } from '../../../test/lib/world.ts'
+import { eventsOf, onAnyBus } from '../../../test/lib/world.ts'
 import { agent } from '../../agents/agent.ts'
 import { event } from '../../event.ts'
 import { until } from '../../testing/wait.ts'
@@ -12,7 +12,7 @@ const thanks = agent('thanks', { on: paid, run: async (_ctx, { total }) => `than
 const endpoints = { orders: { secret: secrets.standard, publishes: [paid] } }
 const body = '{"type":"order.paid","total":3}'
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('a webhook starts an agent, once, however often it comes', async () => {
     const running = await (await world()).worker(
       { use: [thanks, webhook({ port: 0, endpoints })] },

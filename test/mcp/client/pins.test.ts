@@ -5,7 +5,7 @@ import { mcp } from '../../../src/mcp/client/mcp.ts'
 import { durableNames } from '../../../src/mcp/client/tool-names.ts'
 import { until } from '../../../src/testing/wait.ts'
 import { tidings } from '../../lib/cli.ts'
-import { ended, eventsOf, onEveryBus } from '../../lib/world.ts'
+import { ended, eventsOf, onAnyBus } from '../../lib/world.ts'
 import { callsOf } from './lib/calls.ts'
 import { pinned, scratch } from './lib/pinned.ts'
 import { listed, rawServer, textResult } from './lib/raw-server.ts'
@@ -24,7 +24,7 @@ async function shopServer() {
   return { said, url }
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('a tool that its server describes differently is refused, with an alarm, until a person accepts it', async () => {
     const { said, url } = await shopServer()
     const folder = scratch()
