@@ -23,7 +23,7 @@ export interface ClientConnection extends LogClient {
 export async function connect(address?: string, { home }: { home?: string } = {}): Promise<ClientConnection> {
   const settings = environment()
   const place = { bus: address ?? settings.bus, home: home ?? settings.home }
-  const bus = await openBus(place)
+  const bus = await openBus({ ...settings, ...place })
   const { policy, failedFor } = settings
   const index = new LiveIndex(bus, { file: indexFile(place) })
   const client = openLogClient(bus, policy, { index, failedFor })

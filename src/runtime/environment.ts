@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { TidingsError } from '../errors.ts'
 import { Bus, type BusOptions } from '../bus/bus.ts'
-import type { Driver } from '../bus/driver.ts'
+import type { BlobStore, Driver } from '../bus/driver.ts'
 import { duration, type Duration } from '../tasks/duration.ts'
 import { openDriver } from './drivers.ts'
 import { variables } from './variables.ts'
@@ -14,6 +14,8 @@ export interface Environment {
   port: number
   /** Address of the log: `TIDINGS_BUS`, default `sqlite`, the embedded log in `home`. */
   bus: string
+  /** Address of the store for large data: `TIDINGS_BLOBS`, such as `s3://BUCKET`. Default: the blob store of the driver. */
+  blobStore?: string
   /** Address that the gateway listens on. `TIDINGS_HOST`, default 127.0.0.1. */
   host: string
   /** File that says who may do what over HTTP. `TIDINGS_POLICY`, default none. */
@@ -34,6 +36,7 @@ export function environment(env: NodeJS.ProcessEnv = process.env): Environment {
     home: resolve(env.TIDINGS_HOME || variables.TIDINGS_HOME.default),
     port: portOf('TIDINGS_PORT', env.TIDINGS_PORT, variables.TIDINGS_PORT.default),
     bus: env.TIDINGS_BUS || variables.TIDINGS_BUS.default,
+    ...(env.TIDINGS_BLOBS && { blobStore: env.TIDINGS_BLOBS }),
     host: env.TIDINGS_HOST || variables.TIDINGS_HOST.default,
     ...(env.TIDINGS_POLICY && { policy: resolve(env.TIDINGS_POLICY) }),
     stopWithin: duration(env.TIDINGS_STOP_WITHIN || variables.TIDINGS_STOP_WITHIN.default, 'TIDINGS_STOP_WITHIN'),
@@ -58,10 +61,19 @@ export interface OpenOptions {
  * @throws E_BUS_UNKNOWN, E_BUS_DENIED, E_BUS_VERSION, E_LOG_UNAVAILABLE, E_LOG_VERSION, E_SETTING_INVALID
  */
 export async function openBus(
-  { bus, home }: Pick<Environment, 'bus' | 'home'>,
+  { bus, home, blobStore }: Pick<Environment, 'bus' | 'home' | 'blobStore'>,
   { driver, timeoutMs, readOnly, ...options }: BusOptions & OpenOptions = {},
 ): Promise<Bus> {
-  return new Bus(driver ?? (await openDriver({ bus, home, timeoutMs, readOnly })), options)
+  const blobs = options.blobs ?? (blobStore === undefined ? undefined : await blobsAt(blobStore))
+  return new Bus(driver ?? (await openDriver({ bus, home, timeoutMs, readOnly })), {
+    ...options,
+    ...(blobs && { blobs }),
+  })
+}
+
+async function blobsAt(address: string): Promise<BlobStore> {
+  const { openBlobs } = await import('../blobs/open.ts')
+  return openBlobs(address)
 }
 
 function portOf(name: string, value: string | undefined, fallback: number): number {

@@ -12,6 +12,10 @@ export const variables = {
     default: 'sqlite',
     about: 'the embedded log, or the address of a log on NATS: [nats.md](nats.md#address)',
   },
+  TIDINGS_BLOBS: {
+    about:
+      'a store for large data, instead of that of the log: `s3://BUCKET/PREFIX?endpoint=URL&region=NAME`: [configuration.md](configuration.md#blobs-in-s3)',
+  },
   TIDINGS_PORT: { default: 4110, about: "the gateway's port" },
   TIDINGS_HOST: {
     default: '127.0.0.1',
@@ -25,6 +29,10 @@ export const variables = {
   TIDINGS_WEBHOOK_PORT: { default: 2580, about: 'the port for webhooks, on loopback' },
   TIDINGS_MQTT_URL: {
     about: 'the MQTT broker of `mqtt()` triggers that name none: [triggers/mqtt.md](triggers/mqtt.md)',
+  },
+  TIDINGS_KAFKA_URL: {
+    about:
+      'the Kafka cluster of `kafka()` triggers and `kafkaSink()` that name none: [guides/kafka-topics.md](guides/kafka-topics.md)',
   },
   TIDINGS_MODEL: {
     default: 'offline',

@@ -2,6 +2,7 @@ import { hash, randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { privateFile, privateFolder } from '../../bus/private-files.ts'
+import { tenantFolder } from '../../bus/tenant-folder.ts'
 import { TidingsError } from '../../errors.ts'
 import { describeThrown } from '../../thrown.ts'
 
@@ -82,13 +83,8 @@ export class BlobFiles {
 
   #path(tenant: string, ref: string): string | undefined {
     const digest = reference.exec(ref)?.[1]
-    return digest && join(this.#root, folderOf(tenant), digest.slice(0, 2), digest)
+    return digest && join(this.#root, tenantFolder(tenant), digest.slice(0, 2), digest)
   }
-}
-
-/** A tenant whose name is not plain gets a digest as its folder, so that no two tenants share one. */
-function folderOf(tenant: string): string {
-  return /^[a-z0-9][a-z0-9_-]{0,63}$/.test(tenant) ? tenant : `~${hash('sha256', tenant, 'hex').slice(0, 40)}`
 }
 
 async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
