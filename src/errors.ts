@@ -192,6 +192,14 @@ export const errors = {
   E_MQTT_MISSING: 'The MQTT trigger needs a package that is not installed: npm install mqtt.',
   E_MQTT_REFUSED:
     'The MQTT broker rejects the connection, and waiting does not help. The message says why: credentials, certificates, client id, version or topics.',
+  E_KAFKA_MISSING:
+    'A package for Kafka, or for a format of its records, is not installed, because it is optional. Install the one that the message names.',
+  E_KAFKA_REFUSED:
+    'The Kafka cluster rejects the connection or a request, and waiting does not help. The message says why: credentials, rights on the topic or the group, certificates, names.',
+  E_RECORD_INVALID:
+    'A record of a Kafka topic cannot become an event, or an event no record; the message says why. Correct the mapping, the schema or the data; `tidings attention` lists what was set aside, and how to release it.',
+  E_REGISTRY_UNAVAILABLE:
+    'The schema registry does not answer, or rejects the credentials. Records wait meanwhile and none is set aside. Check its address, its state and the credentials.',
   E_TAP_INTERRUPTED:
     'The end of a tapped call is not on the log: the tap died before it was recorded, or had no room for it. What the client got is not known.',
   E_TAP_CANCELLED:

@@ -9,6 +9,8 @@ export type {
 export type { FinishRules } from './agents/finish.ts'
 export type { Guard, GuardOptions, GuardVerdict } from './agents/guard.ts'
 export { handover, type Handover, type ModelTool, type NamedAgent } from './agents/loop-tools.ts'
+export { openS3, type S3Credentials, type S3Options } from './blobs/s3.ts'
+export type { BlobStore } from './bus/driver.ts'
 export { redactor, type Redaction, type Redactor } from './bus/redact.ts'
 export { spanIds, type SpanIds } from './bus/telemetry/ids.ts'
 export { errors, TidingsError, type ErrorCode, type ErrorData } from './errors.ts'
@@ -48,10 +50,30 @@ export type { StepContext, StepOptions } from './tasks/steps.ts'
 export { readTaskState, type RecordedState } from './tasks/task-state.ts'
 export type { TurnLog } from './tasks/turn-log.ts'
 export type { EventWaitOptions } from './tasks/waits.ts'
+export {
+  kafkaSink,
+  type KafkaSinkOptions,
+  type KafkaSinkSchema,
+  type KafkaSinkTopic,
+} from './sinks/kafka/kafka-sink.ts'
+export type { RunningSink, Sink } from './sinks/sink.ts'
 export { tool, type AnyTool, type Tool, type ToolContext, type ToolOptions } from './tools/tool.ts'
 export { files, type FilesOptions } from './triggers/files/files.ts'
 export { schedule, type ScheduleOptions } from './triggers/schedule/schedule.ts'
 export { mqtt, type MqttOptions, type MqttTopics } from './triggers/mqtt/mqtt.ts'
+export {
+  kafka,
+  type KafkaOptions,
+  type KafkaTopic,
+  type KafkaTopicRecord,
+  type KafkaTopics,
+  type MappedRecord,
+  type RecordFormat,
+  type RecordType,
+} from './triggers/kafka/kafka.ts'
+export type { CloudEventAttributes } from './kafka/cloud-events.ts'
+export type { KafkaConnectionOptions } from './kafka/connection.ts'
+export type { SchemaDraft, SchemaRegistryOptions } from './kafka/registry/registry.ts'
 export type { SmtpAuth } from './triggers/email/auth.ts'
 export type { Relay } from './triggers/email/authentication-results.ts'
 export { smtp, type SmtpOptions } from './triggers/email/smtp.ts'

@@ -106,6 +106,43 @@ export interface MqttReceived {
   properties?: { name: string; value: string }[]
 }
 
+/** `kafka.received`, from a topic without `type` */
+export interface KafkaReceived {
+  topic: string
+  partition: number
+  offset: number
+  /** When it was produced, or when the broker stored it: RFC 3339 in UTC. */
+  timestamp: string
+  /** Null if the record has none. */
+  key: unknown
+  /** Null if the record has none (a tombstone), or if it is neither JSON nor text. */
+  value: unknown
+  /** Set if the record has no value. */
+  tombstone?: true
+  /** The bytes of a value that is neither JSON nor text. */
+  raw?: { blob: string; bytes: number }
+  /** Absent if there are none. */
+  headers?: { name: string; value: string }[]
+}
+
+/** Bytes of a record: as Base64, or if they are many in a blob. Secrets in them are redacted. */
+export type RawBytes = { base64: string } | { blob: string; bytes: number }
+
+/** `kafka.rejected`: a record that could not become an event, with all that is needed to try it again. */
+export interface KafkaRejected {
+  topic: string
+  partition: number
+  offset: number
+  timestamp: string
+  /** Why: a code and a text. */
+  error: { code: string; message: string }
+  /** SHA-256 of the value as it came; null for a tombstone. */
+  sha256: string | null
+  key: RawBytes | null
+  value: RawBytes | null
+  headers: { name: string; value: RawBytes | null }[]
+}
+
 /** The data of the events that triggers publish, by type. */
 export interface Received {
   'email.received': EmailReceived
@@ -115,4 +152,6 @@ export interface Received {
   'file.changed': FileEvent
   'file.removed': FileEvent
   'mqtt.received': MqttReceived
+  'kafka.received': KafkaReceived
+  'kafka.rejected': KafkaRejected
 }

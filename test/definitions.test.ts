@@ -7,6 +7,8 @@ import {
   files,
   model,
   type Model,
+  kafka,
+  kafkaSink,
   mqtt,
   offlineModel,
   schedule,
@@ -56,6 +58,8 @@ const wrong: [string, () => unknown, string | RegExp][] = [
   ['files', () => files('f', { foldr: '.' } as never), 'did you mean "folder"?'],
   ['a webhook', () => webhook({ endpoints: { a: { secrt: 'x' } } } as never), 'did you mean "secret"?'],
   ['a mailbox', () => smtp({ recipient: ['a@b.c'] } as never), 'did you mean "recipients"?'],
+  ['topics to read', () => kafka({ groop: 'x', topics: {} } as never), 'did you mean "group"?'],
+  ['topics to write', () => kafkaSink({ topics: { t: { kind: 'x' } } } as never), 'there is no option "kind"'],
   ['a broker', () => mqtt({ clientID: 'x', topics: {} } as never), 'did you mean "clientId"?'],
 ] // biome-ignore format: one table
 

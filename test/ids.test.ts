@@ -16,6 +16,7 @@ import {
   by,
   event,
   files,
+  kafka,
   mqtt,
   on,
   schedule,
@@ -189,6 +190,8 @@ onEveryBus(world => {
       'file.created',
       'file.changed',
       'file.removed',
+      'kafka.received',
+      'kafka.rejected',
       'mqtt.received',
       'schedule.fired',
     ]) {
@@ -218,6 +221,7 @@ it('a trigger cannot publish the types of another trigger or of the runtime', ()
     const mapped = event(type, z.any())
     for (const made of [
       () => files('drop', { folder: '.', types: { '*': mapped } }),
+      () => kafka({ group: 'desk', topics: { orders: mapped } }),
       () => mqtt({ clientId: 'desk', topics: { 'rooms/#': mapped } }),
       () => schedule('tick', { every: '1s', type: mapped }),
       () => webhook({ endpoints: { open: { scheme: 'none', publishes: [mapped] } } }),

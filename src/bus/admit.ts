@@ -21,6 +21,8 @@ const triggers: Readonly<Record<string, string>> = {
   'file.changed': 'files()',
   'file.created': 'files()',
   'file.removed': 'files()',
+  'kafka.received': 'kafka()',
+  'kafka.rejected': 'kafka()',
   'mqtt.received': 'mqtt()',
   'schedule.fired': 'schedule()',
   'webhook.received': 'webhook()',

@@ -12,6 +12,7 @@ import type { Publication } from '../tasks/declared-apps.ts'
 import type { Duration } from '../tasks/duration.ts'
 import type { ProgramDefinition } from '../tasks/program.ts'
 import type { AnyTool } from '../tools/tool.ts'
+import type { Sink } from '../sinks/sink.ts'
 import type { Trigger } from '../triggers/trigger.ts'
 import type { Workflow } from '../workflows/workflow.ts'
 import { assertNoSecrets } from '../workflows/secrets.ts'
@@ -21,7 +22,15 @@ import { publishOverMcp, type Publishable } from './mcp-publication.ts'
 export type AnyWorkflow = Pick<Workflow, 'kind' | 'name' | 'description' | 'input' | 'data' | 'definition' | 'events'>
 
 /** What an app consists of. */
-export type AppMember = Agent<never, unknown> | AnyTool | Model | Trigger | AnyWorkflow | AnyEventType | McpServer
+export type AppMember =
+  | Agent<never, unknown>
+  | AnyTool
+  | Model
+  | Trigger
+  | Sink
+  | AnyWorkflow
+  | AnyEventType
+  | McpServer
 
 /** What an app consists of, and its limits. */
 export interface AppOptions {
@@ -54,6 +63,7 @@ export interface App {
   readonly servers: readonly McpServer[]
   readonly models: readonly Model[]
   readonly triggers: readonly Trigger[]
+  readonly sinks: readonly Sink[]
   /** The event types in `use`, and those of agents and workflows. The worker refuses other data for them. */
   readonly events: readonly AnyEventType[]
   /** What MCP clients may call. */
@@ -104,10 +114,10 @@ export function app(options: AppOptions): App {
   const use = [...options.use, ...callers]
   const seen = new Set<string>()
   for (const member of use) {
-    if (!['agent', 'workflow', 'tool', 'model', 'trigger', 'event', 'mcp'].includes(member?.kind))
+    if (!['agent', 'workflow', 'tool', 'model', 'trigger', 'sink', 'event', 'mcp'].includes(member?.kind))
       throw new TidingsError(
         'E_APP_INVALID',
-        `app "${name}": entry ${use.indexOf(member)} of use is not an agent, workflow, tool, model, trigger, MCP server or event type`,
+        `app "${name}": entry ${use.indexOf(member)} of use is not an agent, workflow, tool, model, trigger, sink, MCP server or event type`,
       )
     // Two modules may describe one type, each with what it reads. The data must match all of them.
     if (member.kind === 'event') continue
@@ -144,6 +154,7 @@ export function app(options: AppOptions): App {
     servers,
     models: modelsOf(name, use),
     triggers: use.filter(member => member.kind === 'trigger'),
+    sinks: use.filter(member => member.kind === 'sink'),
     events: [
       ...new Set([
         ...use.filter(member => member.kind === 'event'),

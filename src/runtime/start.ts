@@ -201,6 +201,11 @@ async function startNow(
         addresses.push(running.address)
         for (const message of running.warnings ?? []) warnings.push({ code: 'trigger', message })
       }
+      for (const sink of app.sinks) {
+        const running = await sink.start(bus)
+        started.push(running)
+        addresses.push(running.address)
+      }
     }
     started.push({ stop: answerPresence(bus, presenceOf(app, hosts, addresses[0])) })
     const durability = await bus.durability()

@@ -1,18 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { IPublishPacket } from 'mqtt'
 import type { Bus } from '../../bus/bus.ts'
-import { log } from '../../bus/telemetry/log.ts'
-import { metrics } from '../../bus/telemetry/metrics.ts'
-import { warn } from '../../bus/telemetry/warn.ts'
 import { type ErrorCode, TidingsError, textOf } from '../../errors.ts'
 import { toMqttMessage, publishMqttMessage, type MqttMessage } from './message.ts'
 import type { KnownMessage, Session } from './session.ts'
 import type { MqttSettings } from './settings.ts'
 import type { MessageType } from './topics.ts'
+import { RejectionLog, warnOfTrigger } from '../warn-of-trigger.ts'
 
 // While the log cannot be written; the delay doubles.
 const [minRetryDelayMs, maxRetryDelayMs] = [100, 5_000]
-const logThrottleMs = 10_000
 
 /* Reason codes of MQTT 5.0. */
 const success = 0
@@ -27,14 +24,14 @@ export class MqttInbox {
   readonly #settings: MqttSettings
   readonly #source: string
   #tail: Promise<unknown> = Promise.resolve()
-  #unlogged = 0
-  #lastLogAt = -Infinity
+  readonly #rejections: RejectionLog
 
   constructor(bus: Bus, session: Session, settings: MqttSettings) {
     this.#bus = bus
     this.#session = session
     this.#settings = settings
     this.#source = `/triggers/${settings.name}`
+    this.#rejections = new RejectionLog(bus, settings.name, 'rejected a message')
   }
 
   /** Resolves when no message is in progress. */
@@ -88,7 +85,7 @@ export class MqttInbox {
     } catch (error) {
       const reason = error instanceof TidingsError && reasonCodes[error.code]
       if (!reason) throw error
-      this.#logRejection(error, message.topic)
+      this.#rejections.add(error, message.topic)
       return to ? reason : topicNameInvalid
     }
   }
@@ -106,23 +103,7 @@ export class MqttInbox {
     if (message.retained) await this.#session.markRetained(message)
   }
 
-  #logRejection({ code, message }: TidingsError, topic: string): void {
-    metrics.refused.add(1, this.#settings.name, code)
-    this.#unlogged++
-    if (performance.now() - this.#lastLogAt < logThrottleMs) return
-    this.#lastLogAt = performance.now()
-    const more = this.#unlogged > 1 ? `; ${this.#unlogged} rejected since the last such warning` : ''
-    this.#warn(`rejected a message: ${code} ${topic}: ${message}${more}`)
-    this.#unlogged = 0
-  }
-
   #warn(text: string): void {
     warnOfTrigger(this.#bus, this.#settings.name, text)
   }
-}
-
-/** Logs or prints a redacted warning; topics may contain secrets. */
-export function warnOfTrigger({ redactor }: Bus, trigger: string, text: string): void {
-  if (log.warn) log.warn({ trigger }, redactor.text(text))
-  else warn(redactor, `trigger ${trigger}: ${text}`)
 }

@@ -1,14 +1,14 @@
+import { isUtf8 } from 'node:buffer'
 import type { IPublishPacket } from 'mqtt'
 import type { Bus, PublishedEvent } from '../../bus/bus.ts'
 import { publishFromOutside } from '../../bus/ingress.ts'
 import { attribute } from '../../bus/telemetry/names.ts'
-import { textOf, TidingsError } from '../../errors.ts'
+import { TidingsError } from '../../errors.ts'
 import { defaultTenant, type EventType } from '../../event.ts'
 import type { MqttReceived } from '../../received.ts'
-import { parseExactly } from '../../json-text.ts'
-import { validateInput } from '../../schema.ts'
 import { untyped, type MessageType } from './topics.ts'
 import { digestOf } from '../digest.ts'
+import { parseJsonOrText, textIn, typedPayload } from '../payload.ts'
 import { toSubject } from '../subject.ts'
 
 /** A received message. */
@@ -95,43 +95,17 @@ async function untypedData(bus: Bus, message: MqttMessage): Promise<MqttReceived
 }
 
 /** @throws E_EVENT_INVALID */
-async function typedData(message: MqttMessage, { type, schema }: EventType): Promise<unknown> {
+async function typedData(message: MqttMessage, to: EventType): Promise<unknown> {
   const text = decodeUtf8(message)
   if (text === undefined)
-    throw new TidingsError('E_EVENT_INVALID', `${type}: the payload is not UTF-8, but the type needs JSON or text`)
-  try {
-    const value = parseJsonOrText(text)
-    const asJson = validateInput(schema, value, 'E_EVENT_INVALID', type)
-    // A schema of strings accepts `4711` as a string.
-    return await asJson.catch((error: unknown) => {
-      if (value === text || !(error instanceof TidingsError)) throw error
-      return validateInput(schema, text, 'E_EVENT_INVALID', type).catch(() => {
-        throw error
-      })
-    })
-  } catch (error) {
-    if (error instanceof TidingsError) throw error
-    throw new TidingsError('E_EVENT_INVALID', `${type}: its schema threw: ${textOf(error)}`, { cause: error })
-  }
+    throw new TidingsError('E_EVENT_INVALID', `${to.type}: the payload is not UTF-8, but the type needs JSON or text`)
+  return typedPayload(text, to)
 }
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Undefined if the payload is not UTF-8. @throws E_EVENT_INVALID if it is declared to be UTF-8 */
 function decodeUtf8({ payload, isText }: MqttMessage): string | undefined {
-  try {
-    const text = utf8.decode(payload)
-    return text.includes('\0') ? undefined : text
-  } catch {
-    if (isText) throw new TidingsError('E_EVENT_INVALID', 'the payload is declared to be UTF-8, but is not')
-    return undefined
-  }
-}
-
-function parseJsonOrText(text: string): unknown {
-  try {
-    return parseExactly(text)
-  } catch {
-    return text
-  }
+  const text = textIn(payload)
+  if (text === undefined && isText && !isUtf8(payload))
+    throw new TidingsError('E_EVENT_INVALID', 'the payload is declared to be UTF-8, but is not')
+  return text
 }
