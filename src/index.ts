@@ -63,7 +63,7 @@ export { schedule, type ScheduleOptions } from './triggers/schedule/schedule.ts'
 export { mqtt, type MqttOptions, type MqttTopics } from './triggers/mqtt/mqtt.ts'
 export {
   kafka,
-  type KafkaOptions,
+  type KafkaTriggerOptions,
   type KafkaTopic,
   type KafkaTopicRecord,
   type KafkaTopics,

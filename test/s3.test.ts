@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { TidingsError } from '../src/errors.ts'
+import type { TidingsError } from '../src/errors.ts'
 import { driverConformance } from '../src/testing/conformance/index.ts'
 import { s3Server } from './lib/s3.ts'
 import { openBlobs } from '../src/blobs/open.ts'

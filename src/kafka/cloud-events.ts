@@ -46,7 +46,9 @@ export function structuredEvent(value: Buffer): { attributes: CloudEventAttribut
   }
   const { data = null, data_base64, ...others } = { ...(envelope as Record<string, unknown> | null) }
   const attributes: Record<string, string> = {}
-  for (const [name, each] of Object.entries(others)) if (each !== null) attributes[name] = String(each)
+  for (const [name, each] of Object.entries(others))
+    if (typeof each === 'string' || typeof each === 'number' || typeof each === 'boolean')
+      attributes[name] = String(each)
   return { attributes: checked(attributes), data: typeof data_base64 === 'string' ? data_base64 : data }
 }
 

@@ -8,7 +8,7 @@ import { validateInput } from '../schema.ts'
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Undefined if the bytes are not UTF-8, or contain a NUL. */
-export function textIn(bytes: Uint8Array): string | undefined {
+export function utf8Text(bytes: Uint8Array): string | undefined {
   try {
     const text = utf8.decode(bytes)
     return text.includes('\0') ? undefined : text

@@ -10,7 +10,7 @@ import { CommitFailures } from '../../src/testing/sqlite/commit-failures.ts'
 import { openFaultySqlite } from '../../src/testing/sqlite/open-faulty.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { kafkaSink, type KafkaSinkOptions } from '../../src/sinks/kafka/kafka-sink.ts'
-import { kafka, type KafkaOptions } from '../../src/triggers/kafka/kafka.ts'
+import { kafka, type KafkaTriggerOptions } from '../../src/triggers/kafka/kafka.ts'
 import { kafkaBootstrap } from './kafka.ts'
 
 /** A record that a test produces. */
@@ -112,7 +112,7 @@ export async function openLog() {
       return stored()
     },
     parked: async () => collect(bus.listDeferred()),
-    read: async (topic: { name: string; group: string; url: string }, options: Partial<KafkaOptions> = {}) => {
+    read: async (topic: { name: string; group: string; url: string }, options: Partial<KafkaTriggerOptions> = {}) => {
       const { url, group, name } = topic
       const running = await kafka({ url, group, from: 'beginning', topics: [name], ...options }).start(bus)
       onTestFinished(() => running.stop())

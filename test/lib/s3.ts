@@ -1,6 +1,6 @@
 import { hash, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { AwsClient, AwsV4Signer } from 'aws4fetch'
 
@@ -17,7 +17,7 @@ export async function s3Server() {
     return { endpoint: real, bucket, credentials, close: async () => {} }
   }
   const objects = new Map<string, Buffer>()
-  const server = createServer(async (request, response) => {
+  const handle = async (request: IncomingMessage, response: ServerResponse) => {
     const body = Buffer.from(await new Response(request as never).arrayBuffer())
     const fail = (status: number, code: string) => response.writeHead(status).end(`<Error><Code>${code}</Code></Error>`)
     const { host, authorization, 'x-amz-date': datetime, 'x-amz-content-sha256': digest } = request.headers
@@ -38,7 +38,8 @@ export async function s3Server() {
     }
     const found = objects.get(request.url!)
     return found ? response.end(found) : fail(404, 'NoSuchKey')
-  })
+  }
+  const server = createServer((request, response) => void handle(request, response))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const close = async () => {

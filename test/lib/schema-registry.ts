@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 import type { SchemaDraft } from '../../src/kafka/registry/registry.ts'
@@ -14,7 +14,7 @@ export async function schemaRegistry(): Promise<{ url: string; requests: string[
   const schemas: Stored[] = []
   const versions = new Map<string, number[]>()
   const requests: string[] = []
-  const server = createServer(async (request, response) => {
+  const handle = async (request: IncomingMessage, response: ServerResponse) => {
     requests.push(`${request.method} ${request.url}`)
     const answer = (status: number, body: unknown) => response.writeHead(status).end(JSON.stringify(body))
     const [, subjects, subject, , version] = request.url!.split('/').map(decodeURIComponent)
@@ -33,7 +33,8 @@ export async function schemaRegistry(): Promise<{ url: string; requests: string[
     const id = version === 'latest' ? known.at(-1) : known[Number(version) - 1]
     if (id === undefined) return answer(404, { error_code: 40401, message: 'Subject not found' })
     return answer(200, { subject, id, version: known.indexOf(id) + 1, ...schemas[id - 1] })
-  })
+  }
+  const server = createServer((request, response) => void handle(request, response))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {

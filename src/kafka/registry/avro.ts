@@ -76,7 +76,7 @@ function optionsFor(avsc: AvroModule): Options {
     toJSON: (value: unknown) => value,
     isValid: (value: unknown) => Number.isSafeInteger(value) || (typeof value === 'string' && isLong(value)),
     compare: (a: number | string, b: number | string) => (BigInt(a) < BigInt(b) ? -1 : BigInt(a) > BigInt(b) ? 1 : 0),
-  }) as Avsc.Type
+  })
 
   class Base64 extends types.LogicalType {
     override _fromValue = (bytes: Buffer) => bytes.toString('base64')

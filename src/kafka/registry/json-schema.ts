@@ -44,7 +44,7 @@ async function checkOf({ text, references }: RegisteredSchema): Promise<(value: 
 const options = { strict: false, validateFormats: false } as const
 
 async function ajvFor(draft: string): Promise<Ajv> {
-  if (draft.includes('2020-12')) return new (await import('ajv/dist/2020.js')).Ajv2020(options) as unknown as Ajv
-  if (draft.includes('2019-09')) return new (await import('ajv/dist/2019.js')).Ajv2019(options) as unknown as Ajv
+  if (draft.includes('2020-12')) return new (await import('ajv/dist/2020.js')).Ajv2020(options)
+  if (draft.includes('2019-09')) return new (await import('ajv/dist/2019.js')).Ajv2019(options)
   return new (await import('ajv')).Ajv(options)
 }

@@ -10,7 +10,7 @@ import {
 } from '../../kafka/connection.ts'
 import { SchemaRegistry, type SchemaDraft, type SchemaRegistryOptions } from '../../kafka/registry/registry.ts'
 
-/** Which events become records of which topics. */
+/** Where to write events, by topic. */
 export interface KafkaSinkOptions extends KafkaConnectionOptions {
   /** By topic: the types of its events, or how to write them. */
   topics: Readonly<Record<string, AnyEventType | readonly AnyEventType[] | KafkaSinkTopic>>

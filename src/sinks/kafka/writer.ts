@@ -30,7 +30,7 @@ export class RecordWriter {
 
   /**
    * Resolves when all in-sync replicas have the records. If it rejects, a part of them may be stored.
-   * @throws E_RECORD_INVALID if the cluster refuses one of them for good
+   * @throws E_RECORD_INVALID if the cluster refuses one of them, however often it is sent
    */
   async write(records: readonly SinkRecord[]): Promise<void> {
     const { ProduceAcks, compatibilityPartitioner } = this.#package

@@ -3,23 +3,23 @@ import type { Bus } from '../../bus/bus.ts'
 import { assertCustomType } from '../../bus/admit.ts'
 import { contextOf } from '../../bus/telemetry/tracing.ts'
 import { textOf, TidingsError } from '../../errors.ts'
-import { defaultTenant, type AnyEventType, type Draft, type EventType } from '../../event.ts'
+import { defaultTenant, type Draft, type EventType } from '../../event.ts'
 import { parseExactly } from '../../json-text.ts'
 import { binaryAttributes, isStructured, structuredEvent, type CloudEventAttributes } from '../../kafka/cloud-events.ts'
 import type { KafkaReceived } from '../../received.ts'
 import { digestOf } from '../digest.ts'
-import { parseJsonOrText, textIn, typedPayload, typedValue } from '../payload.ts'
+import { parseJsonOrText, utf8Text, typedPayload, typedValue } from '../payload.ts'
 import { toSubject } from '../subject.ts'
 import { headerTexts, type TopicRecord } from './record.ts'
-import type { KafkaSettings } from './settings.ts'
+import type { KafkaTriggerSettings } from './settings.ts'
 import { asCloudEvents, untypedRecord, type MappedRecord, type RecordFormat, type TopicRoute } from './topics.ts'
 
 /** Turns records into the drafts of events. */
 export class RecordConverter {
   readonly #bus: Bus
-  readonly #settings: KafkaSettings
+  readonly #settings: KafkaTriggerSettings
 
-  constructor(bus: Bus, settings: KafkaSettings) {
+  constructor(bus: Bus, settings: KafkaTriggerSettings) {
     this.#bus = bus
     this.#settings = settings
   }
@@ -80,7 +80,7 @@ export class RecordConverter {
 
   async #key({ key }: TopicRecord, format: RecordFormat | undefined): Promise<unknown> {
     if (key === null) return null
-    return format ? this.#decoded(key, format, 'the key') : (textIn(key) ?? key.toString('base64'))
+    return format ? this.#decoded(key, format, 'the key') : (utf8Text(key) ?? key.toString('base64'))
   }
 
   /** Null for a tombstone. Without a format, JSON or text or Base64, whichever fits. */
@@ -88,7 +88,7 @@ export class RecordConverter {
     if (value === null) return null
     const format = this.#formatOf(route)
     if (format) return this.#decoded(value, format, 'the value')
-    const text = textIn(value)
+    const text = utf8Text(value)
     return text === undefined ? value.toString('base64') : parseJsonOrText(text)
   }
 
@@ -99,7 +99,7 @@ export class RecordConverter {
   async #decoded(bytes: Buffer, format: RecordFormat, what: string): Promise<unknown> {
     if (format === 'registry') return this.#settings.registry!.decode(bytes)
     if (format === 'bytes') return bytes.toString('base64')
-    const text = textIn(bytes)
+    const text = utf8Text(bytes)
     if (text === undefined) throw invalid(`${what} is not UTF-8`)
     if (format === 'text') return text
     try {
@@ -114,14 +114,14 @@ export class RecordConverter {
     if (value === null) return typedValue(null, type)
     const format = this.#formatOf(route)
     if (format) return typedValue(await this.#decoded(value, format, 'the value'), type)
-    const text = textIn(value)
+    const text = utf8Text(value)
     if (text === undefined) throw invalid(`the value is not UTF-8, but ${type.type} needs JSON or text`)
     return typedPayload(text, type)
   }
 
   async #received(record: TopicRecord, route: TopicRoute, key: unknown): Promise<KafkaReceived> {
     const { topic, partition, offset, timestamp, value, headers } = record
-    const isBinary = value !== null && !this.#formatOf(route) && textIn(value) === undefined
+    const isBinary = value !== null && !this.#formatOf(route) && utf8Text(value) === undefined
     return {
       topic,
       partition,
@@ -134,7 +134,7 @@ export class RecordConverter {
       ...(headers.length > 0 && {
         headers: headers.map(({ name, value }) => ({
           name,
-          value: value === null ? '' : (textIn(value) ?? value.toString('base64')),
+          value: value === null ? '' : (utf8Text(value) ?? value.toString('base64')),
         })),
       }),
     }
@@ -185,13 +185,14 @@ export class RecordConverter {
       type: name,
       ...(subject !== undefined && this.#subject(String(subject))),
       ...(correlation !== undefined && { correlationid: this.#correlation(String(correlation)) }),
-      data: typeof type === 'string' ? data : await typedValue(data, type as AnyEventType as EventType),
+      data: typeof type === 'string' ? data : await typedValue(data, type),
     }
   }
 
   /** Texts of two triggers have different correlations, unless they are UUIDs. */
   #correlation(text: string): string {
-    return isCorrelation(text) ? text : correlationFrom(`kafka\0${this.#settings.name}\0${text}`)
+    if (isCorrelation(text)) return text
+    return correlationFrom(['kafka', this.#settings.name, text].join('\0'))
   }
 }
 

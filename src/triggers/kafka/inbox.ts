@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Bus } from '../../bus/bus.ts'
-import { textOf, TidingsError, toTidingsError } from '../../errors.ts'
+import { textOf, toTidingsError, type TidingsError } from '../../errors.ts'
 import type { Draft } from '../../event.ts'
 import { RejectionLog, warnOfTrigger } from '../warn-of-trigger.ts'
 import type { RecordConverter } from './convert.ts'
 import { recordId, type TopicRecord } from './record.ts'
 import { isRecordFault, type Rejections } from './rejections.ts'
-import type { KafkaSettings } from './settings.ts'
+import type { KafkaTriggerSettings } from './settings.ts'
 
 // While the log or the registry is unavailable; the delay doubles.
 const [minRetryDelayMs, maxRetryDelayMs] = [100, 5_000]
@@ -21,14 +21,14 @@ interface Conversion {
 /** Stores the records of partitions on the log, in their order. */
 export class KafkaInbox {
   readonly #bus: Bus
-  readonly #settings: KafkaSettings
+  readonly #settings: KafkaTriggerSettings
   readonly #converter: RecordConverter
   readonly #rejections: Rejections
   readonly #log: RejectionLog
 
   constructor(
     bus: Bus,
-    settings: KafkaSettings,
+    settings: KafkaTriggerSettings,
     { converter, rejections }: { converter: RecordConverter; rejections: Rejections },
   ) {
     this.#bus = bus

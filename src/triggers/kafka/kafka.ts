@@ -9,13 +9,13 @@ import type { RunningTrigger, Trigger } from '../trigger.ts'
 import { warnOfTrigger } from '../warn-of-trigger.ts'
 import { RecordConverter } from './convert.ts'
 import { KafkaInbox } from './inbox.ts'
-import { GroupMember } from './member.ts'
+import { TopicConsumer } from './topic-consumer.ts'
 import { PartitionReader } from './reader.ts'
 import { Rejections } from './rejections.ts'
-import { kafkaSettings, type KafkaOptions, type KafkaSettings } from './settings.ts'
+import { kafkaSettings, type KafkaTriggerOptions, type KafkaTriggerSettings } from './settings.ts'
 import { typesOfRoutes } from './topics.ts'
 
-export type { KafkaOptions } from './settings.ts'
+export type { KafkaTriggerOptions } from './settings.ts'
 export type { KafkaTopic, KafkaTopicRecord, KafkaTopics, MappedRecord, RecordFormat, RecordType } from './topics.ts'
 
 // The delay doubles with each failure, and starts again after a fetch that succeeded.
@@ -30,7 +30,7 @@ const partitionCheckIntervalMs = 60_000
  * @throws E_APP_INVALID, E_EVENT_INVALID, E_SETTING_INVALID
  * @example kafka({ url: 'kafka://broker.example.com:9092', group: 'shop', topics: ['orders'] })
  */
-export function kafka(options: KafkaOptions): Trigger {
+export function kafka(options: KafkaTriggerOptions): Trigger {
   const settings = kafkaSettings(options)
   return {
     kind: 'trigger',
@@ -48,7 +48,7 @@ export function kafka(options: KafkaOptions): Trigger {
 
 class KafkaReceiver implements RunningTrigger {
   readonly #bus: Bus
-  readonly #settings: KafkaSettings
+  readonly #settings: KafkaTriggerSettings
   readonly #package: typeof KafkaPackage
   readonly #stopping = new AbortController()
   readonly #rejections: Rejections
@@ -57,7 +57,7 @@ class KafkaReceiver implements RunningTrigger {
   #failures = 0
   #problem = ''
 
-  constructor(bus: Bus, settings: KafkaSettings, kafkaPackage: typeof KafkaPackage) {
+  constructor(bus: Bus, settings: KafkaTriggerSettings, kafkaPackage: typeof KafkaPackage) {
     this.#bus = bus
     this.#settings = settings
     this.#package = kafkaPackage
@@ -114,7 +114,7 @@ class KafkaReceiver implements RunningTrigger {
     const { signal } = this.#stopping
     let round = new AbortController()
     const ended = new AbortController()
-    const member = new GroupMember(this.#package, this.#settings, {
+    const member = new TopicConsumer(this.#package, this.#settings, {
       onAssigned: () => round.abort(),
       onError: error => ended.abort(error),
     })
@@ -172,7 +172,7 @@ class KafkaReceiver implements RunningTrigger {
 }
 
 /** Produces a sample to the first topic. @throws E_KAFKA_REFUSED, E_TRIGGER_SILENT */
-async function produceSample(kafka: typeof KafkaPackage, { client, routes, registry, address }: KafkaSettings) {
+async function produceSample(kafka: typeof KafkaPackage, { client, routes, registry, address }: KafkaTriggerSettings) {
   const [topic, route] = routes.entries().next().value!
   if (route.value === 'registry' || (registry && route.value === undefined))
     throw new TidingsError(

@@ -1,6 +1,6 @@
 import { committedRecords } from '../../kafka/committed.ts'
 import type { KafkaInbox } from './inbox.ts'
-import type { GroupMember, PartitionPlace } from './member.ts'
+import type { TopicConsumer, PartitionPlace } from './topic-consumer.ts'
 import { toTopicRecord, topicOrigin } from './record.ts'
 
 /**
@@ -8,11 +8,11 @@ import { toTopicRecord, topicOrigin } from './record.ts'
  * one is sent when everything of the last is on the log: a slow log slows down the fetches, and memory holds one answer of each broker.
  */
 export class PartitionReader {
-  readonly #member: GroupMember
+  readonly #member: TopicConsumer
   readonly #inbox: KafkaInbox
   readonly #warn: (text: string) => void
 
-  constructor(member: GroupMember, inbox: KafkaInbox, warn: (text: string) => void) {
+  constructor(member: TopicConsumer, inbox: KafkaInbox, warn: (text: string) => void) {
     this.#member = member
     this.#inbox = inbox
     this.#warn = warn
@@ -111,7 +111,9 @@ export class PartitionReader {
         const [begin, end] = [first[place.partition]!, last[place.partition]!]
         if (place.offset >= begin && place.offset <= end) continue
         const what =
-          place.offset < begin ? `${begin - place.offset} records were removed before they were read` : 'it begins anew'
+          place.offset < begin
+            ? `${begin - place.offset} records were removed before they were read`
+            : 'the topic was made again'
         this.#warn(`${topic}, partition ${place.partition}: ${what}; continues at offset ${begin}`)
         place.offset = begin
       }

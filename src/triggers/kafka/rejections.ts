@@ -8,9 +8,9 @@ import { defaultTenant, type CloudEvent, type Draft } from '../../event.ts'
 import type { KafkaRejected, RawBytes } from '../../received.ts'
 import type { RecordConverter } from './convert.ts'
 import type { TopicRecord } from './record.ts'
-import type { KafkaSettings } from './settings.ts'
+import type { KafkaTriggerSettings } from './settings.ts'
 
-export const rejectedType = 'kafka.rejected'
+const rejectedType = 'kafka.rejected'
 
 /** Fewer bytes are in the event itself. */
 const inlineBytes = 1_024
@@ -29,12 +29,12 @@ export const isRecordFault = (error: unknown): error is TidingsError =>
  */
 export class Rejections {
   readonly #bus: Bus
-  readonly #settings: KafkaSettings
+  readonly #settings: KafkaTriggerSettings
   readonly #converter: RecordConverter
   readonly #abandoned = new AbortController()
   #consumer: RunningConsumer | undefined
 
-  constructor(bus: Bus, settings: KafkaSettings, converter: RecordConverter) {
+  constructor(bus: Bus, settings: KafkaTriggerSettings, converter: RecordConverter) {
     this.#bus = bus
     this.#settings = settings
     this.#converter = converter
@@ -126,4 +126,4 @@ export class Rejections {
 }
 
 /** The group and the key under which its records are parked: `tidings attention retry --key trigger/NAME`. */
-const keyOf = ({ name }: Pick<KafkaSettings, 'name'>) => `trigger/${name}`
+const keyOf = ({ name }: Pick<KafkaTriggerSettings, 'name'>) => `trigger/${name}`

@@ -8,10 +8,10 @@ import {
 import { SchemaRegistry, type SchemaRegistryOptions } from '../../kafka/registry/registry.ts'
 import { TidingsError } from '../../errors.ts'
 import { assertTriggerName } from '../trigger.ts'
-import { topicRoutes, type KafkaTopics, type TopicRoute } from './topics.ts'
+import { recordRoutes, type KafkaTopics, type TopicRoute } from './topics.ts'
 
 /** Which topics the trigger reads, and what their records become. */
-export interface KafkaOptions extends KafkaConnectionOptions {
+export interface KafkaTriggerOptions extends KafkaConnectionOptions {
   /** The consumer group, which keeps the place in each partition. Processes with the same group share the partitions. */
   group: string
   topics: KafkaTopics
@@ -25,7 +25,7 @@ export interface KafkaOptions extends KafkaConnectionOptions {
   maxBytes?: number
 }
 
-export interface KafkaSettings extends KafkaConnectionSettings {
+export interface KafkaTriggerSettings extends KafkaConnectionSettings {
   readonly name: string
   readonly group: string
   readonly routes: ReadonlyMap<string, TopicRoute>
@@ -42,10 +42,10 @@ const checks = {
   from: oneOf('now', 'beginning'),
   name: aText,
   maxBytes: aCount,
-} satisfies Record<keyof KafkaOptions, Check>
+} satisfies Record<keyof KafkaTriggerOptions, Check>
 
 /** @throws E_APP_INVALID, E_EVENT_INVALID, E_SETTING_INVALID */
-export function kafkaSettings(options: KafkaOptions): KafkaSettings {
+export function kafkaSettings(options: KafkaTriggerOptions): KafkaTriggerSettings {
   checkOptions('kafka()', options, checks, ['group', 'topics'])
   const { group, topics, registry, from = 'now', name = 'kafka', maxBytes = 4 * 1024 * 1024 } = options
   assertTriggerName(name)
@@ -55,7 +55,7 @@ export function kafkaSettings(options: KafkaOptions): KafkaSettings {
     ...kafkaConnection(options, what),
     name,
     group,
-    routes: topicRoutes(topics, what, registry !== undefined),
+    routes: recordRoutes(topics, what, registry !== undefined),
     registry: registry && new SchemaRegistry(registry, what),
     from,
     maxBytes,

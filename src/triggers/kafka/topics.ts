@@ -76,7 +76,7 @@ const checks = { type: anything, value: formats, key: formats, map: aFunction } 
 >
 
 /** @throws E_APP_INVALID, E_EVENT_INVALID for a type that is reserved */
-export function topicRoutes(topics: KafkaTopics, what: string, hasRegistry: boolean): ReadonlyMap<string, TopicRoute> {
+export function recordRoutes(topics: KafkaTopics, what: string, hasRegistry: boolean): ReadonlyMap<string, TopicRoute> {
   const entries = Object.entries<RecordType | KafkaTopic>(
     isList(topics) ? Object.fromEntries(topics.map(name => [name, untypedRecord])) : topics,
   )

@@ -8,7 +8,7 @@ import { defaultTenant, type EventType } from '../../event.ts'
 import type { MqttReceived } from '../../received.ts'
 import { untyped, type MessageType } from './topics.ts'
 import { digestOf } from '../digest.ts'
-import { parseJsonOrText, textIn, typedPayload } from '../payload.ts'
+import { parseJsonOrText, utf8Text, typedPayload } from '../payload.ts'
 import { toSubject } from '../subject.ts'
 
 /** A received message. */
@@ -104,7 +104,7 @@ async function typedData(message: MqttMessage, to: EventType): Promise<unknown> 
 
 /** Undefined if the payload is not UTF-8. @throws E_EVENT_INVALID if it is declared to be UTF-8 */
 function decodeUtf8({ payload, isText }: MqttMessage): string | undefined {
-  const text = textIn(payload)
+  const text = utf8Text(payload)
   if (text === undefined && isText && !isUtf8(payload))
     throw new TidingsError('E_EVENT_INVALID', 'the payload is declared to be UTF-8, but is not')
   return text

@@ -1,5 +1,5 @@
 import type * as Kafka from '@platformatic/kafka'
-import type { KafkaSettings } from './settings.ts'
+import type { KafkaTriggerSettings } from './settings.ts'
 
 /** A partition of a topic. */
 export interface TopicPartition {
@@ -29,9 +29,9 @@ const [earliest, latest] = [-2n, -1n]
 const readCommitted = 1
 
 /** The membership of this process in the consumer group, and what it asks the brokers. */
-export class GroupMember {
+export class TopicConsumer {
   readonly #package: typeof Kafka
-  readonly #settings: KafkaSettings
+  readonly #settings: KafkaTriggerSettings
   readonly #topics: string[]
   readonly #consumer: Kafka.Consumer
   /** Fetches wait at the broker, and would delay heartbeats on the same connection. */
@@ -41,7 +41,7 @@ export class GroupMember {
   /** `onAssigned`: called when the group has been divided again. `onError`: the membership ended. */
   constructor(
     kafka: typeof Kafka,
-    settings: KafkaSettings,
+    settings: KafkaTriggerSettings,
     { onAssigned, onError }: { onAssigned: () => void; onError: (error: Error) => void },
   ) {
     this.#package = kafka
