@@ -111,7 +111,7 @@ function readyText(
 }
 
 /** What a worker runs in each role, as text. */
-const componentsOf = ({ agents, workflows, tools, models, triggers }: App): Record<Role, string[]> => ({
+const componentsOf = ({ agents, workflows, tools, models, triggers, sinks }: App): Record<Role, string[]> => ({
   agents: [
     countText(agents.length, 'agent'),
     ...(workflows.length > 0 ? [countText(workflows.length, 'workflow')] : []),
@@ -119,5 +119,8 @@ const componentsOf = ({ agents, workflows, tools, models, triggers }: App): Reco
   tools: [countText(tools.length, 'tool')],
   models: [countText(models.length, 'model')],
   gateway: ['the gateway'],
-  triggers: triggers.length > 0 ? [countText(triggers.length, 'trigger')] : [],
+  triggers: [
+    ...(triggers.length > 0 ? [countText(triggers.length, 'trigger')] : []),
+    ...(sinks.length > 0 ? [countText(sinks.length, 'sink')] : []),
+  ],
 })

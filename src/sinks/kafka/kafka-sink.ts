@@ -17,7 +17,7 @@ import { RecordWriter } from './writer.ts'
 export type { KafkaSinkOptions, KafkaSinkSchema, KafkaSinkTopic } from './settings.ts'
 
 // While the cluster or the registry is unavailable; the delay doubles.
-const [minRetryDelayMs, maxRetryDelayMs] = [200, 30_000]
+const [minRetryDelayMs, maxRetryDelayMs] = [200, 5_000]
 const maxInFlight = 256
 /** A batch may have at most `max.message.bytes` of the topic, which is 1 MiB by default. */
 const maxBatchBytes = 512 * 1024

@@ -19,7 +19,8 @@ export type { KafkaTriggerOptions } from './settings.ts'
 export type { KafkaTopic, KafkaTopicRecord, KafkaTopics, MappedRecord, RecordFormat, RecordType } from './topics.ts'
 
 // The delay doubles with each failure, and starts again after a fetch that succeeded.
-const [minRetryDelayMs, maxRetryDelayMs] = [200, 30_000]
+const [minRetryDelayMs, maxRetryDelayMs] = [200, 5_000]
+const refusedDelayMs = 30_000
 /** After so many failures in a row the process joins the group again, with new connections. */
 const maxReadFailures = 5
 const partitionCheckIntervalMs = 60_000
@@ -163,9 +164,9 @@ class KafkaReceiver implements RunningTrigger {
     warnOfTrigger(this.#bus, this.#settings.name, text)
   }
 
-  /** The longest delay if retrying cannot help: it may be fixed at the cluster. */
+  /** A long one if retrying cannot help: it may be fixed at the cluster. */
   async #pause(refused: boolean): Promise<void> {
-    const ms = Math.min(refused ? Infinity : minRetryDelayMs * 2 ** this.#failures++, maxRetryDelayMs)
+    const ms = refused ? refusedDelayMs : Math.min(minRetryDelayMs * 2 ** this.#failures++, maxRetryDelayMs)
     const delay = ms * (0.75 + Math.random() / 2)
     await pause(delay, undefined, { signal: this.#stopping.signal }).catch(() => {})
   }

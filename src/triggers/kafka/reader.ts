@@ -31,7 +31,7 @@ export class PartitionReader {
         throw error
       }
     })
-    if (reading.length === 0) await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
+    if (reading.length === 0) await aborted(signal)
     // All have ended before anything else reads the same partitions.
     const outcomes = await Promise.allSettled(reading)
     for (const outcome of outcomes) if (outcome.status === 'rejected' && !signal.aborted) throw outcome.reason
@@ -119,4 +119,9 @@ export class PartitionReader {
       }
     }
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
 }

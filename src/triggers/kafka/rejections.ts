@@ -99,6 +99,8 @@ export class Rejections {
   }
 
   async #tryAgain(event: CloudEvent): Promise<HandlerResult> {
+    // A redrive or a fork repeats what became of the record.
+    if (event.replay !== undefined) return { outcome: { kind: 'done' } }
     try {
       const draft = await this.#converter.convert(await this.#record(event), event.id.slice(0, -suffix.length))
       this.#abandoned.signal.throwIfAborted()
