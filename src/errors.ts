@@ -28,6 +28,14 @@ export const errors = {
   E_LOG_READ_ONLY: 'The log was opened for reading only. Open it with openBus() or start() without readOnly.',
   E_LOG_VERSION:
     'A newer version of Tidings wrote the log. Upgrade this installation, or point TIDINGS_HOME to another folder.',
+  E_LOG_MOVED:
+    'The log was copied, or is being copied, and the other log takes its place. Point TIDINGS_BUS to the log that the message names, once `tidings copy` says that it is verified. To go back to this one, run the same command with --undo.',
+  E_COPY_UNVERIFIED:
+    'The log is the target of a copy that is not complete, and nothing may run on it. Run the same `tidings copy` again until it says "verified".',
+  E_COPY_REFUSED:
+    'The log cannot be copied as things are. Correct what the message names and run the same command again; docs/guides/moving-a-log.md lists the steps.',
+  E_COPY_DIFFERS:
+    'The target of a copy does not hold what the source holds, so nothing may run on it. Delete the target and copy into a new log; if that differs too, report it with the message.',
   E_INDEX_UNAVAILABLE:
     'The search index cannot be read or written. Check the disk space and permissions of TIDINGS_HOME. You may delete the index at any time; it is rebuilt.',
   E_BLOB_MISSING:
@@ -157,7 +165,7 @@ export const errors = {
   E_SIGNATURE_INVALID:
     'The signature of the request is not valid. Check the secret on both sides and the clocks, and that no proxy changes the body.',
   E_CURSOR_EXPIRED:
-    'Events that the stream should send were removed by retention. Continue after data.horizon, and read the present state some other way; raise `retention` in app() if clients stay away for longer.',
+    'Events that the stream should send were removed by retention, or the log was moved to another broker and the cursor is from before. Continue after data.horizon, and read the present state some other way; raise `retention` in app() if clients stay away for longer.',
   E_BUSY: 'Too many requests are in progress. Nothing of this one was stored: retry in a moment.',
   E_NOT_FOUND:
     'Nothing has this name, id or path. Check the spelling; a command reads the log of TIDINGS_HOME or TIDINGS_BUS.',

@@ -89,7 +89,7 @@ export class Bus extends LogAccess {
 
   async #publish(events: readonly CloudEvent[]): Promise<PublishedEvent[]> {
     const entries = await this.encodeAll(events)
-    const appended = await this.driver.publish(entries)
+    const appended = await this.whenUsable(() => this.driver.publish(entries))
     for (const [i, { event }] of entries.entries()) if (!appended[i]!.duplicate) metrics.published.add(1, event.type)
     return Promise.all(
       entries.map(async ({ event: { id, correlationid } }, i) => {
@@ -102,7 +102,7 @@ export class Bus extends LogAccess {
   /** False if the id of this draft was claimed before, so that the announced action may have happened already. */
   claim(delivery: Delivery, draft: Draft): Promise<boolean> {
     return tracePublish(this.#publisher, [createEvent(draft)], ([event]) =>
-      this.driver.claim(delivery, this.encode(event!)),
+      this.whenUsable(() => this.driver.claim(delivery, this.encode(event!))),
     )
   }
 

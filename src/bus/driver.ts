@@ -5,6 +5,7 @@ import type { DeadLetters } from './contract/dead-letters.ts'
 import type { DocumentStore } from './contract/document-store.ts'
 import type { EventLog } from './contract/event-log.ts'
 import type { LogAdmin } from './contract/log-admin.ts'
+import type { LogTransfer } from './contract/log-transfer.ts'
 import type { SignalChannel } from './contract/signal-channel.ts'
 import type { TaskStore } from './contract/task-store.ts'
 
@@ -35,6 +36,7 @@ export type * from './contract/dead-letters.ts'
 export type * from './contract/document-store.ts'
 export type * from './contract/event-log.ts'
 export type * from './contract/log-admin.ts'
+export type * from './contract/log-transfer.ts'
 export type * from './contract/signal-channel.ts'
 export type * from './contract/task-store.ts'
 export type { Reason } from './reason.ts'
@@ -54,4 +56,6 @@ export interface Driver
   readonly now?: Now
   /** Undefined for a broker that cannot keep large data: the app then names a store (`start(app, { blobs })`). */
   readonly blobs?: BlobStore
+  /** Undefined for a broker whose logs cannot be copied. */
+  readonly transfer?: LogTransfer
 }

@@ -1,5 +1,7 @@
 import type { TidingsError } from '../errors.ts'
 import type { Now } from './clock.ts'
+import { CopyGuard } from './copy/guard.ts'
+import { subscribeUnlessMoved } from './copy/subscribe.ts'
 import type { Driver, EncodedEvent } from './driver.ts'
 
 /** The parts of the driver contract that the bus passes through unchanged; `contract/` describes them. */
@@ -8,9 +10,11 @@ export abstract class LogAccess {
 
   /** The wall clock, in ms since the epoch: of event times, deadlines and delays. */
   readonly now: Now
+  readonly #guard: CopyGuard
 
   protected constructor(driver: Driver) {
     this.driver = driver
+    this.#guard = new CopyGuard(driver)
     // Looked up at each call, because a test may replace `Date.now`.
     this.now = driver.now ?? (() => Date.now())
   }
@@ -43,13 +47,13 @@ export abstract class LogAccess {
   readonly follow: Driver['follow'] = (after, filter, signal) => this.driver.follow(after, filter, signal)
   /** An event with its position. `correlation`: that of the event. */
   readonly find: Driver['get'] = (id, correlation) => this.driver.get(id, correlation)
-  readonly commit: Driver['commit'] = commit => this.driver.commit(commit)
+  readonly commit: Driver['commit'] = commit => this.whenUsable(() => this.driver.commit(commit))
   readonly journal: Driver['journal'] = task => this.driver.journal(task)
   readonly newestTurns: Driver['newestTurns'] = correlation => this.driver.newestTurns(correlation)
   readonly isCallSettled: Driver['isCallSettled'] = call => this.driver.isCallSettled(call)
   readonly missedWakes: Driver['missedWakes'] = before => this.driver.missedWakes(before)
-  readonly subscribe: Driver['subscribe'] = subscription => this.driver.subscribe(subscription)
-  readonly createGroup: Driver['createGroup'] = group => this.driver.createGroup(group)
+  readonly subscribe: Driver['subscribe'] = subscription => subscribeUnlessMoved(this.driver, this.#guard, subscription)
+  readonly createGroup: Driver['createGroup'] = group => this.whenUsable(() => this.driver.createGroup(group))
   readonly listGroups: Driver['listGroups'] = () => this.driver.listGroups()
   readonly hasMembers: Driver['hasMembers'] = group => this.driver.hasMembers(group)
   readonly listDeferred: Driver['listDeferred'] = () => this.driver.listDeferred()
@@ -64,6 +68,16 @@ export abstract class LogAccess {
 
   /** Publishes events as the bus encoded them, without telemetry: for an import. */
   async publishEncoded(entries: readonly EncodedEvent[]): Promise<void> {
-    await this.driver.publish(entries)
+    await this.whenUsable(() => this.driver.publish(entries))
+  }
+
+  /** @throws E_LOG_MOVED, E_COPY_UNVERIFIED */
+  assertUsable(): Promise<void> {
+    return this.#guard.check()
+  }
+
+  /** Writes, unless the log is being copied, or was. @throws E_LOG_MOVED, E_COPY_UNVERIFIED */
+  protected whenUsable<T>(write: () => Promise<T>): Promise<T> {
+    return this.#guard.isOpen ? write() : this.#guard.check().then(write)
   }
 }

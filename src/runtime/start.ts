@@ -160,6 +160,7 @@ async function startNow(
   }
 
   try {
+    await bus.assertUsable()
     await assertNotPartial(bus)
     engine = await engineOf(app, bus, pauses)
     await pauses.start()

@@ -6,6 +6,7 @@ import type {
   CommitResult,
   Driver,
   EncodedEvent,
+  LogTransfer,
   MissedWake,
   PurgeResult,
   Retention,
@@ -24,6 +25,8 @@ import type { ReadableLog } from './read-only.ts'
 import { LogReader, yieldToEventLoop } from './reader.ts'
 import { logFile } from './schema.ts'
 import { SignalFile } from './signal-file.ts'
+import { exportRecords } from './transfer/export.ts'
+import { importRecords } from './transfer/import.ts'
 import {
   type OpSubmitter,
   readOnlyError,
@@ -35,6 +38,7 @@ import {
 interface DriverParts {
   readonly reader: LogReader
   readonly connect: (listener: WriterListener) => OpSubmitter
+  readonly transfer: LogTransfer
   /** Called after the driver has closed. */
   readonly release: () => void
 }
@@ -45,6 +49,7 @@ export class SqliteDriver implements Driver {
   readonly shards: number
   readonly partitions = 1
   readonly isReadOnly: boolean
+  readonly transfer: LogTransfer
   readonly blobs: BlobStore = {
     put: async (tenant, bytes) => {
       this.#openReader()
@@ -68,9 +73,10 @@ export class SqliteDriver implements Driver {
   #wakeCheck: AbortController | undefined
   readonly #calls = new OpenCalls()
 
-  private constructor(home: string, shards: number, { reader, connect, release }: DriverParts) {
+  private constructor(home: string, shards: number, { reader, connect, transfer, release }: DriverParts) {
     this.shards = shards
     this.#release = release
+    this.transfer = transfer
     this.#reader = reader
     this.#blobs = new BlobFiles(home)
     this.#signals = new SignalFile(home)
@@ -94,12 +100,24 @@ export class SqliteDriver implements Driver {
     return new SqliteDriver(home, shards, {
       reader: new LogReader(logFile(home)),
       connect: listener => new WriterClient(startWriter(options), listener),
+      transfer: {
+        exportRecords: () => exportRecords(logFile(home)),
+        importRecords: (records, above) => importRecords(options, records, above),
+      },
       release,
     })
   }
 
   static openReadOnly(home: string, { file, shards, release }: ReadableLog): SqliteDriver {
-    return new SqliteDriver(home, shards, { reader: new LogReader(file), connect: () => readOnlySubmitter, release })
+    return new SqliteDriver(home, shards, {
+      reader: new LogReader(file),
+      connect: () => readOnlySubmitter,
+      transfer: {
+        exportRecords: () => exportRecords(file),
+        importRecords: () => Promise.reject(readOnlyError()),
+      },
+      release,
+    })
   }
 
   async publish(entries: readonly EncodedEvent[]): Promise<AppendResult[]> {

@@ -234,10 +234,12 @@ export class LogReader {
     )
     const starts = typeof from === 'number' ? [from] : [...new Set(from.values())].sort((a, b) => a - b)
     const head = this.head()
+    const first = this.#prepare<{ pos: number | null }>('SELECT min(pos) AS pos FROM log WHERE pos >= ?')
+    const firstFrom = (start: number) => first.get(start)!.pos ?? Infinity
     let total = 0
     for (let i = 0; i < starts.length; i++) {
       const end = starts[i + 1] ?? head + 1
-      for (let start = starts[i]!; start < end; start += countChunk) {
+      for (let start = firstFrom(starts[i]!); start < end; start = firstFrom(start + countChunk)) {
         for (const row of count.all(start, Math.min(end, start + countChunk)))
           if ((typeof from === 'number' || start >= from.get(row.shard)!) && matches(row)) total += row.n
         await yieldToEventLoop()

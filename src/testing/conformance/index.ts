@@ -13,6 +13,7 @@ import { read } from './event-log-read.ts'
 import { outages, steady } from './log-admin-availability.ts'
 import { janitor } from './log-admin-purge.ts'
 import { lifecycle } from './log-admin.ts'
+import { transfer } from './log-transfer.ts'
 import { signalChannel } from './signal-channel.ts'
 import { calls } from './task-store-calls.ts'
 import { clock } from './task-store-clock.ts'
@@ -62,6 +63,7 @@ const parts = {
   BlobStore: { blobs: blobStore },
   SignalChannel: { signals: signalChannel },
   LogAdmin: { lifecycle, purge: janitor, availability: steady, outages },
+  LogTransfer: { 'moving a log': transfer },
 } satisfies Record<string, Record<string, Cases>>
 
 /** Cases that measure memory or load the machine. */

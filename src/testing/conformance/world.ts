@@ -47,10 +47,14 @@ export const worker = { group: 'tasks', mode: 'sharded', filter: [{ types: ['tas
 export type Cases = Record<string, (world: World) => Promise<void>>
 
 /** What a complete driver may leave out; `await` looks for `then`. */
-const optional = new Set<string | symbol>(['blobs', 'isReadOnly', 'onEmptied', 'problem', 'then'] satisfies (
-  | keyof Driver
-  | 'then'
-)[])
+const optional = new Set<string | symbol>([
+  'blobs',
+  'isReadOnly',
+  'onEmptied',
+  'problem',
+  'transfer',
+  'then',
+] satisfies (keyof Driver | 'then')[])
 
 /** A case uses a method or property that a driver under development does not have. */
 export class MissingMember extends Error {}

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { cancelId, followByReading, OpenCalls, registerDriver, resultId, type Driver } from '../../driver.ts'
 import { MemoryLog } from './log.ts'
+import { exportRecords, importRecords } from './transfer.ts'
 
 /**
  * One member of a log in memory. Everything that outlives the member is in its `MemoryLog`.
@@ -84,6 +85,12 @@ export class MemoryDriver implements Driver {
     get: (tenant, ref) => this.#call(({ blobs }) => blobs.get(JSON.stringify([tenant, ref]))),
   }
 
+  // LogTransfer
+  readonly transfer: Required<Driver>['transfer'] = {
+    exportRecords: () => this.#list(exportRecords),
+    importRecords: (records, above) => this.#call(log => importRecords(log, records, above)),
+  }
+
   // SignalChannel
   readonly sendSignal: Driver['sendSignal'] = event => {
     if (this.#calls.isClosed) return
@@ -111,12 +118,12 @@ export class MemoryDriver implements Driver {
       for (const listener of this.#log.appendListeners) listener()
     })
 
-  #call<T>(work: (log: MemoryLog) => T): Promise<T> {
+  #call<T>(work: (log: MemoryLog) => T | Promise<T>): Promise<T> {
     this.#log.activity++
     return this.#calls.run(async () => work(this.#log))
   }
 
-  #list<T>(items: (log: MemoryLog) => Iterable<T>): AsyncIterable<T> {
+  #list<T>(items: (log: MemoryLog) => Iterable<T> | AsyncIterable<T>): AsyncIterable<T> {
     this.#log.activity++
     return this.#calls.list(() => items(this.#log))
   }

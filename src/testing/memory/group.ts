@@ -9,13 +9,17 @@ import {
   type ConsumerGroup,
   type Deferral,
   type DeferredDelivery,
+  type DeferredRecord,
   type Delivery,
   type DeliveryOutcome,
+  type Filter,
   type GroupState,
   type LogHolder,
   type Subscription,
+  type TransferRecord,
+  type UnsettledRecord,
 } from '../../driver.ts'
-import type { MemoryLog, MemoryRow } from './log.ts'
+import { entryOf, type MemoryLog, type MemoryRow } from './log.ts'
 
 /** An event that the group has not settled. */
 interface Pending {
@@ -30,6 +34,8 @@ type Member = DeliveryWindow<Delivery, MemoryDelivery>
 interface Deferred {
   readonly entry: Omit<DeferredDelivery, 'event'>
   readonly pending: Pending
+  /** When a delayed one is due by the wall clock. */
+  readonly due?: number
   /** Ends the wait of a delayed one. */
   readonly cancel: (() => void) | undefined
 }
@@ -50,6 +56,7 @@ export class MemoryGroup {
   readonly #log: MemoryLog
   readonly #lanes: Lane[]
   readonly #deferred = new Map<string, Deferred>()
+  #filter: Filter
   #matches: (event: MemoryRow['event']) => boolean
   #limit = Infinity
   #isScheduled = false
@@ -58,6 +65,7 @@ export class MemoryGroup {
     this.#log = log
     this.group = group
     this.mode = mode
+    this.#filter = filter
     this.#matches = compileFilter(filter)
     this.#lanes = Array.from({ length: mode === 'shared' ? 1 : log.shards }, () => ({ queue: [], owner: null }))
   }
@@ -211,7 +219,10 @@ export class MemoryGroup {
   }
 
   #rebalance(): void {
-    if (this.members.length > 0) this.#matches = compileFilter(this.members.flatMap(each => each.subscription.filter))
+    if (this.members.length > 0) {
+      this.#filter = this.members.flatMap(each => each.subscription.filter)
+      this.#matches = compileFilter(this.#filter)
+    }
     if (this.mode === 'shared') return this.#schedule()
     const before = this.#lanes.map(({ owner }) => owner)
     let owners = before
@@ -232,12 +243,55 @@ export class MemoryGroup {
   #defer({ row, attempt, memo: before }: Pending, { delayMs, memo, ...rest }: Deferral): void {
     const next = delayMs === undefined ? { row, attempt, memo: before } : { row, attempt: attempt + 1, memo }
     if (delayMs === 0) return this.#requeue(next)
+    this.#setAside({ group: this.group, attempts: attempt, ...rest }, next, delayMs)
+  }
+
+  #setAside(entry: Omit<DeferredDelivery, 'id' | 'event'>, next: Pending, delayMs?: number): void {
     const id = String(++lastDeferredId)
     const redeliver = () => {
       this.#deferred.delete(id)
       this.#requeue(next)
     }
-    const cancel = delayMs === undefined ? undefined : this.#log.clock.after(delayMs, redeliver)
-    this.#deferred.set(id, { entry: { id, group: this.group, attempts: attempt, ...rest }, pending: next, cancel })
+    const isDelayed = delayMs !== undefined
+    this.#deferred.set(id, {
+      entry: { id, ...entry },
+      pending: next,
+      cancel: isDelayed ? this.#log.clock.after(delayMs, redeliver) : undefined,
+      ...(isDelayed && { due: this.#log.clock.now() + delayMs }),
+    })
+  }
+
+  *exportRecords(): Generator<TransferRecord> {
+    const { group, mode } = this
+    yield { kind: 'group', group, mode, filter: this.#filter }
+    for (const { row, attempt, memo } of this.#unsettled)
+      yield {
+        kind: 'unsettled',
+        group,
+        entry: entryOf(row),
+        attempts: attempt - 1,
+        ...(memo !== undefined && { memo }),
+      }
+    for (const { entry, pending, due } of this.#deferred.values()) {
+      const { id: _, ...rest } = entry
+      const memo = entry.state === 'delayed' ? pending.memo : undefined
+      yield {
+        kind: 'deferred',
+        ...rest,
+        entry: entryOf(pending.row),
+        ...(due !== undefined && { due }),
+        ...(memo !== undefined && { memo }),
+      }
+    }
+  }
+
+  restoreUnsettled(row: MemoryRow, { attempts, memo }: UnsettledRecord): void {
+    this.#requeue({ row, attempt: attempts + 1, memo })
+  }
+
+  restoreDeferred(row: MemoryRow, { kind: _, entry: __, due, memo, ...rest }: DeferredRecord): void {
+    const isDelayed = due !== undefined
+    const next = { row, attempt: isDelayed ? rest.attempts + 1 : rest.attempts, memo }
+    this.#setAside(rest, next, isDelayed ? Math.max(0, due - this.#log.clock.now()) : undefined)
   }
 }

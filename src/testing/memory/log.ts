@@ -38,7 +38,7 @@ export interface MemoryRow {
   readonly at: number
 }
 
-interface Task {
+export interface MemoryTask {
   readonly id: string
   readonly group: string
   /** Of each version: its turn and the events that the turn emitted, as far as they are on the log. */
@@ -64,6 +64,8 @@ export interface MemoryLogOptions {
   readonly clock?: Clock
 }
 
+export const entryOf = ({ json }: MemoryRow): EncodedEvent => ({ event: JSON.parse(json) as CloudEvent, json })
+
 const stored = ({ position, json }: MemoryRow): StoredEvent => ({ position, event: JSON.parse(json) as CloudEvent })
 
 /**
@@ -83,19 +85,19 @@ export class MemoryLog {
   /** Increases with whatever happens on the log. */
   activity = 0
   /** Of each partition: its rows, and the offset of the newest event that it ever had. */
-  readonly #rows: MemoryRow[][]
+  readonly rows: MemoryRow[][]
   readonly #heads: number[]
   horizon: Cursor = beginning
-  readonly #tasks = new Map<string, Task>()
-  readonly #tasksByCorrelation = new Map<string, Set<Task>>()
-  readonly #claims = new Set<string>()
+  readonly tasks = new Map<string, MemoryTask>()
+  readonly #tasksByCorrelation = new Map<string, Set<MemoryTask>>()
+  readonly claims = new Set<string>()
 
   constructor({ shards = 8, partitions = 1, clock = new SystemClock() }: MemoryLogOptions = {}) {
     this.shards = shards
     this.partitions = partitions
     this.clock = clock
-    this.#rows = Array.from({ length: partitions }, () => [])
-    this.#heads = this.#rows.map(() => 0)
+    this.rows = Array.from({ length: partitions }, () => [])
+    this.#heads = this.rows.map(() => 0)
   }
 
   get head(): Cursor {
@@ -114,9 +116,9 @@ export class MemoryLog {
 
   claim(entry: EncodedEvent): boolean {
     const { id } = entry.event
-    if (this.#claims.has(id)) return false
+    if (this.claims.has(id)) return false
     this.publish([entry])
-    this.#claims.add(id)
+    this.claims.add(id)
     return true
   }
 
@@ -131,7 +133,7 @@ export class MemoryLog {
   }
 
   at({ partition, offset }: Position): StoredEvent | undefined {
-    const row = this.#rows[partition]?.findLast(({ position }) => position.offset === offset)
+    const row = this.rows[partition]?.findLast(({ position }) => position.offset === offset)
     return row && stored(row)
   }
 
@@ -145,24 +147,24 @@ export class MemoryLog {
   }
 
   commit({ group, task: id, expect, turn, events, settle, wake, snapshot, end = false }: Commit): CommitResult {
-    const known = this.#tasks.get(id)
+    const known = this.tasks.get(id)
     if ((known?.turns.length ?? 0) !== expect || known?.ended) return 'conflict'
     const own = this.groups.get(group)
     if (settle.some(({ delivery }) => !own?.holds(delivery))) return 'conflict'
     const entries = [turn, ...events]
     const { position } = this.publish(entries)[0]!
-    const task = known ?? this.#begin(group, id, position)
+    const task = known ?? this.beginTask(group, id, position)
     task.turns.push(entries.map(({ event }) => this.byId.get(event.id)!))
     if (snapshot !== undefined)
       Object.assign(task, { snapshot: { version: expect + 1, state: snapshot }, origin: position })
     task.ended = end
     for (const { delivery, outcome } of settle) own!.settle(delivery, outcome)
-    this.#setWake(task, end ? null : wake)
+    this.setWake(task, end ? null : wake)
     return 'accepted'
   }
 
   journal(id: string): TaskJournal {
-    const { snapshot, turns = [] } = this.#tasks.get(id) ?? {}
+    const { snapshot, turns = [] } = this.tasks.get(id) ?? {}
     const rows = turns.slice(snapshot?.version ?? 0).flat()
     return { ...(snapshot && { snapshot }), records: rows.map(row => stored(row).event) }
   }
@@ -175,7 +177,7 @@ export class MemoryLog {
   }
 
   *missedWakes(before: number): Generator<MissedWake> {
-    for (const { id, group, wake } of this.#tasks.values())
+    for (const { id, group, wake } of this.tasks.values())
       if (wake !== null && wake < before) yield { kind: 'overdue', group, task: id, due: wake }
   }
 
@@ -185,19 +187,19 @@ export class MemoryLog {
     if (known) return known
     const created = new MemoryGroup(this, subscribed)
     this.groups.set(group, created)
-    if (from === 'beginning') for (const row of this.#rows.flat()) created.offer(row)
+    if (from === 'beginning') for (const row of this.rows.flat()) created.offer(row)
     return created
   }
 
   /** The shards of a group have other owners: their tasks are woken at once where that is due. */
   ownersChanged(group: string): void {
-    for (const task of this.#tasks.values()) if (task.group === group) this.#setWake(task, task.wake)
+    for (const task of this.tasks.values()) if (task.group === group) this.setWake(task, task.wake)
   }
 
   purge({ maxAgeMs, maxLag }: Retention): PurgeResult {
     const cutoff = this.clock.now() - maxAgeMs
-    const horizons = this.#rows.map((rows, partition) => {
-      const tasks = [...this.#tasks]
+    const horizons = this.rows.map((rows, partition) => {
+      const tasks = [...this.tasks]
         .filter(([, { ended, origin }]) => !ended && origin.partition === partition)
         .map(([id, { origin }]) => ({ offset: origin.offset, heldBy: `task ${id}` }))
       const groups = Array.from(this.groups.values(), group => group.holdOn(partition))
@@ -206,10 +208,10 @@ export class MemoryLog {
       return retentionHorizon({ head, young, maxLag, tasks, groups })
     })
     this.horizon = unionOf(this.horizon, formatCursor(horizons.map(({ horizon }) => horizon - 1)))
-    const purged = this.#rows.flatMap((rows, n) => rows.splice(0, indexAfter(rows, horizons[n]!.horizon - 1)))
+    const purged = this.rows.flatMap((rows, n) => rows.splice(0, indexAfter(rows, horizons[n]!.horizon - 1)))
     for (const { event } of purged) this.byId.delete(event.id)
     const isLeft = ({ position }: MemoryRow) => position.offset >= horizons[position.partition]!.horizon
-    for (const task of this.#tasks.values()) task.turns = task.turns.map(rows => rows.filter(isLeft))
+    for (const task of this.tasks.values()) task.turns = task.turns.map(rows => rows.filter(isLeft))
     return { events: purged.length, heldBy: [...new Set(horizons.map(({ heldBy }) => heldBy))].join('; ') }
   }
 
@@ -220,7 +222,7 @@ export class MemoryLog {
     const partition = partitionOf(shardOf(event.correlationid, this.shards), this.partitions)
     const position = { partition, offset: ++this.#heads[partition]! }
     const row = { position, json, event: envelope, at: this.clock.now() }
-    this.#rows[partition]!.push(row)
+    this.rows[partition]!.push(row)
     this.byId.set(event.id, row)
     for (const group of this.groups.values()) group.offer(row)
     for (const listener of this.appendListeners) listener()
@@ -228,36 +230,42 @@ export class MemoryLog {
   }
 
   #find(query: LogQuery): MemoryRow[] {
-    if ('task' in query) return (this.#tasks.get(query.task)?.turns ?? []).flat().toSorted(byOffset)
+    if ('task' in query) return (this.tasks.get(query.task)?.turns ?? []).flat().toSorted(byOffset)
     const { after = beginning, until = this.head } = query
     const [starts, ends] = [offsetsOf(after, this.partitions), offsetsOf(until, this.partitions)]
-    const rows = this.#rows.flatMap((rows, n) => rows.slice(indexAfter(rows, starts[n]!), indexAfter(rows, ends[n]!)))
+    const rows = this.rows.flatMap((rows, n) => rows.slice(indexAfter(rows, starts[n]!), indexAfter(rows, ends[n]!)))
     if ('correlation' in query) return rows.filter(({ event }) => event.correlationid === query.correlation)
     const matches = query.filter && compileFilter(query.filter)
     return matches ? rows.filter(({ event }) => matches(event)) : rows
   }
 
-  #begin(group: string, id: string, origin: Position): Task {
+  /** Lets every partition begin above an offset, if it has had no event. */
+  startAbove(offset: number): void {
+    for (const [partition, head] of this.#heads.entries()) if (head === 0) this.#heads[partition] = offset
+    this.horizon = unionOf(this.horizon, formatCursor(this.#heads.map(() => offset)))
+  }
+
+  beginTask(group: string, id: string, origin: Position): MemoryTask {
     const times = { wake: null, cancelWake() {}, wakeDelayMs: minWakeDelayMs }
-    const task: Task = { id, group, turns: [], ended: false, origin, ...times }
-    this.#tasks.set(id, task)
+    const task: MemoryTask = { id, group, turns: [], ended: false, origin, ...times }
+    this.tasks.set(id, task)
     const correlation = correlationOf(id)
     this.#tasksByCorrelation.set(correlation, (this.#tasksByCorrelation.get(correlation) ?? new Set()).add(task))
     return task
   }
 
-  #setWake(task: Task, wake: number | null): void {
+  setWake(task: MemoryTask, wake: number | null): void {
     task.cancelWake()
     Object.assign(task, { wake, wakeDelayMs: minWakeDelayMs })
     if (wake !== null) this.#wakeAt(task, wake)
   }
 
-  #wakeAt(task: Task, wake: number): void {
+  #wakeAt(task: MemoryTask, wake: number): void {
     task.cancelWake = this.clock.at(wake, () => this.#wake(task, wake))
   }
 
   /** A task is due by the wall clock. The delay before it is woken another time is measured by the monotonic clock. */
-  #wake(task: Task, wake: number): void {
+  #wake(task: MemoryTask, wake: number): void {
     const { id, group, wakeDelayMs } = task
     const owner = this.groups.get(group)?.ownerOf(shardOf(correlationOf(id), this.shards))
     // The next owner wakes it: `ownersChanged`.

@@ -101,7 +101,7 @@ export class ClaimStore {
 
   /** Everything that a consumer claimed is dispatched to others. */
   giveBackAll(owner: number, now: number): void {
-    if (this.#sql.deferOwned.run(now, JSON.stringify(givenBack), owner).changes) this.#sql.deleteOwned.run(owner)
+    if (this.#sql.deferOwned.run(now, givenBackReason, owner).changes) this.#sql.deleteOwned.run(owner)
   }
 
   /** Turns a delayed delivery that is due into a claim. */
@@ -158,3 +158,7 @@ export class ClaimStore {
 }
 
 const givenBack = reason('E_WORKER_STOPPED', 'the consumer ended before it handled the delivery')
+export const givenBackReason = JSON.stringify(givenBack)
+
+/** Whether a delayed delivery only waits for a consumer. */
+export const isGivenBack = (storedReason: string) => storedReason === givenBackReason

@@ -24,6 +24,7 @@ export class GroupCursors {
   readonly #createOrUpdate
   readonly #createIfMissing
   readonly #createLease
+  readonly #horizon
 
   constructor(context: WriterContext, members: MemberTable) {
     this.#context = context
@@ -34,6 +35,7 @@ export class GroupCursors {
       ON CONFLICT(name) DO UPDATE SET filter = excluded.filter RETURNING next`)
     this.#createIfMissing = sql('INSERT OR IGNORE INTO groups VALUES (?, ?, ?, ?)')
     this.#createLease = sql('INSERT OR IGNORE INTO leases VALUES (?, ?, NULL, ?, 0)')
+    this.#horizon = sql<{ value: number }>(`SELECT value FROM meta WHERE key = 'horizon'`)
   }
 
   get isEmpty(): boolean {
@@ -217,7 +219,7 @@ export class GroupCursors {
   }
 
   #startOf(from: ProvisionOp['from']): number {
-    return from === 'now' ? this.#context.store.head + 1 : 1
+    return from === 'now' ? this.#context.store.head + 1 : (this.#horizon.get()?.value ?? 0) + 1
   }
 
   #consumersChanged(): void {
