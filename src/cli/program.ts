@@ -20,6 +20,12 @@ INPUT is JSON, or text.
   tidings ask helper 'When is the shop open?'
   tidings ask refund '{"order":"A-17"}' --key refund-A-17`
 
+const copyHelp = `
+Stop every process that uses the log first. A copy that was interrupted continues when it is run again; workers are refused on the new log
+until it is verified.
+
+  tidings copy --from sqlite --to nats://localhost:4222/shop`
+
 const mcpHelp = `
 An app publishes what its option mcp lists. In the configuration of the client:
 
@@ -115,6 +121,12 @@ export function program(): Command {
     .description('list the tools of the MCP servers of an app, and pin what its models read of them')
     .option('--server <name>', 'only this server')
     .option('--check', 'write nothing; exit with 1 if a server says something else than what is pinned')
+  add(root, 'copy', async () => (await import('./copy.ts')).copyCommand)
+    .description('move a log to another broker, with everything that its workers need to continue there')
+    .requiredOption('--from <bus>', 'address of the log: as in TIDINGS_BUS, or sqlite:FOLDER; its workers are stopped')
+    .option('--to <bus>', 'address of an empty log')
+    .option('--undo', 'let workers start on --from again, and refuse them on --to')
+    .addHelpText('after', copyHelp)
   const broker = root.command('broker').description('run a broker for development, with its data in the data folder')
   add(broker, 'nats', async () => (await import('./broker.ts')).natsCommand)
     .description('run a nats-server that is found on the PATH, or built with Go')

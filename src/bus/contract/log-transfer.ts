@@ -66,15 +66,17 @@ export type TransferRecord =
  * - Both logs have no members and no other writer meanwhile.
  * - `exportRecords` yields first the events and turns, each id once, those of one correlation in their order, and those of several
  *   partitions by the time of the event; then everything else, and each group before its deliveries. It changes nothing that a worker
- *   would notice.
+ *   would notice. It rejects with E_COPY_REFUSED if it finds that a member still holds deliveries.
  * - `importRecords` is repeated after an interruption, with the same records or with more of them. It leaves the events that are on the
  *   log, and replaces what an earlier import left of groups and deliveries. When it resolves, a worker finds what it would have found on
  *   the exported log: what was settled is never delivered, what was not is, in the order of the log.
- * - Blobs are not among the records: whoever copies a log puts them into `blobs` first.
+ * - Blobs are not among the records: the caller puts them into `blobs` first.
  * - Every offset of the imported log is greater than `above`, and its horizon covers `above` in every partition. So a cursor of the old log
  *   is found to be one.
  */
 export interface LogTransfer {
+  /** Groups with members, as far as the broker knows. */
+  busyGroups(): Promise<string[]>
   exportRecords(): AsyncIterable<TransferRecord>
   importRecords(records: AsyncIterable<TransferRecord>, above: number): Promise<void>
 }

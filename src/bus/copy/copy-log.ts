@@ -4,10 +4,10 @@ import { TidingsError } from '../../errors.ts'
 import { beginning, offsetsOf } from '../cursor.ts'
 import type { Cursor, Driver, LogTransfer, TransferRecord } from '../driver.ts'
 import { BlobCopy } from './copy-blobs.ts'
-import { type CopyProgress, ProgressReport } from './copy-progress.ts'
+import { type CopyProgress, CopyProgressReport } from './copy-progress.ts'
 import { CursorTranslation, cursorsIn, hasCursor, withCursors } from './document-cursors.ts'
 import { markTtlMs } from './guard.ts'
-import { type CopyMark, markKey, readMark, writeMark } from './mark.ts'
+import { type CopyMark, copyMarkKey, readCopyMark, writeCopyMark } from './mark.ts'
 import { RecordDigest } from './record-digest.ts'
 
 /*
@@ -59,17 +59,17 @@ export async function copyLog({
   const [source, target] = [transferable(from), transferable(to)]
   const mark = await begin(source, target)
   const markedAt = performance.now()
-  await assertNoMembers(source)
-  await assertNoMembers(target)
+  await assertUnused(source)
+  await assertUnused(target)
   using digest = new RecordDigest()
   const head = await source.driver.head()
   const blobs = new BlobCopy(source.driver.blobs, target.driver.blobs)
   const cursors = new Map<string, string>()
-  const copying = await ProgressReport.of('copying', source.driver, onProgress)
+  const copying = await CopyProgressReport.of('copying', source.driver, onProgress)
   const observe = async function* (records: AsyncIterable<TransferRecord>) {
     for await (const record of records) {
       signal?.throwIfAborted()
-      if (record.kind === 'document' && record.key === markKey) continue
+      if (record.kind === 'document' && record.key === copyMarkKey) continue
       digest.add('source', record)
       if (record.kind === 'document' && hasCursor(record.key)) cursors.set(record.key, record.value)
       await blobs.copyFor(record)
@@ -80,11 +80,11 @@ export async function copyLog({
   await target.transfer.importRecords(observe(source.transfer.exportRecords()), mark.above)
   await verify({ target, digest, cursors, above: mark.above, signal, onProgress })
   await setTimeout(Math.max(0, settleMs - (performance.now() - markedAt)), undefined, { signal })
-  await assertNoMembers(source)
+  await assertUnused(source)
   if ((await source.driver.head()) !== head)
     throw refused(`"${source.name}" got events while it was copied; stop what publishes there`)
-  await writeMark(source.driver, { ...mark, role: 'source', state: 'copied', peer: target.name })
-  await writeMark(target.driver, { ...mark, role: 'target', state: 'verified', peer: source.name })
+  await writeCopyMark(source.driver, { ...mark, role: 'source', state: 'copied', peer: target.name })
+  await writeCopyMark(target.driver, { ...mark, role: 'target', state: 'verified', peer: source.name })
   return { events: copying.events, blobs: blobs.copied, digest: digest.total('source') }
 }
 
@@ -94,16 +94,16 @@ export async function copyLog({
  * @throws E_COPY_REFUSED
  */
 export async function undoCopy(from: CopyPlace, to?: CopyPlace): Promise<void> {
-  const source = await readMark(from.driver)
+  const source = await readCopyMark(from.driver)
   if (source?.role !== 'source' || source.state === 'released')
     throw refused(`"${from.name}" was not copied, so there is nothing to undo`)
   if (to) {
-    if ((await readMark(to.driver))?.id !== source.id)
+    if ((await readCopyMark(to.driver))?.id !== source.id)
       throw refused(`"${to.name}" is not the target of the copy of "${from.name}"`)
-    await assertNoMembers(to)
-    await writeMark(to.driver, { ...source, role: 'target', state: 'abandoned', peer: from.name })
+    await assertUnused(transferable(to))
+    await writeCopyMark(to.driver, { ...source, role: 'target', state: 'abandoned', peer: from.name })
   }
-  await writeMark(from.driver, { ...source, state: 'released' })
+  await writeCopyMark(from.driver, { ...source, state: 'released' })
 }
 
 interface Verification {
@@ -119,7 +119,7 @@ interface Verification {
 /** Reads the target, compares it, and translates the cursors that documents hold. @throws E_COPY_DIFFERS */
 async function verify({ target, digest, cursors, above, signal, onProgress }: Verification): Promise<void> {
   const { driver } = target
-  const verifying = await ProgressReport.of('verifying', driver, onProgress)
+  const verifying = await CopyProgressReport.of('verifying', driver, onProgress)
   const translations = new Map<Cursor, CursorTranslation>()
   for (const [key, text] of cursors)
     for (const cursor of cursorsIn(key, text))
@@ -146,10 +146,10 @@ async function verify({ target, digest, cursors, above, signal, onProgress }: Ve
 
 /** Marks both logs, or finds the marks of this copy, which was interrupted. */
 async function begin(source: TransferableLog, target: TransferableLog): Promise<CopyMark> {
-  const [before, known] = [await readMark(source.driver), await readMark(target.driver)]
+  const [before, known] = [await readCopyMark(source.driver), await readCopyMark(target.driver)]
   const isOwn = known?.role === 'target' && before?.role === 'source' && known.id === before.id
   if (isOwn && known.state === 'copying') {
-    await writeMark(source.driver, { ...before, state: 'copying' })
+    await writeCopyMark(source.driver, { ...before, state: 'copying' })
     return known
   }
   const isBegun = before?.role === 'source' && before.state === 'copying' && before.peer === target.name
@@ -170,8 +170,8 @@ async function begin(source: TransferableLog, target: TransferableLog): Promise<
     at: '',
   }
   // The source first: a target that nobody can complete refuses its workers for no reason.
-  await writeMark(source.driver, { ...mark, role: 'source', peer: target.name })
-  await writeMark(target.driver, mark)
+  await writeCopyMark(source.driver, { ...mark, role: 'source', peer: target.name })
+  await writeCopyMark(target.driver, mark)
   return mark
 }
 
@@ -179,10 +179,8 @@ async function hasGroups({ driver }: CopyPlace): Promise<boolean> {
   return (await driver.listGroups()).length > 0
 }
 
-async function assertNoMembers({ driver, name }: CopyPlace): Promise<void> {
-  const groups = await driver.listGroups()
-  const members = await Promise.all(groups.map(({ group }) => driver.hasMembers(group)))
-  const busy = groups.filter((_, i) => members[i]).map(({ group }) => group)
+async function assertUnused({ transfer, name }: TransferableLog): Promise<void> {
+  const busy = await transfer.busyGroups()
   if (busy.length > 0)
     throw refused(`workers are on "${name}", in ${busy.slice(0, 5).join(', ')}; stop every process that uses it`)
 }

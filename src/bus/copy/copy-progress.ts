@@ -13,7 +13,7 @@ export interface CopyProgress {
 const intervalMs = 500
 
 /** Reports how far a reading of a log is, at most twice a second. */
-export class ProgressReport {
+export class CopyProgressReport {
   readonly #phase: CopyProgress['phase']
   readonly #heads: readonly number[]
   readonly #firsts = new Map<number, number>()
@@ -38,8 +38,8 @@ export class ProgressReport {
     phase: CopyProgress['phase'],
     log: Driver,
     onProgress: ((progress: CopyProgress) => void) | undefined,
-  ): Promise<ProgressReport> {
-    return new ProgressReport(phase, offsetsOf(await log.head(), log.partitions), onProgress)
+  ): Promise<CopyProgressReport> {
+    return new CopyProgressReport(phase, offsetsOf(await log.head(), log.partitions), onProgress)
   }
 
   see(record: TransferRecord): void {

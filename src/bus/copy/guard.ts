@@ -1,6 +1,6 @@
 import { TidingsError } from '../../errors.ts'
 import type { DocumentStore } from '../driver.ts'
-import { problemOf, readMark } from './mark.ts'
+import { copyProblemOf, readCopyMark } from './mark.ts'
 
 /** How old the mark may be that is known. A copy waits longer than this before it looks at the end of its source a last time. */
 export const markTtlMs = 2_000
@@ -24,7 +24,7 @@ export class CopyGuard {
   async check(): Promise<void> {
     const readAt = performance.now()
     try {
-      this.#problem = problemOf(await readMark(this.#store))
+      this.#problem = copyProblemOf(await readCopyMark(this.#store))
       this.#readAt = readAt
     } catch (error) {
       // The call that follows says what is wrong with the log.

@@ -22,21 +22,21 @@ export interface CopyMark {
   readonly at: string
 }
 
-export const markKey = 'copy'
+export const copyMarkKey = 'copy'
 
-export async function readMark(store: DocumentStore): Promise<CopyMark | undefined> {
-  const found = await store.getDocument(markKey)
+export async function readCopyMark(store: DocumentStore): Promise<CopyMark | undefined> {
+  const found = await store.getDocument(copyMarkKey)
   return found && (JSON.parse(found.value) as CopyMark)
 }
 
 /** Replaces the mark, whatever it is. */
-export async function writeMark(store: DocumentStore, mark: Omit<CopyMark, 'at'>): Promise<void> {
+export async function writeCopyMark(store: DocumentStore, mark: Omit<CopyMark, 'at'>): Promise<void> {
   const value = JSON.stringify({ ...mark, at: new Date().toISOString() } satisfies CopyMark)
-  while (!(await store.putDocument(markKey, value, (await store.getDocument(markKey))?.revision ?? 0)));
+  while (!(await store.putDocument(copyMarkKey, value, (await store.getDocument(copyMarkKey))?.revision ?? 0)));
 }
 
 /** Why a log must not be used because of its mark; undefined if it may be. */
-export function problemOf(mark: CopyMark | undefined): TidingsError | undefined {
+export function copyProblemOf(mark: CopyMark | undefined): TidingsError | undefined {
   if (!mark) return undefined
   const { role, state, peer, at } = mark
   if (state === 'copying')

@@ -4,7 +4,7 @@ import type { EncodedEvent, Position, TransferRecord } from '../driver.ts'
 import { prepareSql } from '../sql.ts'
 import type { Filter } from '../../pattern.ts'
 import { hasCursor } from './document-cursors.ts'
-import { markKey } from './mark.ts'
+import { copyMarkKey } from './mark.ts'
 
 /** One of the two logs. */
 export type CopySide = 'source' | 'target'
@@ -99,7 +99,7 @@ function keyOf(record: Exclude<TransferRecord, { kind: 'event' | 'turn' }>): str
       return `ended task ${record.task}`
     case 'document':
       // One that expires may do so between two readings.
-      return record.key === markKey || record.expiresAt !== undefined ? undefined : `document ${record.key}`
+      return record.key === copyMarkKey || record.expiresAt !== undefined ? undefined : `document ${record.key}`
     case 'group':
       return `group ${record.group}`
     case 'unsettled':

@@ -108,6 +108,17 @@ export class DeferredDeliveries {
     }
   }
 
+  /** Those of a group, as they are stored. */
+  async *stored(group: string): AsyncGenerator<StoredDeferred & { readonly state: DeferredState }> {
+    for await (const stored of this.#all(group, '*'))
+      yield { ...(JSON.parse(stored.text()) as StoredDeferred), state: stateOf(stored) }
+  }
+
+  /** Removes all of them. */
+  async removeAll(): Promise<void> {
+    await this.#log.state.purge(this.#log.names.doc('aside', '>'))
+  }
+
   async redeliver(which: { id: string } | { key: string }): Promise<number> {
     let released = 0
     if ('id' in which) {

@@ -8,6 +8,7 @@ import type {
   Driver,
   EncodedEvent,
   EmptiedCallback,
+  LogTransfer,
   Subscription,
 } from '../../bus/driver.ts'
 import { correlationOf } from '../../bus/ids.ts'
@@ -35,6 +36,8 @@ import { ShardedMember } from './sharded-member.ts'
 import { SharedMember } from './shared-member.ts'
 import { Signals } from './signals.ts'
 import type { StoredMessage } from './stored-message.ts'
+import { type ExportContext, exportNatsLog } from './transfer/export-log.ts'
+import { type FullImportContext, importNatsLog } from './transfer/import.ts'
 import { leastRepairOf, type Turns, type TurnsContext } from './turns.ts'
 
 /** Longer than any request can be redelivered. */
@@ -56,6 +59,12 @@ export class NatsDriver implements Driver {
     put: (tenant, bytes) => this.#calls.run(() => this.#blobs.put(tenant, bytes)),
     get: (tenant, ref) => this.#calls.run(() => this.#blobs.get(tenant, ref)),
   }
+  readonly transfer: LogTransfer = {
+    busyGroups: () => this.#calls.run(() => this.#groups.busy()),
+    exportRecords: () => this.#calls.list(() => exportNatsLog(this.#transferContext)),
+    importRecords: (records, above) =>
+      this.#calls.run(() => importNatsLog(this.#transferContext, records, above)).finally(() => this.#forget()),
+  }
   readonly #connection: LogConnection
   readonly #log: NatsLog
   readonly #settings: DriverSettings
@@ -69,6 +78,7 @@ export class NatsDriver implements Driver {
   readonly #janitor: Janitor
   readonly #signals: Signals
   readonly #deliveryContext: NatsDeliveryContext
+  readonly #transferContext: ExportContext & FullImportContext
   readonly #consumers = new Set<GroupMember>()
   readonly #calls = new OpenCalls()
   readonly #heartbeat: NodeJS.Timeout
@@ -114,6 +124,17 @@ export class NatsDriver implements Driver {
       deferred: this.#deferred,
       publisher: this.#publisher,
       recent: this.#recent,
+    }
+    this.#transferContext = {
+      connection,
+      log,
+      turns: this.#turns,
+      groups: this.#groups,
+      deferred: this.#deferred,
+      blobs: this.#blobs,
+      tombstones,
+      newInbox: settings.newInbox,
+      claimTtl,
     }
     this.#heartbeat = setInterval(() => void this.#onHeartbeat(), settings.leaseMs / 6)
     this.#heartbeat.unref()

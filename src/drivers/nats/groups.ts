@@ -29,13 +29,22 @@ export interface ConsumerInfo {
     readonly filter_subjects?: readonly string[]
     readonly filter_subject?: string
     readonly max_ack_pending?: number
+    /** In ns. */
+    readonly ack_wait: number
   }
-  readonly delivered: { readonly stream_seq: number }
+  readonly delivered: { readonly stream_seq: number; readonly consumer_seq: number }
   readonly ack_floor: { readonly stream_seq: number }
   readonly num_ack_pending: number
   readonly num_pending: number
   /** Requests of members for more. */
   readonly num_waiting: number
+}
+
+/** A consumer of a group. */
+export interface GroupInfo {
+  readonly name: string
+  readonly stream: string
+  readonly info: ConsumerInfo
 }
 
 const nanos = 1_000_000
@@ -63,6 +72,20 @@ export class Groups {
       const infos = await this.infos(group, 'shared')
       if (infos.some(info => info.num_waiting + info.num_ack_pending > 0)) return true
     }
+    return this.#hasLeases(group)
+  }
+
+  /** Groups whose members ask for deliveries or have a lease. A member that has died may still hold deliveries. */
+  async busy(): Promise<string[]> {
+    const busy: string[] = []
+    for (const { group, mode } of await this.list()) {
+      const infos = mode === 'shared' ? await this.infos(group, mode) : []
+      if (infos.some(info => info.num_waiting > 0) || (await this.#hasLeases(group))) busy.push(group)
+    }
+    return busy
+  }
+
+  async #hasLeases(group: string): Promise<boolean> {
     const members = await this.#log.state.documents(this.#log.names.doc('member', group, '*'))
     return members.some(({ text }) => text() !== '')
   }
@@ -149,6 +172,24 @@ export class Groups {
     )
     const infos = await Promise.all(consumers.map(consumer => this.#info(consumer)))
     return infos.filter(info => info !== undefined)
+  }
+
+  /** The same with the names of the consumers. */
+  async consumerInfos(group: string, mode: 'shared' | 'sharded'): Promise<GroupInfo[]> {
+    const found: GroupInfo[] = []
+    for (const consumer of this.#consumersOf(group, mode)) {
+      const info = await this.#info(consumer)
+      if (info) found.push({ name: consumer.name, stream: this.#log.names.partition(consumer.partition), info })
+    }
+    return found
+  }
+
+  /** Removes every group with its consumers, so that each begins again. */
+  async removeAll(): Promise<void> {
+    for (const { group, mode } of await this.list())
+      for (const { name, stream } of await this.consumerInfos(group, mode))
+        await this.#connection.retryUntilAnswered(() => this.#connection.api(`CONSUMER.DELETE.${stream}.${name}`))
+    await this.#log.state.purge(this.#log.names.doc('group', '*'))
   }
 
   async #startOf(from: 'now' | 'beginning'): Promise<GroupDocument['start']> {

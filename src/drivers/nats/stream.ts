@@ -303,6 +303,11 @@ export class Stream {
     return purged
   }
 
+  /** Lets an empty stream begin with this sequence. */
+  async startAt(seq: number): Promise<void> {
+    await this.#connection.retryUntilAnswered(() => this.#connection.api(`STREAM.PURGE.${this.name}`, { seq }))
+  }
+
   /** Removes one message; false when it is not there any more. */
   remove(seq: number): Promise<boolean> {
     return this.#connection.retryUntilAnswered(async () => {

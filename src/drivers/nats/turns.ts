@@ -56,9 +56,9 @@ const noTurn: Head = { version: 0, seq: 0, ended: false, snapshotAt: 0, origin: 
 /** Between the servers of a cluster. */
 const clockSkewMs = 10_000
 const maxHeads = 16_384
-const blobTenant = 'tidings-turns'
+export const blobTenant = 'tidings-turns'
 /** Headers and the protocol need room beside the lines. */
-const payloadReserveBytes = 16 * 1024
+export const payloadReserveBytes = 16 * 1024
 
 /** A stored turn, as a reader would see it. */
 export type StoredTurn = Pick<StoredMessage, 'seq' | 'header'>
@@ -281,6 +281,7 @@ export class Turns {
     const [turn, ...events] = lines
     return {
       turn: JSON.parse(turn!) as CloudEvent,
+      json: turn!,
       events: events.map(json => ({ event: JSON.parse(json) as CloudEvent, json })),
       ...(snapshot !== undefined && { snapshot }),
     }
@@ -299,6 +300,8 @@ export class Turns {
 
 export interface TurnLines {
   readonly turn: CloudEvent
+  /** Its text. */
+  readonly json: string
   readonly events: readonly { readonly event: CloudEvent; readonly json: string }[]
   readonly snapshot?: string
 }

@@ -25,8 +25,8 @@ import type { ReadableLog } from './read-only.ts'
 import { LogReader, yieldToEventLoop } from './reader.ts'
 import { logFile } from './schema.ts'
 import { SignalFile } from './signal-file.ts'
-import { exportRecords } from './transfer/export.ts'
-import { importRecords } from './transfer/import.ts'
+import { exportSqliteLog } from './transfer/export.ts'
+import { importSqliteLog } from './transfer/import.ts'
 import {
   type OpSubmitter,
   readOnlyError,
@@ -97,23 +97,27 @@ export class SqliteDriver implements Driver {
   static open(options: WriterOptions, startWriter: (options: WriterOptions) => Worker): SqliteDriver {
     const { home, shards } = options
     const release = registerOpenLog(home)
+    const reader = new LogReader(logFile(home))
     return new SqliteDriver(home, shards, {
-      reader: new LogReader(logFile(home)),
+      reader,
       connect: listener => new WriterClient(startWriter(options), listener),
       transfer: {
-        exportRecords: () => exportRecords(logFile(home)),
-        importRecords: (records, above) => importRecords(options, records, above),
+        busyGroups: async () => reader.busyGroups(),
+        exportRecords: () => exportSqliteLog(logFile(home)),
+        importRecords: (records, above) => importSqliteLog(options, records, above),
       },
       release,
     })
   }
 
   static openReadOnly(home: string, { file, shards, release }: ReadableLog): SqliteDriver {
+    const reader = new LogReader(file)
     return new SqliteDriver(home, shards, {
-      reader: new LogReader(file),
+      reader,
       connect: () => readOnlySubmitter,
       transfer: {
-        exportRecords: () => exportRecords(file),
+        busyGroups: async () => reader.busyGroups(),
+        exportRecords: () => exportSqliteLog(file),
         importRecords: () => Promise.reject(readOnlyError()),
       },
       release,

@@ -192,6 +192,11 @@ export class LogReader {
       .some(member => (member.host === hostId ? startTimeOf(member.pid) === member.started : member.until > Date.now()))
   }
 
+  busyGroups(): string[] {
+    const groups = this.#prepare<{ name: string }>('SELECT name FROM groups ORDER BY name').all()
+    return groups.map(({ name }) => name).filter(name => this.hasMembers(name))
+  }
+
   /** The live tasks of all existing groups with their newest turns, in pages. Each page is read when it is asked for. */
   *liveTasks(): Generator<LiveTaskRow[]> {
     const next = this.#prepare<LiveTaskRow>(`SELECT grp AS "group", task, wake,

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { cancelId, followByReading, OpenCalls, registerDriver, resultId, type Driver } from '../../driver.ts'
 import { MemoryLog } from './log.ts'
-import { exportRecords, importRecords } from './transfer.ts'
+import { exportMemoryLog, importMemoryLog } from './transfer.ts'
 
 /**
  * One member of a log in memory. Everything that outlives the member is in its `MemoryLog`.
@@ -87,8 +87,10 @@ export class MemoryDriver implements Driver {
 
   // LogTransfer
   readonly transfer: Required<Driver>['transfer'] = {
-    exportRecords: () => this.#list(exportRecords),
-    importRecords: (records, above) => this.#call(log => importRecords(log, records, above)),
+    busyGroups: () =>
+      this.#call(log => log.sortedGroups.flatMap(({ group, members }) => (members.length > 0 ? [group] : []))),
+    exportRecords: () => this.#list(exportMemoryLog),
+    importRecords: (records, above) => this.#call(log => importMemoryLog(log, records, above)),
   }
 
   // SignalChannel

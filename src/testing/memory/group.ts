@@ -19,7 +19,8 @@ import {
   type TransferRecord,
   type UnsettledRecord,
 } from '../../driver.ts'
-import { entryOf, type MemoryLog, type MemoryRow } from './log.ts'
+import { entryOfMemoryRow } from './entry.ts'
+import type { MemoryLog, MemoryRow } from './log.ts'
 
 /** An event that the group has not settled. */
 interface Pending {
@@ -243,21 +244,22 @@ export class MemoryGroup {
   #defer({ row, attempt, memo: before }: Pending, { delayMs, memo, ...rest }: Deferral): void {
     const next = delayMs === undefined ? { row, attempt, memo: before } : { row, attempt: attempt + 1, memo }
     if (delayMs === 0) return this.#requeue(next)
-    this.#setAside({ group: this.group, attempts: attempt, ...rest }, next, delayMs)
+    const due = delayMs === undefined ? undefined : this.#log.clock.now() + delayMs
+    this.#setAside({ group: this.group, attempts: attempt, ...rest }, next, due)
   }
 
-  #setAside(entry: Omit<DeferredDelivery, 'id' | 'event'>, next: Pending, delayMs?: number): void {
+  #setAside(entry: Omit<DeferredDelivery, 'id' | 'event'>, next: Pending, due?: number): void {
     const id = String(++lastDeferredId)
     const redeliver = () => {
       this.#deferred.delete(id)
       this.#requeue(next)
     }
-    const isDelayed = delayMs !== undefined
+    const { clock } = this.#log
     this.#deferred.set(id, {
       entry: { id, ...entry },
       pending: next,
-      cancel: isDelayed ? this.#log.clock.after(delayMs, redeliver) : undefined,
-      ...(isDelayed && { due: this.#log.clock.now() + delayMs }),
+      cancel: due === undefined ? undefined : clock.after(Math.max(0, due - clock.now()), redeliver),
+      ...(due !== undefined && { due }),
     })
   }
 
@@ -268,7 +270,7 @@ export class MemoryGroup {
       yield {
         kind: 'unsettled',
         group,
-        entry: entryOf(row),
+        entry: entryOfMemoryRow(row),
         attempts: attempt - 1,
         ...(memo !== undefined && { memo }),
       }
@@ -278,20 +280,17 @@ export class MemoryGroup {
       yield {
         kind: 'deferred',
         ...rest,
-        entry: entryOf(pending.row),
+        entry: entryOfMemoryRow(pending.row),
         ...(due !== undefined && { due }),
         ...(memo !== undefined && { memo }),
       }
     }
   }
 
-  restoreUnsettled(row: MemoryRow, { attempts, memo }: UnsettledRecord): void {
-    this.#requeue({ row, attempt: attempts + 1, memo })
-  }
-
-  restoreDeferred(row: MemoryRow, { kind: _, entry: __, due, memo, ...rest }: DeferredRecord): void {
-    const isDelayed = due !== undefined
-    const next = { row, attempt: isDelayed ? rest.attempts + 1 : rest.attempts, memo }
-    this.#setAside(rest, next, isDelayed ? Math.max(0, due - this.#log.clock.now()) : undefined)
+  restore(row: MemoryRow, record: UnsettledRecord | DeferredRecord): void {
+    if (record.kind === 'unsettled') return this.#requeue({ row, attempt: record.attempts + 1, memo: record.memo })
+    const { kind: _, entry: __, due, memo, ...rest } = record
+    const attempt = due === undefined ? rest.attempts : rest.attempts + 1
+    this.#setAside(rest, { row, attempt, memo }, due)
   }
 }

@@ -64,8 +64,6 @@ export interface MemoryLogOptions {
   readonly clock?: Clock
 }
 
-export const entryOf = ({ json }: MemoryRow): EncodedEvent => ({ event: JSON.parse(json) as CloudEvent, json })
-
 const stored = ({ position, json }: MemoryRow): StoredEvent => ({ position, event: JSON.parse(json) as CloudEvent })
 
 /**

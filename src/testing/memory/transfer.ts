@@ -1,17 +1,18 @@
-import { mergeByTime, parseId, turnId, type TransferRecord } from '../../driver.ts'
+import { mergePartitions, parseId, turnId, type TransferRecord } from '../../driver.ts'
 import { MemoryGroup } from './group.ts'
-import { entryOf, type MemoryLog, type MemoryRow, type MemoryTask } from './log.ts'
+import { entryOfMemoryRow } from './entry.ts'
+import type { MemoryLog, MemoryRow, MemoryTask } from './log.ts'
 
 /** What the log holds. */
-export async function* exportRecords(log: MemoryLog): AsyncGenerator<TransferRecord> {
+export async function* exportMemoryLog(log: MemoryLog): AsyncGenerator<TransferRecord> {
   const isEmitted = emittedIn(log)
-  for await (const row of mergeByTime(log.rows, ({ event }) => Date.parse(event.time))) {
+  for await (const row of mergePartitions(log.rows, ({ event }) => Date.parse(event.time))) {
     if (isEmitted.has(row)) continue
     const { position, event } = row
     const made = parseId(event.id)
     const task = made && log.tasks.get(made.task)
     if (!made || !task || event.id !== turnId(task.id, made.version))
-      yield { kind: 'event', position, entry: entryOf(row) }
+      yield { kind: 'event', position, entry: entryOfMemoryRow(row) }
     else yield turnOf(task, made.version, row, isEmitted)
   }
   for (const { id, ended, turns } of log.tasks.values())
@@ -29,8 +30,8 @@ function turnOf(task: MemoryTask, version: number, row: MemoryRow, isEmitted: Re
     position: row.position,
     task: id,
     version,
-    entry: entryOf(row),
-    events: turns[version - 1]!.filter(each => isEmitted.has(each)).map(entryOf),
+    entry: entryOfMemoryRow(row),
+    events: turns[version - 1]!.filter(each => isEmitted.has(each)).map(entryOfMemoryRow),
     group,
     ...(version === turns.length && { state: ended ? 'ended' : { wake } }),
     ...(!ended && snapshot?.version === version && { snapshot: snapshot.state }),
@@ -51,7 +52,7 @@ const isOwn = (id: string, turn: string, task: string) =>
   /^:\d+$/.test(id.startsWith(turn) ? id.slice(turn.length) : '') ||
   (id.startsWith(`${task}:`) && id.endsWith(':cancel'))
 
-export async function importRecords(
+export async function importMemoryLog(
   log: MemoryLog,
   records: AsyncIterable<TransferRecord>,
   above: number,
@@ -62,7 +63,6 @@ export async function importRecords(
 }
 
 function add(log: MemoryLog, record: TransferRecord): void {
-  const rowOf = (id: string) => log.byId.get(id)!
   switch (record.kind) {
     case 'event':
       log.publish([record.entry])
@@ -87,9 +87,11 @@ function add(log: MemoryLog, record: TransferRecord): void {
       log.groups.set(record.group, new MemoryGroup(log, { ...record, from: 'now' }))
       return
     case 'unsettled':
-      return log.groups.get(record.group)!.restoreUnsettled(rowOf(record.entry.event.id), record)
-    case 'deferred':
-      return log.groups.get(record.group)!.restoreDeferred(rowOf(record.entry.event.id), record)
+    case 'deferred': {
+      const row = log.byId.get(record.entry.event.id)
+      if (row) log.groups.get(record.group)!.restore(row, record)
+      return
+    }
   }
 }
 

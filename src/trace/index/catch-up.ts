@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { setImmediate } from 'node:timers/promises'
 import type { Bus } from '../../bus/bus.ts'
-import { coversAll, distanceBetween } from '../../bus/cursor.ts'
+import { coversAll, distanceBetween, unionOf } from '../../bus/cursor.ts'
 import type { Cursor, LogEntry } from '../../bus/driver.ts'
 import { prepareSql } from '../../bus/sql.ts'
 import { toIndexEntry } from './entry.ts'
@@ -61,12 +61,12 @@ export async function readNew(
 ): Promise<void> {
   const head = await bus.head()
   let state = stateOf(db)
-  const begin = state.cursor
+  const begin = unionOf(state.cursor, await bus.horizon())
   while (!coversAll(state.cursor, head) && !signal?.aborted)
     for await (const read of inBatches(bus.read({ after: state.cursor, until: head }), batchEvents)) {
       const isOwn = await writeBatch(bus, db, state, read, { head, isLast: read.length < batchEvents })
       state = stateOf(db)
-      onProgress?.(distanceBetween(begin, state.cursor), distanceBetween(begin, head))
+      onProgress?.(distanceBetween(begin, unionOf(begin, state.cursor)), distanceBetween(begin, head))
       if (!isOwn || signal?.aborted) break
       await setImmediate()
     }

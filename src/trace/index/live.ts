@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout } from 'node:timers/promises'
 import type { Bus } from '../../bus/bus.ts'
-import { beginning, distanceBetween } from '../../bus/cursor.ts'
+import { beginning, distanceBetween, unionOf } from '../../bus/cursor.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { textOf, TidingsError } from '../../errors.ts'
 import { checkLog, indexedUpTo, type OnProgress, readNew } from './catch-up.ts'
@@ -64,7 +64,8 @@ export class LiveIndex {
 
   /** How many events of the log it has not read. */
   async behind(): Promise<number> {
-    return distanceBetween(this.#db ? indexedUpTo(this.#db) : beginning, await this.#bus.head())
+    const from = this.#db ? indexedUpTo(this.#db) : beginning
+    return distanceBetween(unionOf(from, await this.#bus.horizon()), await this.#bus.head())
   }
 
   async close(): Promise<void> {

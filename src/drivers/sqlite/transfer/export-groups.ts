@@ -5,7 +5,7 @@ import { sqlFor } from '../../../bus/sql.ts'
 import { compileFilter, type Filter } from '../../../pattern.ts'
 import { yieldToEventLoop } from '../reader.ts'
 import { isGivenBack } from '../writer/claim-store.ts'
-import { entryOf, type TransferRow } from './export.ts'
+import { entryOfRow, type TransferRow } from './row.ts'
 
 interface GroupRow {
   readonly name: string
@@ -37,7 +37,7 @@ const pageSize = 1_000
 const columns = 'l.pos, l.id, l.type, l.target, l.correlation, l.event'
 
 /** The groups, each with what it has not settled. */
-export async function* exportGroups(db: DatabaseSync): AsyncGenerator<TransferRecord> {
+export async function* exportSqliteGroups(db: DatabaseSync): AsyncGenerator<TransferRecord> {
   const groups = sqlFor(db)<GroupRow>('SELECT name, mode, filter, next FROM groups ORDER BY name').all()
   for (const { name: group, mode, filter, next } of groups) {
     yield { kind: 'group', group, mode, filter: JSON.parse(filter) as Filter }
@@ -100,7 +100,7 @@ function* deferred(db: DatabaseSync, group: string): Generator<DeferredRecord> {
       state,
       attempts,
       reason: readReason(reason),
-      entry: entryOf(row),
+      entry: entryOfRow(row),
       ...(due !== null && { due }),
       ...(key !== null && { key }),
       ...(memo !== null && { memo }),
@@ -109,5 +109,5 @@ function* deferred(db: DatabaseSync, group: string): Generator<DeferredRecord> {
 }
 
 function unsettled(group: string, row: TransferRow, attempts: number, memo: string | null = null): UnsettledRecord {
-  return { kind: 'unsettled', group, entry: entryOf(row), attempts, ...(memo !== null && { memo }) }
+  return { kind: 'unsettled', group, entry: entryOfRow(row), attempts, ...(memo !== null && { memo }) }
 }

@@ -1,22 +1,12 @@
 import { DatabaseSync } from 'node:sqlite'
-import type { EncodedEvent, TransferRecord, TurnRecord } from '../../../bus/driver.ts'
+import type { TransferRecord, TurnRecord } from '../../../bus/driver.ts'
 import { parseId, turnId } from '../../../bus/ids.ts'
-import { eventFrom } from '../../../bus/malformed.ts'
 import { sqlFor } from '../../../bus/sql.ts'
-import type { CloudEvent } from '../../../event.ts'
 import { yieldToEventLoop } from '../reader.ts'
-import { exportGroups } from './export-groups.ts'
+import { exportSqliteGroups } from './export-groups.ts'
+import { entryOfRow, type TransferRow } from './row.ts'
 
-export interface TransferRow {
-  readonly pos: number
-  readonly id: string
-  readonly type: string
-  readonly target: string | null
-  readonly correlation: string
-  readonly event: string
-}
-
-export const rowColumns = 'pos, id, type, target, correlation, event'
+const rowColumns = 'pos, id, type, target, correlation, event'
 const pageSize = 256
 
 interface LiveRow {
@@ -42,7 +32,7 @@ function statementsFor(db: DatabaseSync) {
 }
 
 /** Everything that the log in this file holds. */
-export async function* exportRecords(file: string | URL): AsyncGenerator<TransferRecord> {
+export async function* exportSqliteLog(file: string | URL): AsyncGenerator<TransferRecord> {
   using db = new DatabaseSync(file, { readOnly: true, timeout: 10_000 })
   const sql = statementsFor(db)
   yield* new LogExport(sql).records()
@@ -52,7 +42,7 @@ export async function* exportRecords(file: string | URL): AsyncGenerator<Transfe
     if (until !== null && until <= Date.now()) continue
     yield { kind: 'document', key, value, ...(until !== null && { expiresAt: until }) }
   }
-  yield* exportGroups(db)
+  yield* exportSqliteGroups(db)
 }
 
 /** The events of the log, those that a turn emitted with their turn. */
@@ -80,12 +70,12 @@ class LogExport {
     const made = parseId(row.id)
     if (!made || made.suffix !== undefined) {
       if (this.#cancellations.delete(row.id)) return undefined
-      return { kind: 'event', position, entry: entryOf(row) }
+      return { kind: 'event', position, entry: entryOfRow(row) }
     }
     const { task, version, ordinal } = made
     if (ordinal === undefined) return { ...this.#turn(row, task, version), position }
     // It is yielded with its turn, unless that was purged.
-    return this.#sql.exists.get(turnId(task, version)) ? undefined : { kind: 'event', position, entry: entryOf(row) }
+    return this.#sql.exists.get(turnId(task, version)) ? undefined : { kind: 'event', position, entry: entryOfRow(row) }
   }
 
   #turn(row: TransferRow, task: string, version: number): Omit<TurnRecord, 'position'> {
@@ -96,8 +86,8 @@ class LogExport {
       kind: 'turn',
       task,
       version,
-      entry: entryOf(row),
-      events: [...this.#emitted(row.id), ...this.#cancelled(task, row.pos)].map(entryOf),
+      entry: entryOfRow(row),
+      events: [...this.#emitted(row.id), ...this.#cancelled(task, row.pos)].map(entryOfRow),
       ...(live && { group: live.grp }),
       ...(isNewest && { state: live ? { wake: live.wake } : 'ended' }),
       ...(snapshot && { snapshot: snapshot.state }),
@@ -118,10 +108,4 @@ class LogExport {
       yield row
     }
   }
-}
-
-/** An entry whose text is not an event keeps its text, and is described by its columns. */
-export function entryOf({ id, type, target, correlation, event: json }: TransferRow): EncodedEvent {
-  const columns = { id, type, correlationid: correlation, ...(target !== null && { target }) }
-  return { event: eventFrom(json) ?? (columns as CloudEvent), json }
 }

@@ -12,7 +12,7 @@ import { GroupImport } from './import-groups.ts'
 const recordsPerTransaction = 1_000
 
 /** Stores records, many in one transaction. @throws E_LOG_UNAVAILABLE, for example if the disk is full */
-export async function importRecords(
+export async function importSqliteLog(
   options: WriterOptions,
   records: AsyncIterable<TransferRecord>,
   above: number,
@@ -36,7 +36,8 @@ export async function importRecords(
     groups.finish()
     store.commit()
   } catch (error) {
-    if (error instanceof TidingsError) throw error
+    // Others are those of the records.
+    if (!(error instanceof Error && 'errcode' in error)) throw error
     throw new TidingsError('E_LOG_UNAVAILABLE', `the log could not be written: ${describeThrown(error)}`, {
       cause: error,
     })
@@ -102,7 +103,9 @@ class LogImport {
       case 'document':
         this.#sql.setDocument.run(record.key, record.value, record.expiresAt ?? null)
         return true
-      default:
+      case 'group':
+      case 'unsettled':
+      case 'deferred':
         return false
     }
   }

@@ -1,5 +1,5 @@
-/** One sequence of several, each of which keeps its order. Of the next ones, the oldest comes first. */
-export async function* mergeByTime<T>(
+/** One sequence from several, whose items stay in their order. The oldest of the next ones comes first. */
+export async function* mergePartitions<T>(
   sequences: readonly (AsyncIterable<T> | Iterable<T>)[],
   timeOf: (item: T) => number,
 ): AsyncGenerator<T> {
