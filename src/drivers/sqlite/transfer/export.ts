@@ -23,7 +23,7 @@ function statementsFor(db: DatabaseSync) {
     exists: sql('SELECT 1 FROM log WHERE id = ?'),
     live: sql<LiveRow>('SELECT grp, wake FROM live WHERE task = ?'),
     snapshot: sql<{ state: string }>('SELECT state FROM snapshots WHERE task = ? AND version = ?'),
-    ended: sql<{ task: string }>('SELECT task FROM seals'),
+    ended: sql<{ task: string }>('SELECT task FROM seals WHERE task NOT IN (SELECT task FROM live)'),
     claims: sql<{ id: string }>(`SELECT id FROM log WHERE type = 'tool.claimed'`),
     documents: sql<{ key: string; value: string; until: number | null }>(
       'SELECT key, value, until FROM documents ORDER BY key',

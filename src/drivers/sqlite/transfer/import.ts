@@ -120,6 +120,8 @@ class LogImport {
     } else if (state && group !== undefined) {
       const shard = this.#store.shardOf(correlationOf(task))
       this.#sql.setLive.run(task, group, shard, this.#oldestNeeded(task), state.wake)
+      // When it has ended, this keeps it from starting again.
+      if (this.#store.positionOf(turnId(task, 1)) === 0) this.#sql.seal.run(task, Date.now())
     }
   }
 
