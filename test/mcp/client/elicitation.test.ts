@@ -23,7 +23,9 @@ const answer: Answer = ({ params }) => {
   return textResult(`${requestState} ${JSON.stringify(inputResponses)}`)
 }
 
-test('the question is a request for approval, its answer goes back, and declining is an answer too', async () => {
+test('the question is a request for approval, its answer goes back, and declining is an answer too', {
+  timeout: 120_000,
+}, async () => {
   const { url } = await rawServer({ era: '2026-07-28', tools: [listed('deliver')], answer })
   const folder = scratch()
   const shop = await pinned('shop', { url }, folder, { elicitation: true })
@@ -44,7 +46,9 @@ test('the question is a request for approval, its answer goes back, and declinin
   )
 })
 
-test('without the option nobody is asked, and a form that cannot be shown fails the call', async () => {
+test('without the option nobody is asked, and a form that cannot be shown fails the call', {
+  timeout: 120_000,
+}, async () => {
   const nested = {
     ...ask,
     params: { ...ask.params, requestedSchema: { type: 'object', properties: { x: { type: 'object' } } } },

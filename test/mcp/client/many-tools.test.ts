@@ -9,7 +9,9 @@ import { scratch } from './lib/pinned.ts'
 import { listed, rawServer, textResult } from './lib/raw-server.ts'
 
 onEveryBus(world => {
-  it('a server with 1,000 tools on 40 pages is listed, pinned and hosted by one group', async () => {
+  it('a server with 1,000 tools on 40 pages is listed, pinned and hosted by one group', {
+    timeout: 120_000,
+  }, async () => {
     const all = Array.from({ length: 1_000 }, (_, n) => listed(`tool${n}`))
     const pageSize = 25
     const { url, requests } = await rawServer({

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { glob, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServer, request } from 'node:http'
@@ -28,18 +28,48 @@ export async function runConformance(revision: Revision, args: readonly string[]
   try {
     const url = `http://localhost:${(proxy.address() as AddressInfo).port}/mcp`
     const expected = join(import.meta.dirname, `expected-${revision}.yml`)
-    const { code, output } = await runSuite(['server', '--url', url, ...args, '--expected-failures', expected], home)
+    const results = join(home, 'results')
+    const given = ['server', '--url', url, ...args, '--expected-failures', expected, '--output-dir', results]
+    const { code, output } = await runSuite([...given, '--timeout', '120000'], home)
+    const stateless = await statelessFailures(results)
     const ended = [...output.matchAll(/^([✓✗]) ([\w./-]+): \d+ passed/gmu)]
     const named = (sign: string) => ended.flatMap(([, found, name]) => (found === sign ? [name!] : []))
     const [, passed = 0, failed = 0] = /^Total: (\d+) passed, (\d+) failed/m.exec(output) ?? []
     const checks = { passed: Number(passed), notApplicable: Number(failed) }
-    return { checks, passed: named('✓'), notApplicable: named('✗'), isAsExpected: code === 0, output }
+    const isAsExpected = code === 0 && stateless.every(id => sampling.has(id))
+    return {
+      checks,
+      passed: named('✓'),
+      notApplicable: named('✗'),
+      isAsExpected,
+      output: `${output}\n${stateless.join('\n')}`,
+    }
   } finally {
     proxy.closeAllConnections()
     proxy.close()
     await running.stop()
     await rm(home, { recursive: true, force: true })
   }
+}
+
+/** What "server-stateless" asks of a server that uses the model of its client. The scenario is expected to fail, and its other checks are here. */
+const sampling: ReadonlySet<string> = new Set([
+  'sep-2575-server-rejects-undeclared-capability',
+  'sep-2575-missing-capability-http-400',
+])
+/** The suite waits half a second for the first message of a stream, which a busy machine does not always send by then. */
+const isTooLate = (message: string) => /^failed to (?:receive|open)|failed to (?:yield|return)/i.test(message)
+
+async function statelessFailures(results: string): Promise<string[]> {
+  const files = await Array.fromAsync(glob(join(results, '*server-stateless-*/checks.json')))
+  const checks = await Promise.all(files.map(async file => JSON.parse(await readFile(file, 'utf8')) as Check[]))
+  return checks.flat().flatMap(({ id, status, errorMessage = '' }) => (status === 'FAILURE' && !isTooLate(errorMessage) ? [id] : [])) // biome-ignore format: one line
+}
+
+interface Check {
+  readonly id: string
+  readonly status: string
+  readonly errorMessage?: string
 }
 
 /** The suite sends no credential, and only a person with a name may answer forms. */
