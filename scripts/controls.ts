@@ -1,9 +1,10 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
 import type { Control } from '../test/controls/control.ts'
+import { copyCheckout } from '../test/lib/checkout.ts'
 import { applyControl, loadControls } from '../test/lib/controls.ts'
 
 /*
@@ -49,7 +50,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.exit(130)
   })
 try {
-  copyTree()
+  copyCheckout(copy)
   for (const name of names.length > 0 ? names : controls.keys()) {
     const control = controls.get(name)!
     const { isRed, seconds, reason } = await verdictOf(control)
@@ -66,14 +67,6 @@ process.exitCode = bad > 0 ? 1 : 0
 
 function width(): number {
   return Math.max(...[...controls.keys()].map(name => name.length))
-}
-
-function copyTree() {
-  const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '-z'], { cwd: root })
-  const deleted = execFileSync('git', ['ls-files', '--deleted', '-z'], { cwd: root }).toString().split('\0')
-  for (const file of listed.toString().split('\0'))
-    if (file !== '' && file !== 'node_modules' && !deleted.includes(file)) cpSync(join(root, file), join(copy, file))
-  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
 }
 
 async function verdictOf(control: Control): Promise<{ isRed: boolean; seconds: number; reason: string }> {

@@ -8,6 +8,7 @@ import { formatMessage } from 'publint/utils'
 import { publint } from 'publint'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import manifest from '../package.json' with { type: 'json' }
+import { copyCheckout } from './lib/checkout.ts'
 
 /*
  * What a user gets: the package is packed, installed into an empty project (from the registry, so it needs a network
@@ -32,7 +33,11 @@ let tarball: string
 
 beforeAll(async () => {
   project = await realpath(await mkdtemp(join(tmpdir(), 'tidings-package-')))
-  await run('npm', ['pack', '--pack-destination', project], root)
+  // In a copy: to pack removes dist/, from which other tests read the console.
+  const checkout = await realpath(await mkdtemp(join(tmpdir(), 'tidings-pack-')))
+  copyCheckout(checkout)
+  await run('npm', ['pack', '--pack-destination', project], checkout)
+  await rm(checkout, { recursive: true })
   tarball = join(project, `tidings-${manifest.version}.tgz`)
   await writeFile(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
   await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', tarball], project)
