@@ -12,6 +12,7 @@ import { collect, until } from '../../src/testing/wait.ts'
 import { kafkaSink, type KafkaSinkOptions } from '../../src/sinks/kafka/kafka-sink.ts'
 import { kafka, type KafkaTriggerOptions } from '../../src/triggers/kafka/kafka.ts'
 import { kafkaBootstrap } from './kafka.ts'
+import { startKafkaProxy } from './kafka-proxy.ts'
 
 /** A record that a test produces. */
 export interface Produced {
@@ -89,6 +90,13 @@ export interface ReceivedRecord {
   readonly value: Buffer
   readonly partition: number
   readonly headers: Readonly<Record<string, string>>
+}
+
+/** A proxy in front of the broker, which loses requests and connections. */
+export async function openProxy() {
+  const proxy = await startKafkaProxy(await kafkaBootstrap())
+  onTestFinished(() => proxy.stop())
+  return proxy
 }
 
 /** An embedded log, with triggers and sinks on it; all of it is gone after the test. */
