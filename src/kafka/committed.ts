@@ -8,7 +8,7 @@ import type { KafkaRecord, RecordsBatch } from '@platformatic/kafka'
 
 const [isTransactional, isControl] = [0b1_0000, 0b10_0000]
 
-export interface FetchedPartition {
+export interface UnfilteredPartition {
   readonly records?: readonly RecordsBatch[] | null
   readonly abortedTransactions: readonly { producerId: bigint; firstOffset: bigint }[] | null
 }
@@ -26,7 +26,10 @@ export interface CommittedRecords {
 }
 
 /** The records from `from` on that no transaction aborted. Skips a transaction from its first offset to its marker. */
-export function committedRecords({ records, abortedTransactions }: FetchedPartition, from: bigint): CommittedRecords {
+export function committedRecords(
+  { records, abortedTransactions }: UnfilteredPartition,
+  from: bigint,
+): CommittedRecords {
   const pending = (abortedTransactions ?? []).toSorted((a, b) => (a.firstOffset < b.firstOffset ? -1 : 1))
   const aborted = new Set<bigint>()
   const committed: FetchedRecord[] = []

@@ -62,7 +62,14 @@ function saslOf(
   { sasl, username, password, token }: KafkaConnectionOptions,
   what: string,
 ): Kafka.SASLOptions | undefined {
-  if (token) return { mechanism: 'OAUTHBEARER', token }
+  if (token)
+    return {
+      mechanism: 'OAUTHBEARER',
+      token,
+      // A broker refuses a token in an answer without an error code, and the client's own check would report it twice.
+      authBytesValidator: (bytes, callback) =>
+        bytes.length === 0 ? callback(null, bytes) : callback(new Error(`token refused: ${String(bytes)}`), bytes),
+    }
   if (username === undefined && password === undefined && sasl === undefined) return undefined
   if (username === undefined || password === undefined)
     throw new TidingsError('E_APP_INVALID', `${what} needs both a username and a password, or neither`)

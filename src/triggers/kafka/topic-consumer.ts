@@ -2,15 +2,15 @@ import type * as Kafka from '@platformatic/kafka'
 import type { KafkaTriggerSettings } from './settings.ts'
 
 /** A partition of a topic. */
-export interface TopicPartition {
+export interface PartitionName {
   readonly topic: string
   readonly partition: number
 }
 
-export type FetchAnswer = Awaited<ReturnType<Kafka.Consumer['fetch']>>
+export type FetchedTopics = Awaited<ReturnType<Kafka.Consumer['fetch']>>
 
 /** Where to read next in a partition that this process owns. */
-export interface PartitionPlace extends TopicPartition {
+export interface PartitionPlace extends PartitionName {
   readonly topicId: string
   /** The broker that leads it. */
   readonly leader: number
@@ -76,7 +76,7 @@ export class TopicConsumer {
     if (this.#partitionCounts !== known) await this.#rejoin()
   }
 
-  owns({ topic, partition }: TopicPartition): boolean {
+  owns({ topic, partition }: PartitionName): boolean {
     return (this.#consumer.assignments ?? []).some(
       assigned => assigned.topic === topic && assigned.partitions.includes(partition),
     )
@@ -138,7 +138,7 @@ export class TopicConsumer {
   }
 
   /** What the broker has after these places, which it leads. Waits up to half a second. */
-  async fetch(leader: number, places: readonly PartitionPlace[]): Promise<FetchAnswer> {
+  async fetch(leader: number, places: readonly PartitionPlace[]): Promise<FetchedTopics> {
     const byTopic = Map.groupBy(places, ({ topicId }) => topicId)
     return this.#consumer.fetch({
       node: leader,
@@ -161,7 +161,7 @@ export class TopicConsumer {
   }
 
   /** Everything before these offsets is on the log. */
-  async commit(places: readonly (TopicPartition & { readonly offset: bigint })[]): Promise<void> {
+  async commit(places: readonly (PartitionName & { readonly offset: bigint })[]): Promise<void> {
     const offsets = places.map(({ topic, partition, offset }) => ({ topic, partition, offset, leaderEpoch: -1 }))
     if (offsets.length > 0) await this.#consumer.commit({ offsets })
   }
