@@ -1,0 +1,16 @@
+import type { Now } from '../../bus/clock.ts'
+import type { KafkaCluster } from './cluster.ts'
+import type { Follower } from './follower.ts'
+import type { LocalIndex } from './local-index.ts'
+import type { LogNames } from './names.ts'
+import type { KafkaPublisher } from './publisher.ts'
+
+/** A log on a cluster as this process sees it: what the parts of the driver work with. */
+export interface KafkaLog {
+  readonly names: LogNames
+  readonly cluster: KafkaCluster
+  readonly index: LocalIndex
+  readonly follower: Follower
+  readonly publisher: KafkaPublisher
+  readonly now: Now
+}

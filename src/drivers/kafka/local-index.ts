@@ -1,0 +1,251 @@
+import { DatabaseSync } from 'node:sqlite'
+import { eventFrom } from '../../bus/malformed.ts'
+import { sqlFor } from '../../bus/sql.ts'
+
+/*
+ * What this process has read of the log. It may be deleted at any time.
+ *
+ * events     every event and turn up to where the follower is, by place: partition × 2^45 + offset. A repeated id is left out, so
+ *            that every reader sees the first one only
+ * state      the newest value of each key of the compacted topic
+ * progress   of each partition of both topics: the offset up to which it was read, and the offset up to which the broker deleted it
+ */
+const ddl = `
+  CREATE TABLE events(
+    place INTEGER PRIMARY KEY, id TEXT NOT NULL, partition INTEGER NOT NULL, type TEXT NOT NULL, target TEXT,
+    correlation TEXT NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL, UNIQUE(id, partition));
+  CREATE INDEX events_origin ON events(correlation) WHERE substr(id, 1, 36) <> correlation;
+  CREATE TABLE state(
+    key TEXT PRIMARY KEY, partition INTEGER NOT NULL, offset INTEGER NOT NULL, value TEXT NOT NULL);
+  CREATE TABLE progress(
+    topic TEXT NOT NULL, partition INTEGER NOT NULL, covered INTEGER NOT NULL, deleted INTEGER NOT NULL,
+    PRIMARY KEY(topic, partition)) WITHOUT ROWID;
+  CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+`
+
+export type IndexedTopic = 'events' | 'state'
+
+/** An event without its text. Offsets are positive: one more than that of Kafka. */
+export interface EventRow {
+  readonly partition: number
+  readonly offset: number
+  readonly id: string
+  readonly type: string
+  readonly target: string | null
+  readonly correlation: string
+  /** When the broker stored it, in ms since the epoch. */
+  readonly at: number
+}
+
+/** A record as the follower read it. */
+export interface InRecord {
+  readonly offset: number
+  readonly at: number
+  readonly key: string
+  readonly value: string | null
+}
+
+/** The newest value of a key. */
+export interface StateRow {
+  readonly key: string
+  readonly partition: number
+  readonly offset: number
+  readonly value: string
+}
+
+/** A key that was set, or deleted if it has no value. */
+export interface StateChange {
+  readonly key: string
+  readonly partition: number
+  readonly offset: number
+  readonly value: string | undefined
+}
+
+/** What a partition holds after a fetch. */
+export interface PartitionPage {
+  readonly topic: IndexedTopic
+  readonly partition: number
+  readonly records: readonly InRecord[]
+  /** Everything up to this offset was read. */
+  readonly covered: number
+  /** The broker has deleted everything up to this offset. */
+  readonly deleted: number
+}
+
+const partitionSize = 2 ** 45
+const placeOf = (partition: number, offset: number) => partition * partitionSize + offset
+const columns = `partition, place - partition * ${partitionSize} AS offset, id, type, target, correlation, at`
+
+function statementsFor(db: DatabaseSync) {
+  const sql = sqlFor(db)
+  return {
+    byId: sql<EventRow>(`SELECT ${columns} FROM events WHERE id = ? AND partition = ?`),
+    byPlace: sql<EventRow>(`SELECT ${columns} FROM events WHERE place = ?`),
+    text: sql<{ event: string }>('SELECT event FROM events WHERE place = ?'),
+    range: sql<EventRow>(`SELECT ${columns} FROM events WHERE place > ? AND place <= ? ORDER BY place LIMIT ?`),
+    ids: sql<EventRow>(`SELECT ${columns} FROM events WHERE id >= ? AND id < ? ORDER BY id`),
+    firstId: sql<{ id: string }>('SELECT id FROM events WHERE id >= ? AND id < ? ORDER BY id LIMIT 1'),
+    lastId: sql<{ id: string }>('SELECT id FROM events WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1'),
+    ofCorrelation: sql<{ place: number }>(`SELECT place FROM events WHERE id >= ?1 AND id < ?2 AND correlation = ?1
+      UNION SELECT place FROM events WHERE correlation = ?1 AND substr(id, 1, 36) <> correlation ORDER BY place`),
+    insert: sql('INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
+    remove: sql('DELETE FROM events WHERE place > ? AND place <= ?'),
+    state: sql<StateRow>('SELECT key, partition, offset, value FROM state WHERE key = ?'),
+    stateRange: sql<StateRow>(
+      'SELECT key, partition, offset, value FROM state WHERE key >= ? AND key < ? ORDER BY key',
+    ),
+    setState: sql('INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)'),
+    deleteState: sql('DELETE FROM state WHERE key = ?'),
+    progress: sql<{ topic: IndexedTopic; partition: number; covered: number; deleted: number }>(
+      'SELECT * FROM progress',
+    ),
+    setProgress: sql('INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?)'),
+    meta: sql<{ value: string }>('SELECT value FROM meta WHERE key = ?'),
+    setMeta: sql('INSERT OR REPLACE INTO meta VALUES (?, ?)'),
+  }
+}
+
+/** The local copy of a log that a process reads from. All methods answer at once. */
+export class LocalIndex {
+  readonly #db: DatabaseSync
+  readonly #sql: ReturnType<typeof statementsFor>
+  readonly #progress = new Map<string, { covered: number; deleted: number }>()
+
+  /** An empty file, or one that an earlier index wrote. */
+  constructor(db: DatabaseSync) {
+    this.#db = db
+    const { tables } = sqlFor(db)<{ tables: number }>('SELECT count(*) AS tables FROM sqlite_schema').get()!
+    if (tables === 0) db.exec(ddl)
+    this.#sql = statementsFor(db)
+    for (const { topic, partition, covered, deleted } of this.#sql.progress.all())
+      this.#progress.set(`${topic} ${partition}`, { covered, deleted })
+  }
+
+  /** Everything up to this offset of the partition is in the index. */
+  covered(topic: IndexedTopic, partition: number): number {
+    return this.#progress.get(`${topic} ${partition}`)?.covered ?? 0
+  }
+
+  /** Everything up to this offset was deleted from the partition. */
+  deleted(topic: IndexedTopic, partition: number): number {
+    return this.#progress.get(`${topic} ${partition}`)?.deleted ?? 0
+  }
+
+  byId(partition: number, id: string): EventRow | undefined {
+    return this.#sql.byId.get(id, partition)
+  }
+
+  at(partition: number, offset: number): EventRow | undefined {
+    return this.#sql.byPlace.get(placeOf(partition, offset))
+  }
+
+  text(partition: number, offset: number): string | undefined {
+    return this.#sql.text.get(placeOf(partition, offset))?.event
+  }
+
+  /** Events of a partition after one offset and up to another, in order. */
+  range(partition: number, after: number, until: number, limit: number): EventRow[] {
+    const last = Math.min(until, partitionSize - 1)
+    return this.#sql.range.all(placeOf(partition, after), placeOf(partition, last), limit)
+  }
+
+  /** Events whose ids are not before `from` and before `end`, in the order of their ids. */
+  idsBetween(from: string, end: string): EventRow[] {
+    return this.#sql.ids.all(from, end)
+  }
+
+  firstId(from: string, end: string): string | undefined {
+    return this.#sql.firstId.get(from, end)?.id
+  }
+
+  lastId(from: string, end: string): string | undefined {
+    return this.#sql.lastId.get(from, end)?.id
+  }
+
+  /** The offsets of a correlation, in order. */
+  ofCorrelation(partition: number, correlation: string): number[] {
+    const end = correlation.slice(0, -1) + String.fromCharCode(correlation.charCodeAt(correlation.length - 1) + 1)
+    return this.#sql.ofCorrelation
+      .all(correlation, end)
+      .map(({ place }) => place - partition * partitionSize)
+      .filter(offset => offset > 0 && offset < partitionSize)
+  }
+
+  state(key: string): StateRow | undefined {
+    return this.#sql.state.get(key)
+  }
+
+  /** Keys that begin with a text, in order. */
+  statesOf(prefix: string): StateRow[] {
+    return this.#sql.stateRange.all(
+      prefix,
+      prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1),
+    )
+  }
+
+  meta(key: string): string | undefined {
+    return this.#sql.meta.get(key)?.value
+  }
+
+  setMeta(key: string, value: string): void {
+    this.#sql.setMeta.run(key, value)
+  }
+
+  /** Takes in what a fetch returned, whole or not at all. Returns the changes of the state. */
+  add(pages: readonly PartitionPage[]): StateChange[] {
+    const changes: StateChange[] = []
+    this.#db.exec('BEGIN')
+    try {
+      for (const page of pages) {
+        if (page.topic === 'events') this.#addEvents(page)
+        else changes.push(...this.#addState(page))
+        this.#sql.setProgress.run(page.topic, page.partition, page.covered, page.deleted)
+      }
+      this.#db.exec('COMMIT')
+    } catch (error) {
+      this.#db.exec('ROLLBACK')
+      throw error
+    }
+    for (const { topic, partition, covered, deleted } of pages)
+      this.#progress.set(`${topic} ${partition}`, { covered, deleted })
+    return changes
+  }
+
+  /** Forgets a partition: the broker lost it, or it must be read again. */
+  forget(topic: IndexedTopic, partition: number): void {
+    if (topic === 'events') this.#sql.remove.run(placeOf(partition, 0), placeOf(partition, partitionSize - 1))
+    else this.#db.prepare('DELETE FROM state WHERE partition = ?').run(partition)
+    this.#sql.setProgress.run(topic, partition, 0, 0)
+    this.#progress.delete(`${topic} ${partition}`)
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+
+  #addEvents({ partition, records, deleted }: PartitionPage): void {
+    for (const { offset, at, value } of records) {
+      const event = value === null ? undefined : eventFrom(value)
+      const { id, type, target = null, correlationid } = event ?? malformed(partition, offset)
+      this.#sql.insert.run(placeOf(partition, offset), id, partition, type, target, correlationid, at, value ?? '')
+    }
+    if (deleted > this.deleted('events', partition))
+      this.#sql.remove.run(placeOf(partition, 0), placeOf(partition, deleted))
+  }
+
+  #addState({ partition, records }: PartitionPage): StateChange[] {
+    return records.map(({ offset, key, value }) => {
+      if (value === null) this.#sql.deleteState.run(key)
+      else this.#sql.setState.run(key, partition, offset, value)
+      return { key, partition, offset, value: value ?? undefined }
+    })
+  }
+}
+
+/** Somebody else wrote it to the topic. It has a row, so that it can be found, and readers skip it. */
+const malformed = (partition: number, offset: number) => ({
+  id: `malformed:${partition}:${offset}`,
+  type: 'control.malformed',
+  target: null,
+  correlationid: '',
+})
