@@ -15,10 +15,12 @@ export interface KafkaAddress {
   readonly replicas?: number
   /** Longest wait of a call for the broker, in ms. */
   readonly timeoutMs?: number
+  /** A member of a group that is not heard of for this long is gone, in ms. */
+  readonly leaseMs?: number
 }
 
 const logName = /^[A-Za-z0-9_.-]{1,48}$/
-const known = new Set(['partitions', 'replicas', 'timeout'])
+const known = new Set(['partitions', 'replicas', 'timeout', 'lease'])
 
 /**
  * Reads `kafka://USER:PASSWORD@HOST:PORT,HOST:PORT/LOG?partitions=8&…` (`kafkas://` for TLS).
@@ -42,6 +44,7 @@ export function parseKafkaAddress(text: string): KafkaAddress {
     ...positiveInteger(options, 'partitions', 'partitions'),
     ...positiveInteger(options, 'replicas', 'replicas'),
     ...positiveInteger(options, 'timeout', 'timeoutMs'),
+    ...positiveInteger(options, 'lease', 'leaseMs'),
   }
 }
 

@@ -3,6 +3,7 @@ import type { GroupOffsets, TransactionalProducer } from './transactional-produc
 
 interface WaitingWrite {
   readonly records: readonly OutRecord[]
+  readonly onBegin: () => void
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -26,12 +27,12 @@ export class BatchedWriter {
   }
 
   /**
-   * Resolves when the records are stored. If it rejects, the producer has ended, and so do all writes that wait.
+   * Resolves when the records are stored. `onBegin`: called when they enter their transaction, before the offsets are asked for. If it rejects, the producer has ended, and so do all writes that wait.
    * @throws KafkaRefusal if nothing was written, E_LOG_UNAVAILABLE if that is unknown
    */
-  write(records: readonly OutRecord[]): Promise<void> {
+  write(records: readonly OutRecord[], onBegin = () => {}): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ records, resolve, reject })
+      this.#waiting.push({ records, onBegin, resolve, reject })
       if (!this.#isWriting) void this.#run()
     })
   }
@@ -42,6 +43,7 @@ export class BatchedWriter {
       // What arrives in this turn of the event loop belongs to the same transaction.
       await Promise.resolve()
       const writes = this.#waiting.splice(0, this.#nextCount())
+      for (const { onBegin } of writes) onBegin()
       try {
         await this.#producer.commit({ records: writes.flatMap(({ records }) => records), offsets: this.#offsetsOf() })
         for (const { resolve } of writes) resolve()

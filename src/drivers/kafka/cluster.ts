@@ -28,6 +28,8 @@ export interface AskOptions {
   /** The request may be sent again if the connection is lost before the answer. */
   readonly isRepeatable?: boolean
   readonly timeoutMs?: number
+  /** How long the broker may take to answer on this lane. Default: as long as any call may take. */
+  readonly answerTimeoutMs?: number
 }
 
 interface BrokerAddress {
@@ -70,13 +72,14 @@ export class KafkaCluster {
     request: API<A, R>,
     receiver: Receiver,
     args: A,
-    { lane = 'requests', isRepeatable = false, timeoutMs = this.timeoutMs }: AskOptions = {},
+    options: AskOptions = {},
   ): Promise<R> {
+    const { lane = 'requests', isRepeatable = false, timeoutMs = this.timeoutMs, answerTimeoutMs } = options
     const until = performance.now() + timeoutMs
     for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, maxPauseMs)) {
       let isSent = false
       try {
-        const connection = await this.#connectionTo(receiver, lane)
+        const connection = await this.#connectionTo(receiver, lane, answerTimeoutMs)
         isSent = true
         return await request.async(connection, ...args)
       } catch (error) {
@@ -157,7 +160,7 @@ export class KafkaCluster {
     })
   }
 
-  async #connectionTo(receiver: Receiver, lane: string): Promise<Connection> {
+  async #connectionTo(receiver: Receiver, lane: string, answerTimeoutMs?: number): Promise<Connection> {
     if (receiver === 'any') return this.#connectAny(lane)
     const { brokers, controller, leaders } = await this.#metadata()
     const node = await this.#nodeOf(receiver, controller, leaders)
@@ -166,7 +169,7 @@ export class KafkaCluster {
       this.refresh()
       throw new KafkaRefusal('LEADER_NOT_AVAILABLE', undefined)
     }
-    return this.#connect(broker, lane)
+    return this.#connect(broker, lane, answerTimeoutMs)
   }
 
   async #nodeOf(
@@ -201,7 +204,7 @@ export class KafkaCluster {
     throw last
   }
 
-  #connect({ host, port }: BrokerAddress, lane: string): Promise<Connection> {
+  #connect({ host, port }: BrokerAddress, lane: string, answerTimeoutMs = this.timeoutMs): Promise<Connection> {
     const key = `${host}:${port} ${lane}`
     const known = this.#connections.get(key)
     if (known) return known
@@ -209,7 +212,7 @@ export class KafkaCluster {
     const connection = new Connection(`tidings-${this.address.log}`, {
       ...connectionOptions(this.address),
       connectTimeout: Math.min(5_000, this.timeoutMs),
-      requestTimeout: this.timeoutMs,
+      requestTimeout: answerTimeoutMs,
       maxInflights: 100,
     })
     const forget = () => {

@@ -7,7 +7,7 @@ import { sqlFor } from '../../bus/sql.ts'
  *
  * events     every event and turn up to where the follower is, by place: partition × 2^45 + offset. A repeated id is left out, so
  *            that every reader sees the first one only
- * state      the newest value of each key of the compacted topic
+ * state      the newest value of each key of the compacted topic; of `claim/…` and `start/…` the first one
  * progress   of each partition of both topics: the offset up to which it was read, and the offset up to which the broker deleted it
  */
 const ddl = `
@@ -234,13 +234,17 @@ export class LocalIndex {
   }
 
   #addState({ partition, records }: PartitionPage): StateChange[] {
-    return records.map(({ offset, key, value }) => {
+    return records.flatMap(({ offset, key, value }) => {
+      if (isCreateOnly(key) && this.state(key)) return []
       if (value === null) this.#sql.deleteState.run(key)
       else this.#sql.setState.run(key, partition, offset, value)
-      return { key, partition, offset, value: value ?? undefined }
+      return [{ key, partition, offset, value: value ?? undefined }]
     })
   }
 }
+
+/** Of these keys the first value stays, so that the order of the partition decides between members that write one at once. */
+const isCreateOnly = (key: string) => key.startsWith('claim/') || key.startsWith('start/')
 
 /** Somebody else wrote it to the topic. It has a row, so that it can be found, and readers skip it. */
 const malformed = (partition: number, offset: number) => ({

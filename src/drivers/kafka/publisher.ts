@@ -66,6 +66,11 @@ export class KafkaPublisher {
     return events.map(({ id, record }) => this.#result(id, record.partition, written))
   }
 
+  /** Stores records of the state, after what was published before. */
+  store(records: readonly OutRecord[]): Promise<Position[]> {
+    return this.#enqueue(records.map(record => ({ id: record.key, record, size: sizeOf(messageOf(record)) })))
+  }
+
   #encode(entry: EncodedEvent): OutEvent {
     const record = eventRecord(this.#context.names, entry)
     return { id: entry.event.id, record, size: sizeOf(messageOf(record)) }
@@ -108,12 +113,13 @@ export class KafkaPublisher {
 
   /** As many calls as fit into one batch of each partition; at least one. */
   #nextCalls(): WaitingPublish[] {
-    const bytes = new Map<number, number>()
+    const bytes = new Map<string, number>()
     let total = 0
     let count = 0
     for (const { events } of this.#waiting) {
       for (const { record, size } of events) {
-        bytes.set(record.partition, (bytes.get(record.partition) ?? 0) + size)
+        const key = topicPartition(record.topic, record.partition)
+        bytes.set(key, (bytes.get(key) ?? 0) + size)
         total += size
       }
       const isFull = total > maxRequestBytes || Math.max(...bytes.values()) > this.#context.maxBatchBytes
@@ -126,11 +132,12 @@ export class KafkaPublisher {
   /** In the order of the records. */
   async #send(records: readonly OutRecord[]): Promise<Position[]> {
     const bases = await this.#produce(records)
-    const next = new Map<number, number>()
+    const next = new Map<string, number>()
     return records.map(({ topic, partition }) => {
-      const n = next.get(partition) ?? 0
-      next.set(partition, n + 1)
-      return { partition, offset: bases.get(topicPartition(topic, partition))! + n + 1 }
+      const key = topicPartition(topic, partition)
+      const n = next.get(key) ?? 0
+      next.set(key, n + 1)
+      return { partition, offset: bases.get(key)! + n + 1 }
     })
   }
 
