@@ -13,7 +13,7 @@ import { sqlFor } from '../../bus/sql.ts'
 const ddl = `
   CREATE TABLE events(
     place INTEGER PRIMARY KEY, id TEXT NOT NULL, partition INTEGER NOT NULL, type TEXT NOT NULL, target TEXT,
-    correlation TEXT NOT NULL, at INTEGER NOT NULL, event TEXT NOT NULL, UNIQUE(id, partition));
+    correlation TEXT NOT NULL, at INTEGER NOT NULL, time INTEGER NOT NULL, event TEXT NOT NULL, UNIQUE(id, partition));
   CREATE INDEX events_origin ON events(correlation) WHERE substr(id, 1, 36) <> correlation;
   CREATE TABLE state(
     key TEXT PRIMARY KEY, partition INTEGER NOT NULL, offset INTEGER NOT NULL, value TEXT NOT NULL);
@@ -35,6 +35,8 @@ export interface EventRow {
   readonly correlation: string
   /** When the broker stored it, in ms since the epoch. */
   readonly at: number
+  /** The time that the event itself states. */
+  readonly time: number
 }
 
 /** A record as the follower read it. */
@@ -74,7 +76,7 @@ export interface PartitionPage {
 
 const partitionSize = 2 ** 45
 const placeOf = (partition: number, offset: number) => partition * partitionSize + offset
-const columns = `partition, place - partition * ${partitionSize} AS offset, id, type, target, correlation, at`
+const columns = `partition, place - partition * ${partitionSize} AS offset, id, type, target, correlation, at, time`
 
 function statementsFor(db: DatabaseSync) {
   const sql = sqlFor(db)
@@ -83,12 +85,14 @@ function statementsFor(db: DatabaseSync) {
     byPlace: sql<EventRow>(`SELECT ${columns} FROM events WHERE place = ?`),
     text: sql<{ event: string }>('SELECT event FROM events WHERE place = ?'),
     range: sql<EventRow>(`SELECT ${columns} FROM events WHERE place > ? AND place <= ? ORDER BY place LIMIT ?`),
+    newest: sql<{ place: number | null }>('SELECT max(place) AS place FROM events WHERE place > ? AND place <= ?'),
+    count: sql<{ count: number }>('SELECT count(*) AS count FROM events WHERE place > ? AND place <= ?'),
     ids: sql<EventRow>(`SELECT ${columns} FROM events WHERE id >= ? AND id < ? ORDER BY id`),
     firstId: sql<{ id: string }>('SELECT id FROM events WHERE id >= ? AND id < ? ORDER BY id LIMIT 1'),
     lastId: sql<{ id: string }>('SELECT id FROM events WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1'),
     ofCorrelation: sql<{ place: number }>(`SELECT place FROM events WHERE id >= ?1 AND id < ?2 AND correlation = ?1
       UNION SELECT place FROM events WHERE correlation = ?1 AND substr(id, 1, 36) <> correlation ORDER BY place`),
-    insert: sql('INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
+    insert: sql('INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     remove: sql('DELETE FROM events WHERE place > ? AND place <= ?'),
     state: sql<StateRow>('SELECT key, partition, offset, value FROM state WHERE key = ?'),
     stateRange: sql<StateRow>(
@@ -129,6 +133,13 @@ export class LocalIndex {
   /** Everything up to this offset was deleted from the partition. */
   deleted(topic: IndexedTopic, partition: number): number {
     return this.#progress.get(`${topic} ${partition}`)?.deleted ?? 0
+  }
+
+  /** The offset of the newest event of a partition; where all were deleted, that of the last of them. */
+  newest(partition: number): number {
+    const row = this.#sql.newest.get(placeOf(partition, 0), placeOf(partition, partitionSize - 1))
+    const offset = row?.place == null ? 0 : row.place - partition * partitionSize
+    return Math.max(offset, this.deleted('events', partition))
   }
 
   byId(partition: number, id: string): EventRow | undefined {
@@ -211,6 +222,11 @@ export class LocalIndex {
     return changes
   }
 
+  /** The number of events of a partition up to an offset. */
+  count(partition: number, until: number): number {
+    return this.#sql.count.get(placeOf(partition, 0), placeOf(partition, until))!.count
+  }
+
   /** Forgets a partition: the broker lost it, or it must be read again. */
   forget(topic: IndexedTopic, partition: number): void {
     if (topic === 'events') this.#sql.remove.run(placeOf(partition, 0), placeOf(partition, partitionSize - 1))
@@ -227,7 +243,18 @@ export class LocalIndex {
     for (const { offset, at, value } of records) {
       const event = value === null ? undefined : eventFrom(value)
       const { id, type, target = null, correlationid } = event ?? malformed(partition, offset)
-      this.#sql.insert.run(placeOf(partition, offset), id, partition, type, target, correlationid, at, value ?? '')
+      const time = (event && Date.parse(event.time)) || at
+      this.#sql.insert.run(
+        placeOf(partition, offset),
+        id,
+        partition,
+        type,
+        target,
+        correlationid,
+        at,
+        time,
+        value ?? '',
+      )
     }
     if (deleted > this.deleted('events', partition))
       this.#sql.remove.run(placeOf(partition, 0), placeOf(partition, deleted))
