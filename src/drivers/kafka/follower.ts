@@ -188,7 +188,7 @@ export class Follower {
       // Compaction may have removed the records at the end.
       const end = isQuiet && topic === 'state' ? Math.max(covered, Number(found.lastStableOffset)) : covered
       const deleted = topic === 'events' ? Number(found.logStartOffset) : 0
-      if (end === after && deleted === this.#index.deleted(topic, partition)) continue
+      if (end === after && deleted <= this.#index.deleted(partition)) continue
       pages.push({ topic, partition, records, covered: end, deleted })
     }
     this.#add(pages)

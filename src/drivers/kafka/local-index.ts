@@ -8,7 +8,8 @@ import { sqlFor } from '../../bus/sql.ts'
  * events     every event and turn up to where the follower is, by place: partition × 2^45 + offset. A repeated id is left out, so
  *            that every reader sees the first one only
  * state      the newest value of each key of the compacted topic; of `claim/…` and `start/…` the first one
- * progress   of each partition of both topics: the offset up to which it was read, and the offset up to which the broker deleted it
+ * progress   of each partition of both topics: the offset up to which it was read
+ * horizons   of each partition of the events: the offset up to which a purge removed them
  */
 const ddl = `
   CREATE TABLE events(
@@ -18,8 +19,8 @@ const ddl = `
   CREATE TABLE state(
     key TEXT PRIMARY KEY, partition INTEGER NOT NULL, offset INTEGER NOT NULL, value TEXT NOT NULL);
   CREATE TABLE progress(
-    topic TEXT NOT NULL, partition INTEGER NOT NULL, covered INTEGER NOT NULL, deleted INTEGER NOT NULL,
-    PRIMARY KEY(topic, partition)) WITHOUT ROWID;
+    topic TEXT NOT NULL, partition INTEGER NOT NULL, covered INTEGER NOT NULL, PRIMARY KEY(topic, partition)) WITHOUT ROWID;
+  CREATE TABLE horizons(partition INTEGER PRIMARY KEY, offset INTEGER NOT NULL);
   CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 `
 
@@ -100,10 +101,10 @@ function statementsFor(db: DatabaseSync) {
     ),
     setState: sql('INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)'),
     deleteState: sql('DELETE FROM state WHERE key = ?'),
-    progress: sql<{ topic: IndexedTopic; partition: number; covered: number; deleted: number }>(
-      'SELECT * FROM progress',
-    ),
-    setProgress: sql('INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?)'),
+    progress: sql<{ topic: IndexedTopic; partition: number; covered: number }>('SELECT * FROM progress'),
+    horizons: sql<{ partition: number; offset: number }>('SELECT * FROM horizons'),
+    setHorizon: sql('INSERT OR REPLACE INTO horizons VALUES (?, ?)'),
+    setProgress: sql('INSERT OR REPLACE INTO progress VALUES (?, ?, ?)'),
     meta: sql<{ value: string }>('SELECT value FROM meta WHERE key = ?'),
     setMeta: sql('INSERT OR REPLACE INTO meta VALUES (?, ?)'),
   }
@@ -113,7 +114,8 @@ function statementsFor(db: DatabaseSync) {
 export class LocalIndex {
   readonly #db: DatabaseSync
   readonly #sql: ReturnType<typeof statementsFor>
-  readonly #progress = new Map<string, { covered: number; deleted: number }>()
+  readonly #covered = new Map<string, number>()
+  readonly #deleted = new Map<number, number>()
 
   /** An empty file, or one that an earlier index wrote. */
   constructor(db: DatabaseSync) {
@@ -121,25 +123,26 @@ export class LocalIndex {
     const { tables } = sqlFor(db)<{ tables: number }>('SELECT count(*) AS tables FROM sqlite_schema').get()!
     if (tables === 0) db.exec(ddl)
     this.#sql = statementsFor(db)
-    for (const { topic, partition, covered, deleted } of this.#sql.progress.all())
-      this.#progress.set(`${topic} ${partition}`, { covered, deleted })
+    for (const { topic, partition, covered } of this.#sql.progress.all())
+      this.#covered.set(`${topic} ${partition}`, covered)
+    for (const { partition, offset } of this.#sql.horizons.all()) this.#deleted.set(partition, offset)
   }
 
   /** Everything up to this offset of the partition is in the index. */
   covered(topic: IndexedTopic, partition: number): number {
-    return this.#progress.get(`${topic} ${partition}`)?.covered ?? 0
+    return this.#covered.get(`${topic} ${partition}`) ?? 0
   }
 
-  /** Everything up to this offset was deleted from the partition. */
-  deleted(topic: IndexedTopic, partition: number): number {
-    return this.#progress.get(`${topic} ${partition}`)?.deleted ?? 0
+  /** Every event up to this offset was deleted from the partition, or is about to be. */
+  deleted(partition: number): number {
+    return this.#deleted.get(partition) ?? 0
   }
 
   /** The offset of the newest event of a partition; where all were deleted, that of the last of them. */
   newest(partition: number): number {
     const row = this.#sql.newest.get(placeOf(partition, 0), placeOf(partition, partitionSize - 1))
     const offset = row?.place == null ? 0 : row.place - partition * partitionSize
-    return Math.max(offset, this.deleted('events', partition))
+    return Math.max(offset, this.deleted(partition))
   }
 
   byId(partition: number, id: string): EventRow | undefined {
@@ -210,15 +213,14 @@ export class LocalIndex {
       for (const page of pages) {
         if (page.topic === 'events') this.#addEvents(page)
         else changes.push(...this.#addState(page))
-        this.#sql.setProgress.run(page.topic, page.partition, page.covered, page.deleted)
+        this.#sql.setProgress.run(page.topic, page.partition, page.covered)
       }
       this.#db.exec('COMMIT')
     } catch (error) {
       this.#db.exec('ROLLBACK')
       throw error
     }
-    for (const { topic, partition, covered, deleted } of pages)
-      this.#progress.set(`${topic} ${partition}`, { covered, deleted })
+    for (const { topic, partition, covered } of pages) this.#covered.set(`${topic} ${partition}`, covered)
     return changes
   }
 
@@ -229,10 +231,13 @@ export class LocalIndex {
 
   /** Forgets a partition: the broker lost it, or it must be read again. */
   forget(topic: IndexedTopic, partition: number): void {
-    if (topic === 'events') this.#sql.remove.run(placeOf(partition, 0), placeOf(partition, partitionSize - 1))
-    else this.#db.prepare('DELETE FROM state WHERE partition = ?').run(partition)
-    this.#sql.setProgress.run(topic, partition, 0, 0)
-    this.#progress.delete(`${topic} ${partition}`)
+    if (topic === 'events') {
+      this.#sql.remove.run(placeOf(partition, 0), placeOf(partition, partitionSize - 1))
+      this.#sql.setHorizon.run(partition, 0)
+    } else this.#db.prepare('DELETE FROM state WHERE partition = ?').run(partition)
+    this.#sql.setProgress.run(topic, partition, 0)
+    this.#covered.delete(`${topic} ${partition}`)
+    if (topic === 'events') this.#deleted.delete(partition)
   }
 
   close(): void {
@@ -241,6 +246,7 @@ export class LocalIndex {
 
   #addEvents({ partition, records, deleted }: PartitionPage): void {
     for (const { offset, at, value } of records) {
+      if (offset <= this.deleted(partition)) continue
       const event = value === null ? undefined : eventFrom(value)
       const { id, type, target = null, correlationid } = event ?? malformed(partition, offset)
       const time = (event && Date.parse(event.time)) || at
@@ -256,8 +262,14 @@ export class LocalIndex {
         value ?? '',
       )
     }
-    if (deleted > this.deleted('events', partition))
-      this.#sql.remove.run(placeOf(partition, 0), placeOf(partition, deleted))
+    this.#deleteUpTo(partition, deleted)
+  }
+
+  #deleteUpTo(partition: number, offset: number): void {
+    if (offset <= this.deleted(partition)) return
+    this.#sql.remove.run(placeOf(partition, 0), placeOf(partition, offset))
+    this.#sql.setHorizon.run(partition, offset)
+    this.#deleted.set(partition, offset)
   }
 
   #addState({ partition, records }: PartitionPage): StateChange[] {
@@ -265,6 +277,7 @@ export class LocalIndex {
       if (isCreateOnly(key) && this.state(key)) return []
       if (value === null) this.#sql.deleteState.run(key)
       else this.#sql.setState.run(key, partition, offset, value)
+      if (key === horizonKey(partition)) this.#deleteUpTo(partition, Number(value))
       return [{ key, partition, offset, value: value ?? undefined }]
     })
   }
@@ -272,6 +285,9 @@ export class LocalIndex {
 
 /** Of these keys the first value stays, so that the order of the partition decides between members that write one at once. */
 const isCreateOnly = (key: string) => key.startsWith('claim/') || key.startsWith('start/')
+
+/** The key of the state that says up to where the events of a partition were purged. It is written before they are. */
+export const horizonKey = (partition: number) => `horizon/${partition}`
 
 /** Somebody else wrote it to the topic. It has a row, so that it can be found, and readers skip it. */
 const malformed = (partition: number, offset: number) => ({

@@ -47,7 +47,7 @@ export class KafkaReader {
   async horizon(): Promise<Cursor> {
     await this.#log.follower.freshen()
     const { index, names } = this.#log
-    return formatCursor(Array.from({ length: names.partitions }, (_, partition) => index.deleted('events', partition)))
+    return formatCursor(Array.from({ length: names.partitions }, (_, partition) => index.deleted(partition)))
   }
 
   follow(after: Cursor, filter: Filter | undefined, signal: AbortSignal): AsyncGenerator<LogEntry> {

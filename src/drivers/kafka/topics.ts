@@ -132,7 +132,7 @@ export async function topicConfigs(
   cluster: KafkaCluster,
   topic: string,
   configurationKeys: readonly string[],
-): Promise<Map<string, string | null>> {
+): Promise<ReadonlyMap<string, string | null | undefined>> {
   const resource = { resourceType: topicResource, resourceName: topic, configurationKeys: [...configurationKeys] }
   const { results } = await cluster.ask(describeConfigsV4.api, 'any', [[resource as never], false, false], {
     isRepeatable: true,
