@@ -152,6 +152,11 @@ export class KafkaCluster {
     await Promise.all(all.map(async connecting => (await connecting.catch(() => undefined))?.close()))
   }
 
+  /** What a call rejects with, whatever the client or the broker said. */
+  toTidingsError(error: unknown): unknown {
+    return error instanceof KafkaRefusal ? this.unavailable(error) : error
+  }
+
   unavailable(cause: unknown): TidingsError {
     if (cause instanceof TidingsError) return cause
     return new TidingsError('E_LOG_UNAVAILABLE', `${shownKafkaAddress(this.address)}: ${causeText(cause)}`, {

@@ -23,6 +23,7 @@ const maxFetchBytes = 8 << 20
 const maxPartitionBytes = 2 << 20
 const readCommitted = 1
 const pauseMs = 100
+const maxLooks = 5
 
 /** Reads all partitions of the events and the state into the index, from every broker that leads some, until it is closed. */
 export class Follower {
@@ -30,7 +31,6 @@ export class Follower {
   readonly #names: LogNames
   readonly #index: LocalIndex
   readonly #ends: LogEnds
-  readonly #onLost: () => void
   readonly #listeners = new Set<(change: LogChange) => void>()
   /** Each fetches from one broker. */
   readonly #loops = new Map<number, Promise<void>>()
@@ -39,15 +39,19 @@ export class Follower {
   /** What failed, by broker; -1 for the metadata. */
   readonly #failures = new Map<number, unknown>()
   #isClosed = false
+  #isLost = false
   #supervisor: Promise<void> | undefined
   #hurry = Promise.withResolvers<void>()
 
-  /** `onLost`: the topics are not those that the index has read, or a partition has less than before. */
-  constructor(cluster: KafkaCluster, names: LogNames, index: LocalIndex, onLost: () => void) {
+  /** Makes the log again: the topics are not those that the index has read. Following goes on when it resolves. */
+  onLost: () => Promise<void> = async () => {}
+  /** A partition has less than what was read, and is read again. */
+  onTruncated: (partition: number) => void = () => {}
+
+  constructor(cluster: KafkaCluster, names: LogNames, index: LocalIndex) {
     this.#cluster = cluster
     this.#names = names
     this.#index = index
-    this.#onLost = onLost
     this.#ends = new LogEnds(cluster, names, index)
   }
 
@@ -95,7 +99,14 @@ export class Follower {
       try {
         const leaders = await this.#cluster.leaders()
         this.#failures.delete(-1)
-        if (!(await this.#isSameLog())) return this.#onLost()
+        if (!(await this.#isSameLog())) {
+          this.#isLost = true
+          await Promise.all(this.#loops.values())
+          await this.onLost()
+          this.#isLost = false
+          this.#failures.clear()
+          continue
+        }
         for (const node of this.#failures.keys()) if (!leaders.has(node)) this.#failures.delete(node)
         for (const node of leaders.keys())
           if (node >= 0 && !this.#loops.has(node)) this.#loops.set(node, this.#loop(node))
@@ -110,14 +121,23 @@ export class Follower {
   }
 
   async #isSameLog(): Promise<boolean> {
-    for (const topic of [this.#names.events, this.#names.state])
-      if ((await this.#cluster.topicId(topic)) !== this.#index.meta(topic)) return false
-    return true
+    for (let looks = 0; ; looks++) {
+      const ids = [this.#names.events, this.#names.state].map(async topic => {
+        const id = await this.#cluster.topicId(topic)
+        return { isFound: id !== undefined, isSame: id === this.#index.meta(topic) }
+      })
+      const found = await Promise.all(ids)
+      if (found.every(({ isSame }) => isSame)) return true
+      // A broker that has just started may not know the topics yet.
+      if (found.every(({ isFound }) => isFound) || looks === maxLooks || this.#isClosed) return false
+      await sleep(pauseMs)
+      this.#cluster.refresh()
+    }
   }
 
   async #loop(node: number): Promise<void> {
     try {
-      while (!this.#isClosed) {
+      while (!this.#isClosed && !this.#isLost) {
         const led = (await this.#cluster.leaders()).get(node) ?? []
         const wanted = led.filter(
           ({ topic, partition }) => this.#isFollowed(topic) && !this.#fetching.has(topicPartition(topic, partition)),
@@ -212,7 +232,11 @@ export class Follower {
       const partition = found.partitionIndex
       const { first, end } = await this.#ends.bounds(this.#topicName(topic), partition)
       const covered = this.#index.covered(topic, partition)
-      if (covered > end) return this.#onLost()
+      if (covered > end) {
+        this.#index.forget(topic, partition)
+        this.onTruncated(partition)
+        continue
+      }
       // The broker deleted what was not read yet.
       this.#add([{ topic, partition, records: [], covered: first, deleted: topic === 'events' ? first : 0 }])
     }

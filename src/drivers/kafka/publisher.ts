@@ -71,6 +71,11 @@ export class KafkaPublisher {
     return this.#enqueue(records.map(record => ({ id: record.key, record, size: sizeOf(messageOf(record)) })))
   }
 
+  /** The log is another one. */
+  reset(): void {
+    this.#producer = undefined
+  }
+
   #encode(entry: EncodedEvent): OutEvent {
     const record = eventRecord(this.#context.names, entry)
     return { id: entry.event.id, record, size: sizeOf(messageOf(record)) }
