@@ -27,16 +27,30 @@ export interface MembershipOptions {
   readonly topic: string
   /** A member that is not heard of for this long is gone. */
   readonly leaseMs: number
-  /** How many units the group has. Asked each time that this member assigns them. */
-  readonly units: () => number
+  /** The number of units of a group with this limit; undefined for none. */
+  readonly countUnits: (limit: number | undefined) => number
+  /** What this member knows as the limit of the group. The smallest one of all members counts. */
+  readonly limit?: number
   /** The members are about to share the units again. */
   readonly onJoining: () => void
-  /** They have done so; these units are new. Resolves when they are in use. */
-  readonly onAssigned: (units: readonly number[]) => Promise<void>
+  /** They have done so; these units are new, under this limit. Resolves when they are in use. */
+  readonly onAssigned: (units: readonly number[], limit: number | undefined) => Promise<void>
   /** These units are for other members. Resolves when this member has given them back. */
   readonly onRevoked: (units: readonly number[]) => Promise<void>
   /** The membership is over, and these units may have other owners already. */
   readonly onLost: (units: readonly number[]) => void
+}
+
+/** What a member says of itself besides the units that it has. */
+interface MemberData {
+  readonly takesUnits: boolean
+  readonly limit?: number | undefined
+  readonly ownedUnder?: number | undefined
+}
+
+interface Assignment {
+  readonly units: readonly number[]
+  readonly limit: number | undefined
 }
 
 type JoinGroupResponse = Awaited<ReturnType<typeof joinGroupV7.api.async>>
@@ -59,6 +73,8 @@ export class GroupMembership {
   readonly #lane = `member ${randomUUID()}`
   readonly #owned = new Set<number>()
   readonly #revoking = new Set<number>()
+  /** Under which the owned units were assigned. */
+  #limit: number | undefined
   #memberId = ''
   #generation = -1
   /** When the broker surely knew this member, by the monotonic clock. */
@@ -188,9 +204,9 @@ export class GroupMembership {
         const joined = await this.#askToJoin()
         this.#memberId = joined.memberId
         this.#generation = joined.generationId
-        const units = await this.#sync(joined)
+        const assignment = await this.#sync(joined)
         this.#contactAt = sentAt
-        this.#apply(units)
+        this.#apply(assignment)
         return
       } catch (error) {
         this.#mustJoin = true
@@ -203,11 +219,11 @@ export class GroupMembership {
   }
 
   #askToJoin(): Promise<JoinGroupResponse> {
-    const { cluster, group, topic, leaseMs } = this.#options
+    const { cluster, group, topic, leaseMs, limit } = this.#options
     const metadata = encodeConsumerProtocolSubscription({
       version: 2,
       topics: [topic],
-      userData: JSON.stringify({ takesUnits: this.#takesUnits }),
+      userData: JSON.stringify({ takesUnits: this.#takesUnits, limit, ownedUnder: this.#limit } satisfies MemberData),
       ownedPartitions: [{ topic, partitions: [...this.#owned] }],
       generationId: this.#owned.size > 0 ? this.#generation : -1,
     })
@@ -219,33 +235,49 @@ export class GroupMembership {
     )
   }
 
-  async #sync({ leader, memberId, generationId, members }: JoinGroupResponse): Promise<number[]> {
-    const { cluster, group, topic, units, leaseMs } = this.#options
-    const assignments =
-      leader === memberId
-        ? [...assignUnits(units(), members.map(claimOf))].map(([member, partitions]) => ({
-            memberId: member,
-            assignment: encodeConsumerProtocolAssignment({ version: 1, assignedPartitions: [{ topic, partitions }] }),
-          }))
-        : []
+  async #sync({ leader, memberId, generationId, members }: JoinGroupResponse): Promise<Assignment> {
+    const { cluster, group, leaseMs } = this.#options
+    const assignments = leader === memberId ? this.#assign(members) : []
     const { assignment } = await cluster.ask(
       syncGroupV5.api,
       this.#coordinator,
       [group, generationId, memberId, null, 'consumer', protocol, assignments],
       { lane: this.#lane, answerTimeoutMs: 3 * leaseMs, isRepeatable: true },
     )
-    return decodeConsumerProtocolAssignment(assignment).assignedPartitions.flatMap(({ partitions }) => partitions)
+    const { assignedPartitions, userData } = decodeConsumerProtocolAssignment(assignment)
+    const { limit } = JSON.parse(userData.toString()) as { limit?: number }
+    return { units: assignedPartitions.flatMap(({ partitions }) => partitions), limit }
   }
 
-  #apply(units: readonly number[]): void {
+  /** As the member that the broker has chosen for it. */
+  #assign(members: JoinGroupResponse['members']): { memberId: string; assignment: Buffer }[] {
+    const { topic, countUnits } = this.#options
+    const claims = members.map(claimOf)
+    const limits = claims.flatMap(({ limit = [] }) => limit)
+    const limit = limits.length > 0 ? Math.min(...limits) : undefined
+    // A unit may mean something else under another limit: first all of them come back.
+    const isOther = claims.some(({ owned, ownedUnder }) => owned.length > 0 && ownedUnder !== limit)
+    const units = isOther ? undefined : assignUnits(countUnits(limit), claims)
+    return claims.map(({ member }) => ({
+      memberId: member,
+      assignment: encodeConsumerProtocolAssignment({
+        version: 1,
+        assignedPartitions: [{ topic, partitions: units?.get(member) ?? [] }],
+        userData: JSON.stringify({ limit }),
+      }),
+    }))
+  }
+
+  #apply({ units, limit }: Assignment): void {
     const added = units.filter(unit => !this.#owned.has(unit))
     const revoked = [...this.#owned].filter(unit => !units.includes(unit) && !this.#revoking.has(unit))
     for (const unit of added) this.#owned.add(unit)
+    if (added.length > 0) this.#limit = limit
     this.#isStable = true
     this.#stable.resolve()
     this.#stable = Promise.withResolvers()
     if (revoked.length > 0) void this.#giveBack(revoked)
-    this.#assigning = this.#options.onAssigned(added)
+    this.#assigning = this.#options.onAssigned(added, limit)
     // Whoever starts waits for it; a unit that cannot be used now is tried again by its owner.
     this.#assigning.catch(() => {})
   }
@@ -274,14 +306,13 @@ export class GroupMembership {
   }
 }
 
-function claimOf({ memberId, metadata }: JoinGroupResponse['members'][number]): UnitClaim {
+function claimOf({ memberId, metadata }: JoinGroupResponse['members'][number]): UnitClaim & MemberData {
   const { ownedPartitions, generationId, userData } = decodeConsumerProtocolSubscription(metadata!)
-  const { takesUnits } = JSON.parse(userData.toString()) as { takesUnits: boolean }
   return {
+    ...(JSON.parse(userData.toString()) as MemberData),
     member: memberId,
     owned: ownedPartitions.flatMap(({ partitions }) => partitions),
     generation: generationId,
-    takesUnits,
   }
 }
 

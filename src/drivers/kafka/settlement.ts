@@ -107,6 +107,11 @@ export class Settlement {
     return this.#steps.find(({ upTo }) => offset <= upTo)?.attempt ?? 1
   }
 
+  /** An earlier owner may have held what is open up to this offset. */
+  get mayBeHeldTo(): number {
+    return this.#steps.at(-1)?.upTo ?? 0
+  }
+
   /** `isHandOver`: this owner holds nothing any more. Otherwise, all that it may hold counts as one attempt if it dies. */
   stored(isHandOver = false): StoredSettlement {
     const offset = this.mark

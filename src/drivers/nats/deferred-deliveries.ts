@@ -6,7 +6,7 @@ import { token, fromToken } from './names.ts'
 import type { NatsLog } from './nats-log.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { msgId } from './stream.ts'
-import { Heap } from './heap.ts'
+import { Heap } from '../shared/heap.ts'
 
 /*
  * A deferred delivery holds no slot of its group: the message is acknowledged and a document keeps the event. It is

@@ -1,6 +1,7 @@
 import type { Subscription as NatsSubscription } from '@nats-io/transport-node'
 import type { Now } from '../../bus/clock.ts'
 import type { Subscription } from '../../bus/driver.ts'
+import { WakeSchedule } from '../shared/wake-schedule.ts'
 import type { Groups } from './groups.ts'
 import { InFlightWindow, type GroupMember } from './in-flight-window.ts'
 import type { NatsDeliveryContext } from './nats-delivery.ts'
@@ -10,7 +11,6 @@ import type { NatsLog } from './nats-log.ts'
 import { Ownership } from './ownership.ts'
 import { PullConsumer } from './pull-consumer.ts'
 import type { Turns } from './turns.ts'
-import { WakeSchedule } from './wake-schedule.ts'
 
 /** What a member needs of its driver. */
 export interface MemberContext {

@@ -1,11 +1,20 @@
 import { ClockWatch, clockPollIntervalMs, type Now } from '../../bus/clock.ts'
 import { Heap } from './heap.ts'
-import type { LiveTaskState } from './task-checkpoint.ts'
-import type { OwnedShard } from './owned-shard.ts'
+
+/** When a task is to be woken; null for never. `seq`: of the turn that said so, in the order of the log. */
+export interface TaskWake {
+  readonly wake: number | null
+  readonly seq: number
+}
+
+/** The live tasks of a shard, as its owner knows them. */
+export interface WakeSource {
+  readonly live: ReadonlyMap<string, TaskWake>
+}
 
 interface WakeCall {
   readonly task: string
-  readonly shard: OwnedShard
+  readonly shard: WakeSource
   readonly due: number
   /** Sequence of the turn that asked for it; a later turn cancels it. */
   readonly seq: number
@@ -42,7 +51,7 @@ export class WakeSchedule {
     this.#clock = new ClockWatch(now)
   }
 
-  changed(shard: OwnedShard, task: string, { wake, seq }: LiveTaskState): void {
+  changed(shard: WakeSource, task: string, { wake, seq }: TaskWake): void {
     if (wake === null) return
     this.#calls.push(wake, { shard, task, due: wake, seq, pause: minPauseMs })
     this.#compact()

@@ -1,0 +1,200 @@
+import type {
+  Commit,
+  CommitResult,
+  Consumer,
+  ConsumerGroup,
+  DeferredDelivery,
+  GroupState,
+  Subscription,
+} from '../../bus/driver.ts'
+import { compileFilter } from '../../pattern.ts'
+import type { LogHolder } from '../shared/retention.ts'
+import { readSettlements } from './committed-offsets.ts'
+import { DeferredEntries } from './deferred-entries.ts'
+import { GroupDefinitions, type GroupDefinition } from './group-definitions.ts'
+import type { KafkaLog } from './kafka-log.ts'
+import { Settlement } from './settlement.ts'
+import { SharedMember, type KafkaMember, type MemberContext } from './shared-member.ts'
+import { ShardedMember } from './sharded-member.ts'
+
+const defaultLeaseMs = 10_000
+/** Up to so many events are counted exactly. */
+const maxCounted = 200_000
+
+interface PartitionState {
+  readonly lag: number
+  readonly inFlight: number
+}
+
+/** Consumer groups and deferred deliveries of a log, as this process takes part in them. */
+export class KafkaGroups {
+  readonly #context: MemberContext
+  readonly #deferred: DeferredEntries
+  readonly #shared = new Set<SharedMember>()
+  readonly #sharded = new Map<ShardedMember, string>()
+
+  constructor(log: KafkaLog) {
+    this.#context = {
+      log,
+      definitions: new GroupDefinitions(log),
+      leaseMs: log.cluster.address.leaseMs ?? defaultLeaseMs,
+    }
+    this.#deferred = new DeferredEntries(log)
+  }
+
+  async subscribe(subscription: Subscription): Promise<Consumer> {
+    const { definitions } = this.#context
+    const { group, filter } = subscription
+    const definition = await definitions.ensure(subscription)
+    await definitions.freshenFilters(group)
+    await definitions.addFilter(group, filter, !(await definitions.hasMembers(group)))
+    const member = this.#create(definition, subscription)
+    try {
+      await member.start()
+    } catch (error) {
+      await member.close()
+      throw this.#context.log.cluster.unavailable(error)
+    }
+    return member
+  }
+
+  async createGroup(group: ConsumerGroup): Promise<void> {
+    await this.#context.definitions.ensure(group)
+  }
+
+  async listGroups(): Promise<GroupState[]> {
+    const { log, definitions } = this.#context
+    await log.follower.freshen()
+    const waiting = this.#deferred.countWaiting()
+    return Promise.all(
+      definitions.list().map(async definition => {
+        const { group, mode } = definition
+        const states = await this.#statesOf(definition)
+        const sum = (of: (state: PartitionState) => number) => states.reduce((total, state) => total + of(state), 0)
+        return {
+          group,
+          mode,
+          lag: sum(({ lag }) => lag) + (waiting.get(group) ?? 0),
+          inFlight: sum(({ inFlight }) => inFlight),
+        }
+      }),
+    )
+  }
+
+  hasMembers(group: string): Promise<boolean> {
+    return this.#context.definitions.hasMembers(group)
+  }
+
+  listDeferred(): AsyncIterable<DeferredDelivery> {
+    return this.#deferred.list()
+  }
+
+  redeliver(which: { id: string } | { key: string }): Promise<number> {
+    return this.#deferred.redeliver(which)
+  }
+
+  discard(id: string): Promise<boolean> {
+    return this.#deferred.discard(id)
+  }
+
+  /** By the member of this process that owns the shard of the task; `conflict` if there is none. */
+  async commit(commit: Commit): Promise<CommitResult> {
+    const partition = this.#context.log.names.partitionOf(commit.turn.event.correlationid)
+    for (const [member, group] of this.#sharded) {
+      if (group !== commit.group) continue
+      const result = await member.commit(partition, commit)
+      if (result === 'accepted') return result
+    }
+    return 'conflict'
+  }
+
+  /** The groups that need a partition, and from where. */
+  async holders(partition: number): Promise<LogHolder[]> {
+    const { log, definitions } = this.#context
+    return Promise.all(
+      definitions.list().map(async definition => {
+        const [stored] = (await readSettlements(log, definition, [partition])).values()
+        const { mark } = this.#localSettlement(definition.group, partition) ?? new Settlement(stored!)
+        return { offset: this.#firstMatching(definition, partition, mark), heldBy: `group ${definition.group}` }
+      }),
+    )
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#shared, ...this.#sharded.keys()].map(member => member.close()))
+  }
+
+  #create(definition: GroupDefinition, subscription: Subscription): KafkaMember {
+    if (definition.mode === 'shared') {
+      const member = new SharedMember(this.#context, definition, subscription, closed => this.#shared.delete(closed))
+      this.#shared.add(member)
+      return member
+    }
+    const member = new ShardedMember(this.#context, definition, subscription, closed => this.#sharded.delete(closed))
+    this.#sharded.set(member, subscription.group)
+    return member
+  }
+
+  async #statesOf(definition: GroupDefinition): Promise<PartitionState[]> {
+    const { group } = definition
+    const partitions = Array.from({ length: this.#context.log.names.partitions }, (_, partition) => partition)
+    const isLocal = (partition: number) => this.#localSettlement(group, partition) !== undefined
+    const remote = partitions.filter(partition => !isLocal(partition))
+    const stored = remote.length > 0 ? await readSettlements(this.#context.log, definition, remote) : new Map()
+    const hasMembers = remote.length > 0 && (await this.hasMembers(group))
+    return partitions.map(partition => {
+      const local = this.#localSettlement(group, partition)
+      if (local) {
+        const held = this.#members(group).flatMap(({ engine }) => [...engine.window.inFlight.keys()])
+        const inFlight = held.filter(({ feed }) => feed.settlement === local).length
+        return { lag: this.#count(definition, partition, local), inFlight }
+      }
+      const settlement = new Settlement(stored.get(partition) ?? { offset: 0, metadata: '' })
+      const inFlight = hasMembers ? this.#count(definition, partition, settlement, settlement.mayBeHeldTo) : 0
+      return { lag: this.#count(definition, partition, settlement), inFlight }
+    })
+  }
+
+  #members(group: string): KafkaMember[] {
+    const all: KafkaMember[] = [...this.#shared, ...this.#sharded.keys()]
+    return all.filter(({ engine }) => engine.window.subscription.group === group)
+  }
+
+  #localSettlement(group: string, partition: number): Settlement | undefined {
+    for (const { engine } of this.#members(group)) {
+      const feed = engine.feeds.get(partition)
+      if (feed) return feed.settlement
+    }
+    return undefined
+  }
+
+  /** What matches and is not settled, up to an offset. */
+  #count({ group }: GroupDefinition, partition: number, settlement: Settlement, until = Infinity): number {
+    const { index } = this.#context.log
+    const end = Math.min(until, index.covered('events', partition))
+    const { mark } = settlement
+    if (end <= mark) return 0
+    if (end - mark > maxCounted) return end - mark
+    const matches = compileFilter(this.#context.definitions.filterOf(group))
+    let count = 0
+    for (let after = mark; ; ) {
+      const rows = index.range(partition, after, end, 1_000)
+      for (const row of rows) if (matches(row) && !settlement.isSettled(row.offset)) count++
+      if (rows.length < 1_000) return count
+      after = rows.at(-1)!.offset
+    }
+  }
+
+  /** The first offset above the mark that the group gets; Infinity for none. */
+  #firstMatching({ group }: GroupDefinition, partition: number, mark: number): number {
+    const { index } = this.#context.log
+    const matches = compileFilter(this.#context.definitions.filterOf(group))
+    for (let after = mark; ; ) {
+      const rows = index.range(partition, after, Infinity, 1_000)
+      const found = rows.find(row => matches(row))
+      if (found) return found.offset
+      if (rows.length < 1_000) return Infinity
+      after = rows.at(-1)!.offset
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import { parseId, turnId } from '../../bus/ids.ts'
+import type { LocalIndex } from './local-index.ts'
+
+/* Records of the state that belong to a task, in the partition of its correlation. */
+
+export const wakeKey = (task: string) => `wake/${task}`
+export const snapshotKey = (task: string) => `snapshot/${task}`
+export const endedKey = (task: string) => `ended/${task}`
+
+/** `version`: of the turn that set it. */
+export interface StoredWake {
+  readonly group: string
+  /** Ms since the epoch. */
+  readonly due: number
+  readonly version: number
+}
+
+export interface StoredSnapshot {
+  readonly version: number
+  readonly state: string
+}
+
+export interface WakeOfTask extends StoredWake {
+  readonly task: string
+}
+
+/** The wake-ups of a group in a partition. */
+export function wakesOf(index: LocalIndex, group: string, partition: number): WakeOfTask[] {
+  return allWakes(index, partition).filter(wake => wake.group === group)
+}
+
+export function allWakes(index: LocalIndex, partition?: number): WakeOfTask[] {
+  return index
+    .statesOf(wakeKey(''))
+    .filter(row => partition === undefined || row.partition === partition)
+    .map(({ key, value }) => ({ task: key.slice(wakeKey('').length), ...(JSON.parse(value) as StoredWake) }))
+}
+
+export function snapshotOf(index: LocalIndex, task: string): StoredSnapshot | undefined {
+  const row = index.state(snapshotKey(task))
+  return row && (JSON.parse(row.value) as StoredSnapshot)
+}
+
+/** The version of the newest turn of a task that the index knows; 0 for none. */
+export function newestVersion(index: LocalIndex, task: string): number {
+  // The ids of events that a turn emits, and of answers to these, begin with that of the turn.
+  const last = index.lastId(`${task}:`, `${task};`)
+  const version = last === undefined ? 0 : (parseId(last.slice(0, turnId(task, 1).length))?.version ?? 0)
+  return Math.max(version, snapshotOf(index, task)?.version ?? 0)
+}
