@@ -6,28 +6,13 @@ import { OpenCalls } from '../shared/open-calls.ts'
 import { KafkaDocuments } from './documents.ts'
 import type { IndexFile } from './index-file.ts'
 import { KafkaJanitor } from './janitor.ts'
+import { KafkaGroups } from './kafka-groups.ts'
 import type { KafkaLog } from './kafka-log.ts'
+import { KafkaTasks } from './kafka-tasks.ts'
 import { KafkaReader } from './reader.ts'
 import { readKafkaDurability } from './read-durability.ts'
 import { KafkaRecovery } from './recovery.ts'
 import { KafkaSignals } from './signals.ts'
-
-type ImplementedParts = Omit<
-  Driver,
-  | 'commit'
-  | 'journal'
-  | 'newestTurns'
-  | 'isCallSettled'
-  | 'claim'
-  | 'missedWakes'
-  | 'subscribe'
-  | 'createGroup'
-  | 'listGroups'
-  | 'hasMembers'
-  | 'listDeferred'
-  | 'redeliver'
-  | 'discard'
->
 
 /** What a driver is made of. */
 export interface KafkaDriverParts {
@@ -37,7 +22,7 @@ export interface KafkaDriverParts {
 }
 
 /** A log on Kafka. `docs/kafka.md` describes its layout. */
-export class KafkaDriver implements ImplementedParts {
+export class KafkaDriver implements Driver {
   readonly name = 'kafka'
   readonly shards: number
   readonly partitions: number
@@ -47,6 +32,8 @@ export class KafkaDriver implements ImplementedParts {
   readonly #file: IndexFile
   readonly #calls = new OpenCalls()
   readonly #reader: KafkaReader
+  readonly #groups: KafkaGroups
+  readonly #tasks: KafkaTasks
   readonly #documents: KafkaDocuments
   readonly #signals: KafkaSignals
   readonly #janitor: KafkaJanitor
@@ -64,10 +51,18 @@ export class KafkaDriver implements ImplementedParts {
         get: (tenant, ref) => this.#call(() => blobs.get(tenant, ref)),
       }
     this.#reader = new KafkaReader(log)
+    this.#groups = new KafkaGroups(log)
+    this.#tasks = new KafkaTasks(log, this.#groups)
     this.#documents = new KafkaDocuments(log)
     this.#signals = new KafkaSignals(log.cluster, log.names)
-    this.#janitor = new KafkaJanitor(log, async () => ({ tasks: [], groups: [] }))
-    this.#recovery = new KafkaRecovery(log, async () => this.#documents.reset())
+    this.#janitor = new KafkaJanitor(log, async partition => ({
+      tasks: this.#tasks.holders(partition),
+      groups: await this.#groups.holders(partition),
+    }))
+    this.#recovery = new KafkaRecovery(log, async () => {
+      this.#documents.reset()
+      await this.#groups.recreate()
+    })
     log.follower.onLost = () => this.#recovery.run()
     log.follower.onTruncated = partition => this.#recovery.truncated(partition)
   }
@@ -93,6 +88,25 @@ export class KafkaDriver implements ImplementedParts {
     if (!signal.aborted) this.#calls.assertOpen()
   }
 
+  // TaskStore
+  readonly commit: Driver['commit'] = commit => this.#call(() => this.#tasks.commit(commit))
+  readonly journal: Driver['journal'] = task => this.#call(() => this.#tasks.journal(task))
+  readonly newestTurns: Driver['newestTurns'] = correlation => this.#call(() => this.#tasks.newestTurns(correlation))
+  readonly isCallSettled: Driver['isCallSettled'] = call => this.#call(() => this.#tasks.isCallSettled(call))
+  readonly claim: Driver['claim'] = (delivery, entry) => this.#call(() => this.#tasks.claim(delivery, entry))
+  readonly missedWakes: Driver['missedWakes'] = before => this.#list(() => this.#tasks.missedWakes(before))
+
+  // ConsumerGroups
+  readonly subscribe: Driver['subscribe'] = subscription => this.#call(() => this.#groups.subscribe(subscription))
+  readonly createGroup: Driver['createGroup'] = group => this.#call(() => this.#groups.createGroup(group))
+  readonly listGroups: Driver['listGroups'] = () => this.#call(() => this.#groups.listGroups())
+  readonly hasMembers: Driver['hasMembers'] = group => this.#call(() => this.#groups.hasMembers(group))
+
+  // DeadLetters
+  readonly listDeferred: Driver['listDeferred'] = () => this.#list(() => this.#groups.listDeferred())
+  readonly redeliver: Driver['redeliver'] = which => this.#call(() => this.#groups.redeliver(which))
+  readonly discard: Driver['discard'] = id => this.#call(() => this.#groups.discard(id))
+
   // DocumentStore
   readonly getDocument: Driver['getDocument'] = key => this.#call(() => this.#documents.getDocument(key))
   readonly putDocument: Driver['putDocument'] = (key, value, expect, ttlMs) =>
@@ -113,6 +127,7 @@ export class KafkaDriver implements ImplementedParts {
       this.#recovery.close()
       this.#signals.close()
       await this.#calls.settled()
+      await this.#groups.close()
       await this.#log.follower.close()
       this.#reader.wake()
       await this.#log.cluster.close()

@@ -120,6 +120,11 @@ export class KafkaGroups {
     )
   }
 
+  /** The log is empty again: the groups of the members of this process are created, and the members join them. */
+  async recreate(): Promise<void> {
+    await Promise.all([...this.#shared, ...this.#sharded.keys()].map(member => member.recreate()))
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#shared, ...this.#sharded.keys()].map(member => member.close()))
   }

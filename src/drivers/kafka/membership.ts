@@ -137,6 +137,12 @@ export class GroupMembership {
     this.#nudge.resolve()
   }
 
+  /** Loses all units, and joins as a new member. */
+  restart(): void {
+    this.#lose()
+    this.joinAgain()
+  }
+
   /** Leaves, so that the others take over at once. */
   async close(): Promise<void> {
     if (this.#isClosed) return

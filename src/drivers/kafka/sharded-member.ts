@@ -12,7 +12,7 @@ import { untilDone } from './until-done.ts'
 export class ShardedMember implements KafkaMember {
   readonly engine: DeliveryEngine
   readonly #context: MemberContext
-  readonly #definition: GroupDefinition
+  #definition: GroupDefinition
   readonly #subscription: Subscription
   readonly #membership: GroupMembership
   readonly #wakes: WakeSchedule
@@ -55,6 +55,11 @@ export class ShardedMember implements KafkaMember {
 
   start(): Promise<void> {
     return this.#membership.start()
+  }
+
+  async recreate(): Promise<void> {
+    this.#definition = await this.#context.definitions.ensure(this.#subscription)
+    this.#membership.restart()
   }
 
   /** `conflict` if this member does not own the partition. */

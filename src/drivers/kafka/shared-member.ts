@@ -20,6 +20,8 @@ export interface MemberContext {
 export interface KafkaMember extends Consumer {
   readonly engine: DeliveryEngine
   start(): Promise<void>
+  /** The broker lost its data. */
+  recreate(): Promise<void>
 }
 
 /**
@@ -30,7 +32,7 @@ export interface KafkaMember extends Consumer {
 export class SharedMember implements KafkaMember {
   readonly engine: DeliveryEngine
   readonly #context: MemberContext
-  readonly #definition: GroupDefinition
+  #definition: GroupDefinition
   readonly #subscription: Subscription
   readonly #membership: GroupMembership
   readonly #committer: OffsetCommitter
@@ -81,6 +83,11 @@ export class SharedMember implements KafkaMember {
 
   start(): Promise<void> {
     return this.#membership.start()
+  }
+
+  async recreate(): Promise<void> {
+    this.#definition = await this.#context.definitions.ensure(this.#subscription)
+    this.#membership.restart()
   }
 
   pause(): void {
