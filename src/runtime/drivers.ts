@@ -60,3 +60,8 @@ for (const scheme of ['nats', 'tls'])
     const { openNats } = await import('../drivers/nats/index.ts')
     return openNats({ url: bus, ...(timeoutMs !== undefined && { openTimeoutMs: timeoutMs }) })
   })
+for (const scheme of ['kafka', 'kafkas'])
+  registerDriver(scheme, async ({ bus, home, timeoutMs }) => {
+    const { openKafka } = await import('../drivers/kafka/index.ts')
+    return openKafka({ url: bus, home, ...(timeoutMs !== undefined && { openTimeoutMs: timeoutMs }) })
+  })

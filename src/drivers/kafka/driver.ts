@@ -13,13 +13,7 @@ import { KafkaReader } from './reader.ts'
 import { readKafkaDurability } from './read-durability.ts'
 import { KafkaRecovery } from './recovery.ts'
 import { KafkaSignals } from './signals.ts'
-
-/** What a driver is made of. */
-export interface KafkaDriverParts {
-  readonly log: KafkaLog
-  readonly file: IndexFile
-  readonly blobs?: BlobStore | undefined
-}
+import { TopicBlobs } from './topic-blobs.ts'
 
 /** A log on Kafka. `docs/kafka.md` describes its layout. */
 export class KafkaDriver implements Driver {
@@ -27,7 +21,10 @@ export class KafkaDriver implements Driver {
   readonly shards: number
   readonly partitions: number
   readonly now: Now
-  readonly blobs?: BlobStore
+  readonly blobs: BlobStore = {
+    put: (tenant, bytes) => this.#call(() => this.#topicBlobs.put(tenant, bytes)),
+    get: (tenant, ref) => this.#call(() => this.#topicBlobs.get(tenant, ref)),
+  }
   readonly #log: KafkaLog
   readonly #file: IndexFile
   readonly #calls = new OpenCalls()
@@ -36,26 +33,23 @@ export class KafkaDriver implements Driver {
   readonly #tasks: KafkaTasks
   readonly #documents: KafkaDocuments
   readonly #signals: KafkaSignals
+  readonly #topicBlobs: TopicBlobs
   readonly #janitor: KafkaJanitor
   readonly #recovery: KafkaRecovery
 
-  constructor({ log, file, blobs }: KafkaDriverParts) {
+  constructor(log: KafkaLog, file: IndexFile) {
     this.#log = log
     this.#file = file
     this.shards = log.names.partitions
     this.partitions = log.names.partitions
     this.now = log.now
-    if (blobs)
-      this.blobs = {
-        put: (tenant, bytes) => this.#call(() => blobs.put(tenant, bytes)),
-        get: (tenant, ref) => this.#call(() => blobs.get(tenant, ref)),
-      }
+    this.#topicBlobs = new TopicBlobs(log)
     this.#reader = new KafkaReader(log)
     this.#groups = new KafkaGroups(log)
     this.#tasks = new KafkaTasks(log, this.#groups)
     this.#documents = new KafkaDocuments(log)
     this.#signals = new KafkaSignals(log.cluster, log.names)
-    this.#janitor = new KafkaJanitor(log, async partition => ({
+    this.#janitor = new KafkaJanitor(log, this.#topicBlobs, async partition => ({
       tasks: this.#tasks.holders(partition),
       groups: await this.#groups.holders(partition),
     }))

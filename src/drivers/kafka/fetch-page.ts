@@ -40,7 +40,7 @@ function committed(batches: readonly RecordsBatch[], aborted: readonly AbortedTr
         offset: first + offsetDelta + 1,
         at: Number(batch.attributes & logAppendTime ? batch.maxTimestamp : batch.firstTimestamp + timestampDelta),
         key: key?.toString() ?? '',
-        value: value?.toString() ?? null,
+        value,
       })
   }
   return records

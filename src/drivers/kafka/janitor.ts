@@ -5,6 +5,7 @@ import { retentionHorizon, type LogHolder, type RetentionHorizon } from '../shar
 import type { KafkaLog } from './kafka-log.ts'
 import { horizonKey } from './local-index.ts'
 import { stateRecord } from './records.ts'
+import type { TopicBlobs } from './topic-blobs.ts'
 
 /** Who needs a partition from an offset on. */
 export interface PartitionHolders {
@@ -15,10 +16,12 @@ export interface PartitionHolders {
 /** Removes what nobody needs from the beginning of each partition. */
 export class KafkaJanitor {
   readonly #log: KafkaLog
+  readonly #blobs: TopicBlobs
   readonly #holders: (partition: number) => Promise<PartitionHolders>
 
-  constructor(log: KafkaLog, holders: (partition: number) => Promise<PartitionHolders>) {
+  constructor(log: KafkaLog, blobs: TopicBlobs, holders: (partition: number) => Promise<PartitionHolders>) {
     this.#log = log
+    this.#blobs = blobs
     this.#holders = holders
   }
 
@@ -40,6 +43,7 @@ export class KafkaJanitor {
       await follower.freshen()
       await Promise.all(moved.map(({ partition, last }) => this.#delete(partition, last)))
     }
+    await this.#purgeBlobs(this.#log.now() - retention.maxAgeMs)
     return { events, heldBy: [...new Set(horizons.map(({ heldBy }) => heldBy))].join('; ') }
   }
 
@@ -57,6 +61,17 @@ export class KafkaJanitor {
     return search.offset
   }
 
+  /** A blob is put before the event that names it, so those that are older than every event may go, unless the state names them. */
+  async #purgeBlobs(cutoff: number): Promise<void> {
+    const { index, names } = this.#log
+    let oldest = cutoff
+    for (let partition = 0; partition < names.partitions; partition++)
+      oldest = Math.min(oldest, index.range(partition, 0, Infinity, 1)[0]?.at ?? cutoff)
+    const kept = new Set<string>()
+    for (const value of index.stateValues()) for (const [ref] of value.matchAll(/sha256-[0-9a-f]{64}/g)) kept.add(ref)
+    await this.#blobs.purge(oldest - blobSlackMs, kept)
+  }
+
   async #delete(partition: number, last: number): Promise<void> {
     const topic = this.#log.names.events
     // The first offset of Kafka that stays is that of our next one.
@@ -71,3 +86,6 @@ export class KafkaJanitor {
     )
   }
 }
+
+/** From the writing of a blob to the publishing of the event that names it. */
+const blobSlackMs = 60 * 60_000

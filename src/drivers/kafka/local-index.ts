@@ -45,7 +45,7 @@ export interface InRecord {
   readonly offset: number
   readonly at: number
   readonly key: string
-  readonly value: string | null
+  readonly value: Buffer | null
 }
 
 /** The newest value of a key. */
@@ -87,6 +87,7 @@ function statementsFor(db: DatabaseSync) {
     text: sql<{ event: string }>('SELECT event FROM events WHERE place = ?'),
     range: sql<EventRow>(`SELECT ${columns} FROM events WHERE place > ? AND place <= ? ORDER BY place LIMIT ?`),
     newest: sql<{ place: number | null }>('SELECT max(place) AS place FROM events WHERE place > ? AND place <= ?'),
+    stateValues: sql<{ value: string }>('SELECT value FROM state'),
     count: sql<{ count: number }>('SELECT count(*) AS count FROM events WHERE place > ? AND place <= ?'),
     ids: sql<EventRow>(`SELECT ${columns} FROM events WHERE id >= ? AND id < ? ORDER BY id`),
     firstId: sql<{ id: string }>('SELECT id FROM events WHERE id >= ? AND id < ? ORDER BY id LIMIT 1'),
@@ -229,6 +230,11 @@ export class LocalIndex {
     return this.#sql.count.get(placeOf(partition, 0), placeOf(partition, until))!.count
   }
 
+  /** The values of all keys. The index must not change meanwhile. */
+  *stateValues(): Generator<string> {
+    for (const { value } of this.#sql.stateValues.iterate()) yield value
+  }
+
   /** Forgets a partition: the broker lost it, or it must be read again. */
   forget(topic: IndexedTopic, partition: number): void {
     if (topic === 'events') {
@@ -245,22 +251,13 @@ export class LocalIndex {
   }
 
   #addEvents({ partition, records, deleted }: PartitionPage): void {
-    for (const { offset, at, value } of records) {
+    for (const { offset, at, value: bytes } of records) {
       if (offset <= this.deleted(partition)) continue
-      const event = value === null ? undefined : eventFrom(value)
+      const value = bytes?.toString() ?? ''
+      const event = eventFrom(value)
       const { id, type, target = null, correlationid } = event ?? malformed(partition, offset)
       const time = (event && Date.parse(event.time)) || at
-      this.#sql.insert.run(
-        placeOf(partition, offset),
-        id,
-        partition,
-        type,
-        target,
-        correlationid,
-        at,
-        time,
-        value ?? '',
-      )
+      this.#sql.insert.run(placeOf(partition, offset), id, partition, type, target, correlationid, at, time, value)
     }
     this.#deleteUpTo(partition, deleted)
   }
@@ -273,12 +270,13 @@ export class LocalIndex {
   }
 
   #addState({ partition, records }: PartitionPage): StateChange[] {
-    return records.flatMap(({ offset, key, value }) => {
+    return records.flatMap(({ offset, key, value: bytes }) => {
       if (isCreateOnly(key) && this.state(key)) return []
-      if (value === null) this.#sql.deleteState.run(key)
+      const value = bytes?.toString()
+      if (value === undefined) this.#sql.deleteState.run(key)
       else this.#sql.setState.run(key, partition, offset, value)
       if (key === horizonKey(partition)) this.#deleteUpTo(partition, Number(value))
-      return [{ key, partition, offset, value: value ?? undefined }]
+      return [{ key, partition, offset, value }]
     })
   }
 }

@@ -8,6 +8,7 @@ export class LogNames {
   readonly events: string
   readonly state: string
   readonly signals: string
+  readonly blobs: string
 
   constructor(log: string, partitions: number) {
     this.log = log
@@ -15,6 +16,7 @@ export class LogNames {
     this.events = `${log}.events`
     this.state = `${log}.state`
     this.signals = `${log}.signals`
+    this.blobs = `${log}.blobs`
   }
 
   partitionOf(correlation: string): number {

@@ -34,7 +34,7 @@ export async function openKafkaDriver(options: KafkaDriverOptions): Promise<Kafk
     const follower = new Follower(cluster, names, index)
     const publisher = new KafkaPublisher({ cluster, names, index, follower, maxBatchBytes })
     const log = { names, cluster, index, follower, publisher, now: options.clock?.now ?? Date.now }
-    const driver = new KafkaDriver({ log, file })
+    const driver = new KafkaDriver(log, file)
     try {
       follower.start()
       await follower.freshen()

@@ -7,7 +7,7 @@ export interface OutRecord {
   readonly topic: string
   readonly partition: number
   readonly key: string
-  readonly value: string | null
+  readonly value: string | Buffer | null
   readonly headers?: Map<Buffer, Buffer>
 }
 

@@ -113,7 +113,7 @@ export class KafkaSignals {
     for (const { value } of records)
       for (const listener of this.#listeners) {
         // Each listener gets an object of its own.
-        const event = value === null ? undefined : eventFrom(value)
+        const event = value === null ? undefined : eventFrom(value.toString())
         if (event) listener(event)
       }
     return covered

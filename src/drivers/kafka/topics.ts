@@ -6,6 +6,12 @@ import type { KafkaCluster } from './cluster.ts'
 import { LogNames } from './names.ts'
 import { KafkaRefusal } from './refusal.ts'
 
+interface NewTopic {
+  readonly name: string
+  readonly partitions: number
+  readonly settings: Readonly<Record<string, string>>
+}
+
 /** The topics of a log as the cluster has them. */
 export interface LogTopics {
   readonly names: LogNames
@@ -53,16 +59,18 @@ export async function provisionTopics(cluster: KafkaCluster, until: number): Pro
   const { log, partitions: wanted } = cluster.address
   assertPartitions(wanted)
   const draft = new LogNames(log, wanted ?? defaultPartitions)
-  cluster.topics.splice(0, Infinity, draft.state, draft.events, draft.signals)
+  cluster.topics.splice(0, Infinity, draft.state, draft.events, draft.signals, draft.blobs)
   cluster.refresh()
   const created: string[] = []
-  const ensure = async (topic: string, partitions: number, configs: Record<string, string>) => {
-    if (await cluster.topicId(topic)) return
-    await createTopic(cluster, topic, partitions, configs)
-    created.push(topic)
-    await led(cluster, topic, until)
+  const ensure = async (topics: readonly NewTopic[]) => {
+    const known = await Promise.all(topics.map(({ name }) => cluster.topicId(name)))
+    const missing = topics.filter((_, i) => known[i] === undefined)
+    if (missing.length === 0) return
+    await createTopics(cluster, missing)
+    for (const { name } of missing) created.push(name)
+    await led(cluster, missing, until)
   }
-  await ensure(draft.state, draft.partitions, stateConfigs)
+  await ensure([{ name: draft.state, partitions: draft.partitions, settings: stateConfigs }])
   const partitions = await cluster.partitionsOf(draft.state)
   if (wanted !== undefined && wanted !== partitions)
     throw new TidingsError(
@@ -70,8 +78,11 @@ export async function provisionTopics(cluster: KafkaCluster, until: number): Pro
       `TIDINGS_BUS: partitions=${wanted}, but the log "${log}" has ${partitions}: leave the option out, or use another log`,
     )
   const names = new LogNames(log, partitions)
-  await ensure(names.events, partitions, eventConfigs)
-  await ensure(names.signals, 1, signalConfigs)
+  await ensure([
+    { name: names.events, partitions, settings: eventConfigs },
+    { name: names.blobs, partitions, settings: eventConfigs },
+    { name: names.signals, partitions: 1, settings: signalConfigs },
+  ])
   const found = await cluster.partitionsOf(names.events)
   if (found !== partitions)
     throw new TidingsError(
@@ -88,23 +99,19 @@ function assertPartitions(partitions: number | undefined): void {
     throw new TidingsError('E_SETTING_INVALID', `TIDINGS_BUS: partitions=${partitions} is more than ${maxPartitions}`)
 }
 
-async function createTopic(
-  cluster: KafkaCluster,
-  name: string,
-  numPartitions: number,
-  settings: Record<string, string>,
-): Promise<void> {
+async function createTopics(cluster: KafkaCluster, missing: readonly NewTopic[]): Promise<void> {
   const { replicas = -1 } = cluster.address
-  const configs = Object.entries({ ...settings, ...(replicas >= 3 && { 'min.insync.replicas': '2' }) })
-  const topic = {
+  const topics = missing.map(({ name, partitions, settings }) => ({
     name,
-    numPartitions,
+    numPartitions: partitions,
     replicationFactor: replicas,
     assignments: [],
-    configs: configs.map(([key, value]) => ({ name: key, value })),
-  }
+    configs: Object.entries({ ...settings, ...(replicas >= 3 && { 'min.insync.replicas': '2' }) }).map(
+      ([key, value]) => ({ name: key, value }),
+    ),
+  }))
   try {
-    await cluster.ask(createTopicsV7.api, 'any', [[topic], cluster.timeoutMs, false], { isRepeatable: true })
+    await cluster.ask(createTopicsV7.api, 'any', [topics, cluster.timeoutMs, false], { isRepeatable: true })
   } catch (error) {
     // Another process was faster.
     if (!(error instanceof KafkaRefusal && error.code === 'TOPIC_ALREADY_EXISTS')) throw error
@@ -112,12 +119,18 @@ async function createTopic(
 }
 
 /** The answer may come before a broker leads the partitions. */
-async function led(cluster: KafkaCluster, topic: string, until: number): Promise<void> {
+async function led(cluster: KafkaCluster, topics: readonly NewTopic[], until: number): Promise<void> {
   for (;;) {
     cluster.refresh()
-    const leaders = [...(await cluster.leadersByPartition())].filter(([key]) => key.startsWith(`${topic}/`))
-    if (leaders.length > 0 && leaders.every(([, leader]) => leader >= 0)) return
-    if (performance.now() > until) throw cluster.unavailable(new Error(`no broker leads the new topic ${topic}`))
+    const leaders = await cluster.leadersByPartition()
+    // Another process may have made it with another number of partitions.
+    const isLed = ({ name }: NewTopic) => {
+      const own = [...leaders].filter(([key]) => key.startsWith(`${name}/`))
+      return own.length > 0 && own.every(([, leader]) => leader >= 0)
+    }
+    if (topics.every(isLed)) return
+    if (performance.now() > until)
+      throw cluster.unavailable(new Error(`no broker leads the new topic ${topics[0]!.name}`))
     await sleep(20)
   }
 }
