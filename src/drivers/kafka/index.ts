@@ -10,4 +10,4 @@ export type { KafkaDriverOptions } from './open.ts'
  * import { openKafka } from 'tidings/drivers/kafka'
  * const running = await start(shop, { driver: await openKafka({ url: 'kafka://localhost:9092/shop' }) })
  */
-export const openKafka = (options: KafkaDriverOptions): Promise<Driver> => openKafkaDriver(options) as never
+export const openKafka = (options: KafkaDriverOptions): Promise<Driver> => openKafkaDriver(options)
