@@ -1,20 +1,23 @@
 import { randomUUID } from 'node:crypto'
-import { beforeAll, afterAll } from 'vitest'
 import { driverConformance } from '../../testing/conformance/index.ts'
-import { startBroker, type Broker } from '../../../bench/spikes/kafka/broker.ts'
+import { startKafka } from '../../testing/kafka/start.ts'
+import { describeKafka, kafkaBootstrap } from '../../../test/lib/kafka.ts'
 import { openKafka } from './index.ts'
 
-let broker: Broker
-beforeAll(async () => {
-  broker = await startBroker({ 'add.partitions.to.txn.retry.backoff.ms': '1' })
-}, 120_000)
-afterAll(() => broker?.[Symbol.asyncDispose]())
-
-for (const partitions of [1, 3])
-  driverConformance(`kafka with partitions=${partitions}`, {
-    parts: ['EventLog', 'DocumentStore', 'SignalChannel', 'LogAdmin'],
+describeKafka('conformance', () => {
+  driverConformance('kafka', {
     async fresh() {
-      const url = `kafka://${broker.bootstrap}/t${randomUUID()}`
-      return { open: clock => openKafka({ url, partitions, clock }), remove: async () => {} }
+      const url = `kafka://${await kafkaBootstrap()}/t${randomUUID()}?lease=6000`
+      return { open: clock => openKafka({ url, partitions: 3, clock }), remove: async () => {} }
+    },
+    async freshBroker() {
+      const kafka = await startKafka()
+      const url = `kafka://${kafka.bootstrap}/outage?lease=6000`
+      return {
+        open: clock => openKafka({ url, partitions: 3, clock }),
+        remove: () => kafka.stop(),
+        broker: { stop: () => kafka.kill(), start: ({ empty }) => kafka.restart({ empty }) },
+      }
     },
   })
+})

@@ -83,10 +83,19 @@ export class LogEnds {
       const all = topics.flatMap(topic =>
         Array.from({ length: this.#names.partitions }, (_, partition) => ({ topic, partition })),
       )
-      return this.#list(all, latest)
+      const ends = await this.#list(all, latest)
+      await this.#assertSame(topics)
+      return ends
     })()
     this.#current = asked
     return asked
+  }
+
+  /** The ends of new topics say nothing about an index of the old ones. */
+  async #assertSame(topics: readonly string[]): Promise<void> {
+    for (const topic of topics)
+      if ((await this.#cluster.topicId(topic)) !== this.#index.meta(topic))
+        throw this.#cluster.unavailable(new Error(`the topic ${topic} was lost or replaced; it is being set up again`))
   }
 
   async #list(wanted: readonly TopicPartition[], timestamp: bigint): Promise<readonly PartitionEnd[]> {
