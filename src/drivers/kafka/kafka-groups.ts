@@ -7,12 +7,12 @@ import type {
   GroupState,
   Subscription,
 } from '../../bus/driver.ts'
-import { compileFilter } from '../../pattern.ts'
 import type { LogHolder } from '../shared/retention.ts'
 import { readSettlements } from './committed-offsets.ts'
 import { DeferredEntries } from './deferred-entries.ts'
 import { GroupDefinitions, type GroupDefinition } from './group-definitions.ts'
 import type { KafkaLog } from './kafka-log.ts'
+import { MatchCounter } from './match-counter.ts'
 import { Settlement } from './settlement.ts'
 import { SharedMember, type KafkaMember, type MemberContext } from './shared-member.ts'
 import { ShardedMember } from './sharded-member.ts'
@@ -32,6 +32,7 @@ export class KafkaGroups {
   readonly #deferred: DeferredEntries
   readonly #shared = new Set<SharedMember>()
   readonly #sharded = new Map<ShardedMember, string>()
+  readonly #counters = new Map<string, MatchCounter>()
 
   constructor(log: KafkaLog) {
     this.#context = {
@@ -115,7 +116,8 @@ export class KafkaGroups {
       definitions.list().map(async definition => {
         const [stored] = (await readSettlements(log, definition, [partition])).values()
         const { mark } = this.#localSettlement(definition.group, partition) ?? new Settlement(stored!)
-        return { offset: this.#firstMatching(definition, partition, mark), heldBy: `group ${definition.group}` }
+        const offset = this.#counterOf(definition.group, partition).firstAfter(mark)
+        return { offset, heldBy: `group ${definition.group}` }
       }),
     )
   }
@@ -150,9 +152,12 @@ export class KafkaGroups {
     return partitions.map(partition => {
       const local = this.#localSettlement(group, partition)
       if (local) {
-        const held = this.#members(group).flatMap(({ engine }) => [...engine.window.inFlight.keys()])
-        const inFlight = held.filter(({ feed }) => feed.settlement === local).length
-        return { lag: this.#count(definition, partition, local), inFlight }
+        const held = this.#members(group)
+          .flatMap(({ engine }) => [...engine.window.inFlight.keys()])
+          .filter(({ feed }) => feed.settlement === local)
+        // The broker has not answered yet.
+        const settling = held.filter(({ offset, isRedelivery }) => !isRedelivery && local.isSettled(offset)).length
+        return { lag: this.#count(definition, partition, local) + settling, inFlight: held.length }
       }
       const settlement = new Settlement(stored.get(partition) ?? { offset: 0, metadata: '' })
       const inFlight = hasMembers ? this.#count(definition, partition, settlement, settlement.mayBeHeldTo) : 0
@@ -175,31 +180,22 @@ export class KafkaGroups {
 
   /** What matches and is not settled, up to an offset. */
   #count({ group }: GroupDefinition, partition: number, settlement: Settlement, until = Infinity): number {
-    const { index } = this.#context.log
-    const end = Math.min(until, index.covered('events', partition))
+    const end = Math.min(until, this.#context.log.index.covered('events', partition))
     const { mark } = settlement
     if (end <= mark) return 0
     if (end - mark > maxCounted) return end - mark
-    const matches = compileFilter(this.#context.definitions.filterOf(group))
-    let count = 0
-    for (let after = mark; ; ) {
-      const rows = index.range(partition, after, end, 1_000)
-      for (const row of rows) if (matches(row) && !settlement.isSettled(row.offset)) count++
-      if (rows.length < 1_000) return count
-      after = rows.at(-1)!.offset
-    }
+    return this.#counterOf(group, partition, until).count(mark, end) - settlement.countSettled(end)
   }
 
-  /** The first offset above the mark that the group gets; Infinity for none. */
-  #firstMatching({ group }: GroupDefinition, partition: number, mark: number): number {
-    const { index } = this.#context.log
-    const matches = compileFilter(this.#context.definitions.filterOf(group))
-    for (let after = mark; ; ) {
-      const rows = index.range(partition, after, Infinity, 1_000)
-      const found = rows.find(row => matches(row))
-      if (found) return found.offset
-      if (rows.length < 1_000) return Infinity
-      after = rows.at(-1)!.offset
-    }
+  /** One for what is open, and one for what may be held. */
+  #counterOf(group: string, partition: number, until = Infinity): MatchCounter {
+    const { log, definitions } = this.#context
+    const key = `${partition} ${until === Infinity} ${group}`
+    const filter = definitions.filterOf(group)
+    const known = this.#counters.get(key)
+    if (known && JSON.stringify(known.filter) === JSON.stringify(filter)) return known
+    const counter = new MatchCounter(log.index, partition, filter)
+    this.#counters.set(key, counter)
+    return counter
   }
 }

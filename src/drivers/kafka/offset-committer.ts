@@ -49,8 +49,8 @@ export class OffsetCommitter {
 
   /** Stores the last state of feeds that have no delivery in flight any more. */
   async handOver(feeds: readonly PartitionFeed[]): Promise<void> {
-    for (const feed of feeds) this.#forgetDelayed(feed)
-    if (feeds.length > 0) await this.#store(feeds, true)
+    for (const { settlement } of feeds) settlement.handOver()
+    await Promise.all(feeds.map(feed => this.commit(feed)))
   }
 
   async #run(): Promise<void> {
@@ -63,7 +63,7 @@ export class OffsetCommitter {
       const feeds = batch.map(([feed]) => feed)
       for (const feed of feeds) this.#forgetDelayed(feed)
       try {
-        await this.#store(feeds, false)
+        await this.#store(feeds)
       } catch {
         // A feed that was lost meanwhile is left out.
       }
@@ -76,13 +76,13 @@ export class OffsetCommitter {
   }
 
   /** Repeats it until the broker has stored it, or all feeds have other owners. */
-  async #store(feeds: readonly PartitionFeed[], isHandOver: boolean): Promise<void> {
+  async #store(feeds: readonly PartitionFeed[]): Promise<void> {
     for (;;) {
       const open = feeds.filter(({ isClosed }) => !isClosed)
       if (open.length === 0) return
       const membership = this.#membership()
       try {
-        const settlements = new Map(open.map(feed => [feed.partition, feed.settlement.stored(isHandOver)]))
+        const settlements = new Map(open.map(feed => [feed.partition, feed.settlement.stored()]))
         return await commitSettlements(this.#log, this.#group, membership.identity, settlements)
       } catch (error) {
         if (error instanceof TidingsError && error.code === 'E_BUS_CLOSED') throw error

@@ -64,7 +64,6 @@ export class OwnedPartition implements WakeSource {
   #feed!: PartitionFeed
   #commits = 0
   #handOutTimer: NodeJS.Timeout | undefined
-  #isHandingOver = false
   #isEnded = false
 
   private constructor(options: OwnedPartitionOptions) {
@@ -154,7 +153,7 @@ export class OwnedPartition implements WakeSource {
   /** Gives the partition back, after what is being written. */
   async handOver(): Promise<void> {
     if (!this.#isEnded) {
-      this.#isHandingOver = true
+      this.#feed.settlement.handOver()
       await this.#write([], []).catch(() => {})
     }
     await this.#end()
@@ -184,7 +183,7 @@ export class OwnedPartition implements WakeSource {
     const { log, definition } = this.#options
     clearTimeout(this.#handOutTimer)
     this.#handOutTimer = undefined
-    const stored = this.#feed.settlement.stored(this.#isHandingOver)
+    const stored = this.#feed.settlement.stored()
     const partitions = [{ partition: this.partition, ...stored }]
     return [{ group: log.names.kafkaGroup(definition.group), topic: log.names.events, partitions }]
   }

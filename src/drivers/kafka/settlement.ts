@@ -20,6 +20,9 @@ export interface StoredSettlement {
   readonly metadata: string
 }
 
+/** Offsets may have more bits than those that bitwise operators keep. */
+const byteOf = (offset: number) => Math.floor(offset / 8)
+
 interface AttemptStep {
   readonly upTo: number
   readonly attempt: number
@@ -40,7 +43,7 @@ export class Settlement {
   constructor({ offset, metadata }: StoredSettlement) {
     const [, steps = '', bitmap = ''] = metadata.startsWith('1:') ? metadata.split(':') : []
     this.#examined = offset
-    this.#firstByte = offset >> 3
+    this.#firstByte = byteOf(offset)
     const bytes = Buffer.from(bitmap, 'base64url')
     bytes.copy(this.#bits)
     this.#lastByte = this.#firstByte + Math.max(0, bytes.length - 1)
@@ -72,9 +75,23 @@ export class Settlement {
   }
 
   isSettled(offset: number): boolean {
-    const byte = offset >> 3
+    const byte = byteOf(offset)
     if (byte < this.#firstByte || byte > this.#lastByte) return byte < this.#firstByte
-    return (this.#bits[byte - this.#firstByte]! >> (offset & 7)) % 2 === 1
+    return (this.#bits[byte - this.#firstByte]! >> (offset % 8)) % 2 === 1
+  }
+
+  /** How many are settled above the mark, up to an offset. */
+  countSettled(until: number): number {
+    let count = 0
+    for (let byte = byteOf(this.mark); byte <= Math.min(this.#lastByte, byteOf(until)); byte++) {
+      const bits = this.#bits[byte - this.#firstByte] ?? 0
+      if (bits === 0) continue
+      for (let bit = 0; bit < 8; bit++) {
+        const offset = byte * 8 + bit
+        if ((bits >> bit) % 2 === 1 && offset > this.mark && offset <= until) count++
+      }
+    }
+    return count
   }
 
   /** Nothing up to this offset is for the group, except what was opened. */
@@ -96,9 +113,9 @@ export class Settlement {
   settle(offset: number): void {
     this.#open.delete(offset)
     this.#moveWindow()
-    const byte = offset >> 3
+    const byte = byteOf(offset)
     if (byte < this.#firstByte) return
-    this.#bits[byte - this.#firstByte]! |= 1 << (offset & 7)
+    this.#bits[byte - this.#firstByte]! |= 1 << (offset % 8)
     this.#lastByte = Math.max(this.#lastByte, byte)
   }
 
@@ -112,18 +129,24 @@ export class Settlement {
     return this.#steps.at(-1)?.upTo ?? 0
   }
 
-  /** `isHandOver`: this owner holds nothing any more. Otherwise, all that it may hold counts as one attempt if it dies. */
-  stored(isHandOver = false): StoredSettlement {
+  /** This owner holds nothing any more. */
+  handOver(): void {
+    this.#handedOutTo = 0
+  }
+
+  /** All that this owner may hold counts as one attempt if it dies. */
+  stored(): StoredSettlement {
     const offset = this.mark
-    const steps = this.#stepsAbove(offset, isHandOver ? 0 : this.#handedOutTo)
+    const steps = this.#stepsAbove(offset)
       .map(({ upTo, attempt }) => `${(upTo - offset).toString(36)}.${attempt}`)
       .join(',')
-    const from = Math.max(0, (offset >> 3) - this.#firstByte)
+    const from = Math.max(0, byteOf(offset) - this.#firstByte)
     const bits = this.#bits.subarray(from, this.#lastByte - this.#firstByte + 1)
     return { offset, metadata: `1:${steps}:${bits.toString('base64url')}` }
   }
 
-  #stepsAbove(mark: number, handedOutTo: number): AttemptStep[] {
+  #stepsAbove(mark: number): AttemptStep[] {
+    const handedOutTo = this.#handedOutTo
     const ends = [...new Set([...this.#steps.map(({ upTo }) => upTo), handedOutTo])].sort((a, b) => a - b)
     const steps: AttemptStep[] = []
     for (const upTo of ends) {
@@ -137,7 +160,7 @@ export class Settlement {
 
   /** The window of bits follows the mark. */
   #moveWindow(): void {
-    const by = (this.mark >> 3) - this.#firstByte
+    const by = byteOf(this.mark) - this.#firstByte
     if (by < windowBytes / 2) return
     if (by < windowBytes) this.#bits.copyWithin(0, by)
     this.#bits.fill(0, Math.max(0, windowBytes - by))

@@ -6,7 +6,7 @@ import { shardOf } from '../../bus/ids.ts'
 import { until } from '../wait.ts'
 import { done, entries, entry, ids } from './entries.ts'
 import { settled, slow } from './groups.ts'
-import type { Cases, Member } from './world.ts'
+import type { Cases, Member, World } from './world.ts'
 
 const mode = 'sharded'
 
@@ -14,7 +14,8 @@ const shardsOf = (driver: Driver, deliveries: Member['deliveries']) =>
   new Set(deliveries.map(d => shardOf(d.event.correlationid, driver.shards)))
 
 /** Publishes events of many correlations until every member receives some: then the shards are spread. */
-async function spread(driver: Driver, members: readonly Member[]): Promise<void> {
+async function spread(world: World, driver: Driver, members: readonly Member[]): Promise<void> {
+  if (driver.shards < members.length) world.skip('the log has fewer shards than the group has members')
   const seen = members.map(m => m.deliveries.length)
   await until(
     async () => {
@@ -42,7 +43,7 @@ export const sharded: Cases = {
       await world.join(a, { mode, on: () => done, maxInFlight: 64 }),
       await world.join(b, { mode, on: () => done, maxInFlight: 64 }),
     ]
-    await spread(a, members)
+    await spread(world, a, members)
     const owned = await until(
       async () => {
         for (const member of members) member.deliveries.length = 0
@@ -99,7 +100,7 @@ export const sharded: Cases = {
     await settled(a)
     expect(first.lost).toEqual([])
     const second = await world.join(b, { mode, on: () => done })
-    await spread(a, [first, second])
+    await spread(world, a, [first, second])
     await until(() => first.lost.length > 0)
     const moved = shardsOf(b, second.deliveries)
     await until(() => [...moved].every(shard => first.lost.includes(shard)))
@@ -111,7 +112,7 @@ export const sharded: Cases = {
     const on = () => (holding ? undefined : done)
     const leaving = await world.join(a, { mode, on, maxInFlight: 500 })
     const staying = await world.join(b, { mode, on: () => done, maxInFlight: 500 })
-    await spread(a, [leaving, staying])
+    await spread(world, a, [leaving, staying])
     holding = true
     leaving.deliveries.length = 0
     const sent = entries(200)
@@ -127,7 +128,7 @@ export const sharded: Cases = {
     const [a, b] = [await world.open(), await world.open()]
     const leaving = await world.join(a, { mode, on: () => done })
     const staying = await world.join(b, { mode, on: () => done })
-    await spread(a, [leaving, staying])
+    await spread(world, a, [leaving, staying])
     await world.close(a)
     staying.deliveries.length = 0
     const sent = entries(b.shards * 4)
