@@ -37,6 +37,10 @@ const paths: Readonly<Record<string, { page: string; about: string }>> = {
   },
   'tidings/drivers/sqlite': { page: 'sqlite.md', about: 'The embedded log, opened by your own code.' },
   'tidings/drivers/nats': { page: 'nats.md', about: 'The log on NATS JetStream, opened by your own code.' },
+  'tidings/drivers/kafka': {
+    page: 'kafka.md',
+    about: 'The log on Kafka, opened by your own code. Needs `@platformatic/kafka`.',
+  },
 }
 
 const note = 'This page is generated from the doc comments of the sources: `node scripts/docs.ts`.'

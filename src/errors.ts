@@ -12,7 +12,7 @@ export const errors = {
     'A value for the log is not JSON. Convert the value at the path that the message names; docs/values.md lists what is accepted.',
   E_EVENT_TOO_LARGE: 'The event is larger than the bus accepts. Put large content into a blob and send its reference.',
   E_BUS_UNKNOWN:
-    'No driver is known for the scheme of TIDINGS_BUS. Leave it unset for the embedded log, use nats://HOST:PORT/LOG, or register a driver (docs/custom-driver.md).',
+    'No driver is known for the scheme of TIDINGS_BUS. Leave it unset for the embedded log, use nats://HOST:PORT/LOG or kafka://HOST:PORT/LOG, or register a driver (docs/custom-driver.md).',
   E_BUS_CLOSED: 'The bus is closed. Publish before app.stop(), or start the app again.',
   E_BUS_DENIED:
     'The broker rejects the credentials, or the user lacks a permission. docs/nats.md lists the permissions of each role.',

@@ -10,7 +10,8 @@ export const variables = {
   TIDINGS_HOME: { default: '.tidings', about: 'the data folder' },
   TIDINGS_BUS: {
     default: 'sqlite',
-    about: 'the embedded log, or the address of a log on NATS: [nats.md](nats.md#address)',
+    about:
+      'the embedded log, or the address of a log on NATS ([nats.md](nats.md#address)) or Kafka ([kafka.md](kafka.md#address))',
   },
   TIDINGS_BLOBS: {
     about:

@@ -252,8 +252,9 @@ export class LocalIndex {
 
   #addEvents({ partition, records, deleted }: PartitionPage): void {
     for (const { offset, at, value: bytes } of records) {
-      if (offset <= this.deleted(partition)) continue
-      const value = bytes?.toString() ?? ''
+      // Without a value: only there to end a transaction.
+      if (offset <= this.deleted(partition) || !bytes) continue
+      const value = bytes.toString()
       const event = eventFrom(value)
       const { id, type, target = null, correlationid } = event ?? malformed(partition, offset)
       const time = (event && Date.parse(event.time)) || at
