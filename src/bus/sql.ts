@@ -18,3 +18,9 @@ export const sqlFor =
   (db: DatabaseSync) =>
   <R>(sql: string): SqlStatement<R> =>
     prepareSql<R>(db, sql)
+
+/** Whether another connection has the lock that a statement needs. */
+export function isBusy(error: unknown): boolean {
+  const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
+  return code === 5
+}

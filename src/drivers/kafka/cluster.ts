@@ -67,7 +67,7 @@ export class KafkaCluster {
     return this.address.timeoutMs ?? 10_000
   }
 
-  /** @throws KafkaRefusal if the broker refuses, for good or until the time is over, E_LOG_UNAVAILABLE if there is no answer */
+  /** @throws KafkaRefusal if the broker refuses until the time is over, E_LOG_UNAVAILABLE if there is no answer */
   async ask<A extends unknown[], R>(
     request: API<A, R>,
     receiver: Receiver,

@@ -41,7 +41,7 @@ export class Follower {
   #isClosed = false
   #isLost = false
   #supervisor: Promise<void> | undefined
-  #hurry = Promise.withResolvers<void>()
+  #changed = Promise.withResolvers<void>()
 
   /** Makes the log again: the topics are not those that the index has read. Following goes on when it resolves. */
   onLost: () => Promise<void> = async () => {}
@@ -87,7 +87,7 @@ export class Follower {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    this.#hurry.resolve()
+    this.#changed.resolve()
     this.#ends.close()
     await this.#cluster.closeLane('fetch')
     await this.#supervisor
@@ -114,8 +114,8 @@ export class Follower {
         this.#cluster.refresh()
         this.#failures.set(-1, error)
       }
-      await Promise.race([this.#hurry.promise, sleep(1_000, undefined, { ref: false })])
-      this.#hurry = Promise.withResolvers()
+      await Promise.race([this.#changed.promise, sleep(1_000, undefined, { ref: false })])
+      this.#changed = Promise.withResolvers()
       if (this.#failures.size > 0) await sleep(pauseMs)
     }
   }
@@ -151,7 +151,7 @@ export class Follower {
       this.#cluster.refresh()
     }
     this.#loops.delete(node)
-    this.#hurry.resolve()
+    this.#changed.resolve()
   }
 
   async #fetch(node: number, wanted: readonly TopicPartition[]): Promise<void> {

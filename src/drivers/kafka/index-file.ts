@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { makePrivateFile, makePrivateFolder } from '../../bus/private-files.ts'
 import { TidingsError } from '../../errors.ts'
 import { describeThrown } from '../../thrown.ts'
-import { isBusy } from '../sqlite/schema.ts'
+import { isBusy } from '../../bus/sql.ts'
 import { LocalIndex } from './local-index.ts'
 import type { LogTopics } from './topics.ts'
 

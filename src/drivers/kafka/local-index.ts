@@ -1,4 +1,4 @@
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { eventFrom } from '../../bus/malformed.ts'
 import { sqlFor } from '../../bus/sql.ts'
 

@@ -28,7 +28,7 @@ export class LogNames {
     return `${this.log}.${group}.${partition}`
   }
 
-  /** Of whoever changes documents of a partition now: they take it over from each other. */
+  /** Of the process that changes documents of a partition: processes take it over from each other. */
   documentsId(partition: number): string {
     return `${this.log}.documents.${partition}`
   }

@@ -60,7 +60,7 @@ export class TransactionalProducer {
   /** Becomes the owner: fences the one before, and ends what it left open. */
   async init(): Promise<void> {
     this.#protocol = (await this.#cluster.hasTransactionProtocol2()) ? 2 : 1
-    // -1/-1 asks for the next epoch, whoever was the owner. The client's default of 0/0 claims to be epoch 0.
+    // -1/-1 asks for the next epoch, also if another process was the owner. The client's default of 0/0 claims to be epoch 0.
     const { producerId, producerEpoch } = await this.#ask(
       initProducerIdV4.api,
       [this.id, transactionTimeoutMs, -1n, -1],

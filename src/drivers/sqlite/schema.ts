@@ -3,7 +3,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { isOpenToOthers, makePrivateFile, makePrivateFolder, restrictFolder } from '../../bus/private-files.ts'
-import { prepareSql } from '../../bus/sql.ts'
+import { isBusy, prepareSql } from '../../bus/sql.ts'
 import { TidingsError } from '../../errors.ts'
 import { describeThrown } from '../../thrown.ts'
 import { assertComplete, readMark } from './log-mark.ts'
@@ -178,9 +178,4 @@ export function retryWhileBusy<T>(work: () => T): T {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
     }
   }
-}
-
-export function isBusy(error: unknown): boolean {
-  const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
-  return code === 5
 }

@@ -1,11 +1,11 @@
 import { DatabaseSync } from 'node:sqlite'
 import { shardOf } from '../../../bus/ids.ts'
-import { sqlFor } from '../../../bus/sql.ts'
+import { isBusy, sqlFor } from '../../../bus/sql.ts'
 import { TidingsError } from '../../../errors.ts'
 import { LogMark } from '../log-mark.ts'
 import { OpenFiles } from '../open-files.ts'
 import type { EventRow, WriterOptions } from '../protocol.ts'
-import { isBusy, logFile, newestPosition, walPages } from '../schema.ts'
+import { logFile, newestPosition, walPages } from '../schema.ts'
 
 /** An event on its way to the groups: just stored as row `row` of operation `op`, or read back as `json` with `op` -1. */
 export interface OfferedEvent {
