@@ -1,11 +1,11 @@
 import { parseArgs } from 'node:util'
 import { killTest } from '../test/kills/kills.ts'
 import type { Control } from '../test/kills/log.ts'
-import { oneNats, threeNats } from '../test/kills/broker.ts'
+import { oneKafka, oneNats, threeNats } from '../test/kills/broker.ts'
 import { isClean } from '../test/kills/verify.ts'
 
 /*
- * The full kill test: `npm run kills`, or `npm run kills -- --bus nats` and `--bus cluster`, which kill servers, too.
+ * The full kill test: `npm run kills`, or `npm run kills -- --bus nats`, `--bus cluster` and `--bus kafka`, which kill servers, too.
  * First with all guarantees, then once with each of them switched off, which must not be clean.
  */
 
@@ -23,7 +23,7 @@ const { values } = parseArgs({
   },
 })
 
-const brokers = { sqlite: undefined, nats: oneNats, cluster: threeNats }
+const brokers = { sqlite: undefined, nats: oneNats, cluster: threeNats, kafka: oneKafka }
 const broker = await brokers[values.bus as keyof typeof brokers]?.(Number(values.partitions))
 /** On a broker, a worker that slept too long usually notices before it decides; only many of them show that the fence is missing. */
 const zombies = 45

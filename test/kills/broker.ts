@@ -1,7 +1,8 @@
+import { startKafka } from '../../src/testing/kafka/start.ts'
 import { startNatsCluster } from '../../src/testing/nats/cluster.ts'
 import { startNats } from '../../src/testing/nats/start.ts'
 
-/** The NATS servers of a kill test, which are killed, too. */
+/** The servers of a kill test, which are killed, too. */
 export interface Broker {
   /** The address of a log of this name. */
   address(log: string): string
@@ -37,5 +38,18 @@ export async function threeNats(partitions = 1): Promise<Broker> {
       await cluster.ready()
     },
     stop: () => cluster.stop(),
+  }
+}
+
+/** One Kafka broker. While it is down, no work is done. */
+export async function oneKafka(partitions = 3): Promise<Broker> {
+  const kafka = await startKafka()
+  return {
+    address: log => `kafka://${kafka.bootstrap}/${log}?timeout=60000&partitions=${partitions}`,
+    async killServer() {
+      await kafka.kill()
+      await kafka.restart()
+    },
+    stop: () => kafka.stop(),
   }
 }

@@ -150,7 +150,10 @@ export class SharedMember implements KafkaMember {
     const { group, filter } = this.#subscription
     if (units.length > 0) {
       this.#limit = limit
-      const stored = await readSettlements(log, this.#definition, this.#partitionsOf(units))
+      const partitions = this.#partitionsOf(units)
+      // A broker that lost its data has no settlements either: then this fails, before the index delivers old events.
+      await log.follower.freshen(partitions)
+      const stored = await readSettlements(log, this.#definition, partitions)
       const kept = units.filter(unit => this.#membership.owns(unit) && !this.#units.has(unit))
       for (const unit of kept) this.#units.add(unit)
       for (const partition of this.#partitionsOf(kept)) this.engine.add(partition, stored.get(partition)!)

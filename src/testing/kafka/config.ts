@@ -55,6 +55,8 @@ export function kafkaConfigText(place: KafkaPlace, config: KafkaConfig): string 
     // The defaults let a commit wait for 20 ms, and the first member of a group for 3 s.
     'add.partitions.to.txn.retry.backoff.ms': 1,
     'group.initial.rebalance.delay.ms': 0,
+    // The default lets a dead member keep its partitions for at least 6 s.
+    'group.min.session.timeout.ms': 500,
     ...(config.syncAlways && { 'log.flush.interval.messages': 1 }),
     ...config.config,
   }
