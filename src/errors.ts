@@ -15,7 +15,9 @@ export const errors = {
     'No driver is known for the scheme of TIDINGS_BUS. Leave it unset for the embedded log, use nats://HOST:PORT/LOG or kafka://HOST:PORT/LOG, or register a driver (docs/custom-driver.md).',
   E_BUS_CLOSED: 'The bus is closed. Publish before app.stop(), or start the app again.',
   E_BUS_DENIED:
-    'The broker rejects the credentials, or the user lacks a permission. docs/nats.md lists the permissions of each role.',
+    'The broker rejects the credentials, or the user lacks a permission. docs/nats.md and docs/kafka-security.md list the permissions of each role.',
+  E_BUS_TLS:
+    'The broker and the address disagree about TLS, or a certificate is not accepted. The message says which; docs/kafka-security.md shows the options `ca`, `cert` and `key`.',
   E_BUS_VERSION: 'The broker is too old or lacks JetStream. `tidings broker nats` runs one that works.',
   E_LOG_UNAVAILABLE:
     'The log cannot be used; nothing of this call was stored. Check that the broker runs and has room, or the disk space and permissions of TIDINGS_HOME.',

@@ -1,14 +1,11 @@
-import type { ConnectionOptions } from '@platformatic/kafka'
 import { TidingsError } from '../../errors.ts'
+import { parseSecurity, securityOptions, type KafkaSecurity } from './security.ts'
 
 /** How to reach a cluster and which log on it is meant. */
-export interface KafkaAddress {
+export interface KafkaAddress extends KafkaSecurity {
   readonly brokers: readonly { readonly host: string; readonly port: number }[]
   /** Name of the log: its topics, groups and transactional ids begin with this. */
   readonly log: string
-  readonly user?: string
-  readonly password?: string
-  readonly isTls: boolean
   /** Number of partitions of a new log. An existing log must have as many. */
   readonly partitions?: number
   /** Copies of each record of a new log. Default: as the broker decides. */
@@ -20,13 +17,14 @@ export interface KafkaAddress {
 }
 
 const logName = /^[A-Za-z0-9_.-]{1,48}$/
-const known = new Set(['partitions', 'replicas', 'timeout', 'lease'])
+const known = new Set(['partitions', 'replicas', 'timeout', 'lease', ...securityOptions])
 
 /**
  * Reads `kafka://USER:PASSWORD@HOST:PORT,HOST:PORT/LOG?partitions=8&…` (`kafkas://` for TLS).
+ * `token`: how the app gets a token for OAUTHBEARER.
  * @throws E_SETTING_INVALID, naming what is wrong but never the secret.
  */
-export function parseKafkaAddress(text: string): KafkaAddress {
+export function parseKafkaAddress(text: string, token?: () => string | Promise<string>): KafkaAddress {
   const match = /^(kafkas?):\/\/(?:([^@/]*)@)?([^/?]+)(?:\/([^?]*))?(?:\?(.*))?$/.exec(text)
   if (!match) throw invalid('it must look like kafka://HOST:PORT/LOG')
   const [, scheme, login, hosts, path, search] = match
@@ -34,13 +32,10 @@ export function parseKafkaAddress(text: string): KafkaAddress {
   if (!logName.test(log)) throw invalid(`the log name "${log}" is not of letters, digits, ".", "-" and "_", at most 48`)
   const options = new URLSearchParams(search)
   for (const name of options.keys()) if (!known.has(name)) throw invalid(`there is no option "${name}"`)
-  const [user, password] = login?.split(':').map(decodeURIComponent) ?? []
-  if (user && password === undefined) throw invalid('a user needs a password: kafka://USER:PASSWORD@HOST:PORT/LOG')
   return {
     brokers: hosts!.split(',').map(brokerFrom),
     log,
-    isTls: scheme === 'kafkas',
-    ...(user && { user, password: password! }),
+    ...parseSecurity(login, options, scheme === 'kafkas', token),
     ...positiveInteger(options, 'partitions', 'partitions'),
     ...positiveInteger(options, 'replicas', 'replicas'),
     ...positiveInteger(options, 'timeout', 'timeoutMs'),
@@ -49,14 +44,8 @@ export function parseKafkaAddress(text: string): KafkaAddress {
 }
 
 /** The address for people: without what is secret. */
-export const shownKafkaAddress = ({ brokers, log, isTls }: KafkaAddress) =>
-  `${isTls ? 'kafkas' : 'kafka'}://${brokers.map(({ host, port }) => `${host}:${port}`).join(',')}/${log}`
-
-/** What the client needs to connect to one broker. */
-export const connectionOptions = ({ user, password, isTls }: KafkaAddress): ConnectionOptions => ({
-  ...(isTls && { tls: {}, tlsServerName: true }),
-  ...(user && { sasl: { mechanism: 'PLAIN', username: user, password: password! } }),
-})
+export const shownKafkaAddress = ({ brokers, log, tls }: KafkaAddress) =>
+  `${tls ? 'kafkas' : 'kafka'}://${brokers.map(({ host, port }) => `${host}:${port}`).join(',')}/${log}`
 
 function brokerFrom(text: string): { host: string; port: number } {
   const match = /^(.+?|\[.+\])(?::(\d{1,5}))?$/.exec(text)

@@ -2,9 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { apiVersionsV3, Connection, findCoordinatorV4, metadataV12, type API } from '@platformatic/kafka'
 import { TidingsError } from '../../errors.ts'
 import { describeThrown } from '../../thrown.ts'
-import { connectionOptions, shownKafkaAddress, type KafkaAddress } from './address.ts'
+import { shownKafkaAddress, type KafkaAddress } from './address.ts'
+import { missingRight, refusedConnection, silentHint } from './denied.ts'
 import { topicPartition } from './records.ts'
 import { isTransient, KafkaRefusal, refusalOf, staleCoordinator, staleLeader } from './refusal.ts'
+import { connectionOptions } from './security.ts'
 
 export interface TopicPartition {
   readonly topic: string
@@ -57,6 +59,10 @@ export class KafkaCluster {
   readonly #coordinators = new Map<string, number>()
   #view: Promise<ClusterView> | undefined
   #isClosed = false
+  /** Some broker has answered a request. */
+  #hasAnswered = false
+  /** Of a connection: a broker that refuses a certificate does so after the connection stands, and a request knows only that it was closed. */
+  #lastError: unknown
 
   constructor(address: KafkaAddress) {
     this.address = address
@@ -67,7 +73,7 @@ export class KafkaCluster {
     return this.address.timeoutMs ?? 10_000
   }
 
-  /** @throws KafkaRefusal if the broker refuses until the time is over, E_LOG_UNAVAILABLE if there is no answer */
+  /** @throws KafkaRefusal if the broker refuses until the time is over, E_LOG_UNAVAILABLE if there is no answer, E_BUS_DENIED, E_BUS_TLS */
   async ask<A extends unknown[], R>(
     request: API<A, R>,
     receiver: Receiver,
@@ -86,7 +92,10 @@ export class KafkaCluster {
         const refusal = refusalOf(error)
         this.#forget(receiver, refusal)
         const isOver = this.#isClosed || performance.now() + pauseMs > until
-        if (refusal && (isOver || !isTransient(refusal.code))) throw refusal
+        if (refusal && (isOver || !isTransient(refusal.code)))
+          throw missingRight(this.address, refusal, request.key, nameOf(receiver)) ?? refusal
+        const refused = refusal ? undefined : refusedConnection(this.address, error)
+        if (refused) throw refused
         if (isOver || (!refusal && isSent && !isRepeatable)) throw this.unavailable(error)
       }
       await sleep(pauseMs)
@@ -154,12 +163,21 @@ export class KafkaCluster {
 
   /** What a call rejects with, whatever the client or the broker said. */
   toTidingsError(error: unknown): unknown {
-    return error instanceof KafkaRefusal ? this.unavailable(error) : error
+    const isOfClient =
+      error instanceof KafkaRefusal ||
+      (error instanceof Error && /^PLT_KFK_/.test(String((error as { code?: unknown }).code)))
+    return isOfClient ? this.unavailable(error) : error
   }
 
+  /** E_LOG_UNAVAILABLE, unless only an operator can change the reason: E_BUS_DENIED, E_BUS_TLS. */
   unavailable(cause: unknown): TidingsError {
     if (cause instanceof TidingsError) return cause
-    return new TidingsError('E_LOG_UNAVAILABLE', `${shownKafkaAddress(this.address)}: ${causeText(cause)}`, {
+    const refused =
+      refusedConnection(this.address, cause) ??
+      (this.#hasAnswered ? undefined : refusedConnection(this.address, this.#lastError))
+    if (refused) return refused
+    const hint = this.#hasAnswered ? '' : silentHint(this.address)
+    return new TidingsError('E_LOG_UNAVAILABLE', `${shownKafkaAddress(this.address)}: ${causeText(cause)}${hint}`, {
       retryable: true,
       cause,
     })
@@ -224,7 +242,10 @@ export class KafkaCluster {
       if (this.#connections.get(key) === connecting) this.#connections.delete(key)
     }
     // Each request that is in flight rejects by itself; an event without a listener would end the process.
-    connection.on('error', forget)
+    connection.on('error', error => {
+      this.#lastError = error
+      forget()
+    })
     connection.on('close', forget)
     const connecting = (async () => {
       await connection.connect(host, port)
@@ -254,6 +275,7 @@ export class KafkaCluster {
         if (!error.response) throw error
         return error.response
       })
+    this.#hasAnswered = true
     const topics = answer.topics.filter(({ errorCode }) => errorCode === 0)
     return {
       brokers: new Map(answer.brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }])),
@@ -272,6 +294,12 @@ export class KafkaCluster {
     if (typeof receiver === 'object' && 'coordinator' in receiver && (!refusal || staleCoordinator.has(refusal.code)))
       this.#coordinators.delete(`${receiver.coordinator} ${receiver.key}`)
   }
+}
+
+/** For people, who are told what they may not do. */
+function nameOf(receiver: Receiver): string {
+  if (typeof receiver === 'string' || 'node' in receiver) return ''
+  return 'leader' in receiver ? receiver.leader.topic : receiver.key
 }
 
 function causeText(error: unknown): string {

@@ -15,6 +15,11 @@ export interface KafkaDriverOptions {
   partitions?: number
   /** Data folder of this process, which keeps its copy of the log. Default: a temporary one. */
   home?: string
+  /**
+   * Called for each connection, for a token of OAUTHBEARER that no file or token endpoint gives, such as one for IAM of Amazon MSK
+   * (docs/kafka-security.md).
+   */
+  token?: () => string | Promise<string>
   /** How long to try to open it, in ms. Default: the time limit of calls (`timeout` of the address, 10 s). */
   openTimeoutMs?: number
   /** For tests only: a wall clock that can be set. */
@@ -23,7 +28,7 @@ export interface KafkaDriverOptions {
 
 /** @throws E_SETTING_INVALID, E_LOG_UNAVAILABLE, E_INDEX_UNAVAILABLE */
 export async function openKafkaDriver(options: KafkaDriverOptions): Promise<KafkaDriver> {
-  const parsed = parseKafkaAddress(options.url)
+  const parsed = parseKafkaAddress(options.url, options.token)
   const partitions = parsed.partitions ?? options.partitions
   const cluster = new KafkaCluster({ ...parsed, ...(partitions !== undefined && { partitions }) })
   try {

@@ -16,7 +16,7 @@ export interface RunningKafkaCluster extends AsyncDisposable {
 
 /** Options of each broker. `ports` and `dataDirs` are given together, by a caller who keeps the data. */
 export interface KafkaClusterOptions
-  extends Omit<KafkaOptions, 'port' | 'controllerPort' | 'dataDir' | 'cluster' | 'clients'> {
+  extends Omit<KafkaOptions, 'port' | 'controllerPort' | 'dataDir' | 'cluster' | 'listeners'> {
   readonly ports?: readonly { readonly port: number; readonly controllerPort: number }[]
   readonly dataDirs?: readonly string[]
 }

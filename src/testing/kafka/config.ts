@@ -9,12 +9,19 @@ export interface KafkaPlace {
   readonly voters: readonly { readonly id: number; readonly controllerPort: number }[]
 }
 
+export interface KafkaListener {
+  /** Lower-case. */
+  readonly name: string
+  readonly port: number
+  readonly protocol: 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL'
+}
+
 /** Settings of a broker. */
 export interface KafkaConfig {
   /** Syncs each write to the disk before it is acknowledged. */
   readonly syncAlways?: boolean
-  /** Another listener, `CLIENTS`, for clients that must show who they are. `config` says how, as `listener.name.clients.…`. */
-  readonly clients?: { readonly port: number; readonly protocol: 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL' }
+  /** Further listeners, for clients that must show who they are. `config` says how, as `listener.name.NAME.…`. */
+  readonly listeners?: readonly KafkaListener[]
   /** Further settings of the broker. */
   readonly config?: Readonly<Record<string, string | number>>
 }
@@ -23,7 +30,7 @@ const host = '127.0.0.1'
 
 /** The text of its configuration file. */
 export function kafkaConfigText(place: KafkaPlace, config: KafkaConfig): string {
-  const { clients } = config
+  const { listeners = [] } = config
   const copies = Math.min(place.voters.length, 3)
   const inSync = Math.max(1, copies - 1)
   const settings: Record<string, string | number> = {
@@ -35,9 +42,13 @@ export function kafkaConfigText(place: KafkaPlace, config: KafkaConfig): string 
     listeners: [
       `PLAINTEXT://${host}:${place.port}`,
       `CONTROLLER://${host}:${place.controllerPort}`,
-      ...(clients ? [`CLIENTS://${host}:${clients.port}`] : []),
+      ...listeners.map(({ name, port }) => `${name.toUpperCase()}://${host}:${port}`),
     ].join(','),
-    'listener.security.protocol.map': `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${clients ? `,CLIENTS:${clients.protocol}` : ''}`,
+    'listener.security.protocol.map': [
+      'PLAINTEXT:PLAINTEXT',
+      'CONTROLLER:PLAINTEXT',
+      ...listeners.map(({ name, protocol }) => `${name.toUpperCase()}:${protocol}`),
+    ].join(','),
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
     'log.dirs': `${place.dataDir}/log`,

@@ -24,6 +24,8 @@ export interface KafkaOptions extends KafkaConfig {
   readonly cluster?: { readonly id: string; readonly node: number; readonly voters: KafkaPlace['voters'] }
   /** Users for SCRAM, as `kafka-storage format --add-scram` takes them. */
   readonly scram?: readonly string[]
+  /** Further options of Java, such as `-Dname=value`. */
+  readonly javaOptions?: readonly string[]
   /** Memory of Java. Default `384m`. */
   readonly heap?: string
   /** Compiles for throughput and not for a quick start. */
@@ -162,11 +164,12 @@ export class Kafka implements AsyncDisposable {
     if (!(await isFree(this.#port))) throw this.#portTaken()
     const { formatted, classes } = await startFiles(this.#server)
     await this.#format(formatted)
-    const { heap = '384m', isOptimized } = this.#options
+    const { heap = '384m', isOptimized, javaOptions = [] } = this.#options
     const child = await startChild(
       [
         this.#server.java,
         `-Xmx${heap}`,
+        ...javaOptions,
         '-XX:+UseSerialGC',
         ...(isOptimized ? [] : ['-XX:TieredStopAtLevel=1']),
         `-XX:SharedArchiveFile=${classes}`,
