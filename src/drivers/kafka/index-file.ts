@@ -51,13 +51,13 @@ function firstFree(folder: string, topics: LogTopics): LocalIndex {
     const isRecent = Date.now() - changedAt(path) < maxAgeMs
     const db = openAlone(path)
     if (!db) continue
-    if (isRecent && isOf(db, topics)) return new LocalIndex(db)
+    if (isRecent && isOf(db, topics)) return new LocalIndex(db, topics.names.partitions)
     // The file is locked, so nobody else uses it.
     db.close()
     for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(path + suffix, { force: true })
     const fresh = openAlone(path)
     if (!fresh) continue
-    const index = new LocalIndex(fresh)
+    const index = new LocalIndex(fresh, topics.names.partitions)
     index.setMeta('version', version)
     for (const [topic, id] of topics.ids) index.setMeta(topic, id)
     return index

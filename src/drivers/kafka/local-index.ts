@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { eventFrom } from '../../bus/malformed.ts'
 import { sqlFor } from '../../bus/sql.ts'
+import { RecentRows, type RecentRow } from './recent-rows.ts'
 
 /*
  * What this process has read of the log. It may be deleted at any time.
@@ -76,6 +77,8 @@ export interface PartitionPage {
 }
 
 const partitionSize = 2 ** 45
+/** Characters of events that are kept in memory, over all partitions. */
+const maxRecentChars = 32 << 20
 const placeOf = (partition: number, offset: number) => partition * partitionSize + offset
 const columns = `partition, place - partition * ${partitionSize} AS offset, id, type, target, correlation, at, time`
 
@@ -117,10 +120,14 @@ export class LocalIndex {
   readonly #sql: ReturnType<typeof statementsFor>
   readonly #covered = new Map<string, number>()
   readonly #deleted = new Map<number, number>()
+  readonly #recent = new Map<number, RecentRows>()
+  readonly #meta = new Map<string, string>()
+  readonly #recentChars: number
 
-  /** An empty file, or one that an earlier index wrote. */
-  constructor(db: DatabaseSync) {
+  /** `db`: an empty file, or one that an earlier index wrote. `partitions`: of the log. */
+  constructor(db: DatabaseSync, partitions: number) {
     this.#db = db
+    this.#recentChars = maxRecentChars / partitions
     const { tables } = sqlFor(db)<{ tables: number }>('SELECT count(*) AS tables FROM sqlite_schema').get()!
     if (tables === 0) db.exec(ddl)
     this.#sql = statementsFor(db)
@@ -151,17 +158,20 @@ export class LocalIndex {
   }
 
   at(partition: number, offset: number): EventRow | undefined {
-    return this.#sql.byPlace.get(placeOf(partition, offset))
+    return this.#recentAt(partition, offset) ?? this.#sql.byPlace.get(placeOf(partition, offset))
   }
 
   text(partition: number, offset: number): string | undefined {
-    return this.#sql.text.get(placeOf(partition, offset))?.event
+    return this.#recentAt(partition, offset)?.text ?? this.#sql.text.get(placeOf(partition, offset))?.event
   }
 
   /** Events of a partition after one offset and up to another, in order. */
   range(partition: number, after: number, until: number, limit: number): EventRow[] {
+    const first = Math.max(after, this.deleted(partition))
+    const recent = this.#recent.get(partition)?.range(first, until, limit)
+    if (recent) return recent
     const last = Math.min(until, partitionSize - 1)
-    return this.#sql.range.all(placeOf(partition, after), placeOf(partition, last), limit)
+    return this.#sql.range.all(placeOf(partition, first), placeOf(partition, last), limit)
   }
 
   /** Events whose ids are not before `from` and before `end`, in the order of their ids. */
@@ -199,11 +209,14 @@ export class LocalIndex {
   }
 
   meta(key: string): string | undefined {
-    return this.#sql.meta.get(key)?.value
+    const known = this.#meta.get(key) ?? this.#sql.meta.get(key)?.value
+    if (known !== undefined) this.#meta.set(key, known)
+    return known
   }
 
   setMeta(key: string, value: string): void {
     this.#sql.setMeta.run(key, value)
+    this.#meta.set(key, value)
   }
 
   /** Takes in what a fetch returned, whole or not at all. Returns the changes of the state. */
@@ -219,6 +232,7 @@ export class LocalIndex {
       this.#db.exec('COMMIT')
     } catch (error) {
       this.#db.exec('ROLLBACK')
+      this.#recent.clear()
       throw error
     }
     for (const { topic, partition, covered } of pages) this.#covered.set(`${topic} ${partition}`, covered)
@@ -243,7 +257,10 @@ export class LocalIndex {
     } else this.#db.prepare('DELETE FROM state WHERE partition = ?').run(partition)
     this.#sql.setProgress.run(topic, partition, 0)
     this.#covered.delete(`${topic} ${partition}`)
-    if (topic === 'events') this.#deleted.delete(partition)
+    if (topic === 'events') {
+      this.#deleted.delete(partition)
+      this.#recent.delete(partition)
+    }
   }
 
   close(): void {
@@ -251,6 +268,8 @@ export class LocalIndex {
   }
 
   #addEvents({ partition, records, deleted }: PartitionPage): void {
+    const recent = this.#recent.get(partition) ?? new RecentRows(this.covered('events', partition), this.#recentChars)
+    this.#recent.set(partition, recent)
     for (const { offset, at, value: bytes } of records) {
       // Without a value: only there to end a transaction.
       if (offset <= this.deleted(partition) || !bytes) continue
@@ -258,9 +277,17 @@ export class LocalIndex {
       const event = eventFrom(value)
       const { id, type, target = null, correlationid } = event ?? malformed(partition, offset)
       const time = (event && Date.parse(event.time)) || at
-      this.#sql.insert.run(placeOf(partition, offset), id, partition, type, target, correlationid, at, time, value)
+      const place = placeOf(partition, offset)
+      const { changes } = this.#sql.insert.run(place, id, partition, type, target, correlationid, at, time, value)
+      // A repeated id is left out.
+      if (changes === 0) continue
+      recent.add({ partition, offset, id, type, target, correlation: correlationid, at, time, text: value })
     }
     this.#deleteUpTo(partition, deleted)
+  }
+
+  #recentAt(partition: number, offset: number): RecentRow | undefined {
+    return offset > this.deleted(partition) ? this.#recent.get(partition)?.at(offset) : undefined
   }
 
   #deleteUpTo(partition: number, offset: number): void {
