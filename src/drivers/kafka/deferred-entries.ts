@@ -10,19 +10,22 @@ import { stateRecord, type OutRecord } from './records.ts'
  *
  *   in flight ── retry ──▶ delayed ── due ────────▶ redelivered
  *        ├────── park ───▶ parked ─┐
- *        └────── discard ▶ dead ───┴─ by a person ▶ ready ──▶ redelivered, attempt 1
+ *        ├────── discard ▶ dead ───┴─ by a person ▶ ready ──▶ redelivered, attempt 1
+ *        └─ the partition moves, and the member works on ▶ held ──▶ any of these, or redelivered when that member is gone
  */
 
 /** The value of the record. */
 export interface DeferredEntry {
-  /** `ready`: a person wants it to be delivered. */
-  readonly state: DeferredDelivery['state'] | 'ready'
+  /** `ready`: a person wants it to be delivered. `held`: a member that has lost the partition works on it. */
+  readonly state: DeferredDelivery['state'] | 'ready' | 'held'
   readonly attempts: number
   /** Of a delayed one: when it is delivered, in ms since the epoch. */
   readonly due?: number
-  readonly reason: Reason
+  readonly reason?: Reason
   readonly key?: string
   readonly memo?: string
+  /** Of a held one: who has it. */
+  readonly member?: string
   /** JSON. */
   readonly event: string
   /** Names the owner that wrote it, which knows about it already. */
@@ -56,7 +59,7 @@ export class DeferredEntries {
     await this.#log.follower.freshen()
     for (const { id, group, entry } of this.#all()) {
       const { state, attempts, reason, key, event } = entry
-      if (state === 'ready' || this.#isDue(entry)) continue
+      if (state === 'ready' || state === 'held' || !this.#isListed(entry)) continue
       yield {
         id,
         state,
@@ -72,12 +75,12 @@ export class DeferredEntries {
   async redeliver(which: { id: string } | { key: string }): Promise<number> {
     await this.#log.follower.freshen()
     const chosen = this.#all().filter(({ id, entry }) => {
-      if (entry.state === 'ready' || this.#isDue(entry)) return false
+      if (!this.#isListed(entry)) return false
       return 'id' in which ? id === which.id : entry.state === 'parked' && entry.key === which.key
     })
     await this.#store(
-      chosen.map(({ key, partition, entry: { reason, event } }) => {
-        const ready: DeferredEntry = { state: 'ready', attempts: 0, reason, event }
+      chosen.map(({ key, partition, entry: { event } }) => {
+        const ready: DeferredEntry = { state: 'ready', attempts: 0, event }
         return stateRecord(this.#log.names, partition, key, JSON.stringify(ready))
       }),
     )
@@ -86,23 +89,24 @@ export class DeferredEntries {
 
   async discard(wanted: string): Promise<boolean> {
     await this.#log.follower.freshen()
-    const found = this.#all().find(({ id, entry }) => id === wanted && entry.state !== 'ready' && !this.#isDue(entry))
+    const found = this.#all().find(({ id, entry }) => id === wanted && this.#isListed(entry))
     if (!found) return false
     await this.#store([stateRecord(this.#log.names, found.partition, found.key, null)])
     return true
   }
 
-  /** How many deliveries of each group wait to be delivered again. */
-  countWaiting(): Map<string, number> {
-    const counts = new Map<string, number>()
+  /** The states of the deliveries of each group that were not settled, and need no person. */
+  unsettled(): Map<string, DeferredEntry['state'][]> {
+    const states = new Map<string, DeferredEntry['state'][]>()
     for (const { group, entry } of this.#all())
-      if (entry.state === 'delayed' || entry.state === 'ready') counts.set(group, (counts.get(group) ?? 0) + 1)
-    return counts
+      if (entry.state !== 'dead' && entry.state !== 'parked')
+        states.set(group, [...(states.get(group) ?? []), entry.state])
+    return states
   }
 
-  /** It is in flight, or waits for a member. */
-  #isDue({ state, due = 0 }: DeferredEntry): boolean {
-    return state === 'delayed' && due <= this.#log.now()
+  /** It is not in flight, and does not wait for a member. */
+  #isListed({ state, due = 0 }: DeferredEntry): boolean {
+    return state === 'dead' || state === 'parked' || (state === 'delayed' && due > this.#log.now())
   }
 
   #all(): StoredEntry[] {

@@ -17,7 +17,7 @@ interface EngineOptions {
   readonly settle: SettleDelivery
   /** The member works on a delivery of this feed that it did not work on before. */
   readonly onHandOut: (feed: PartitionFeed) => void
-  /** Whether the partitions surely have no other owner. */
+  /** False if the partitions may have other owners. */
   readonly isValid: () => boolean
   readonly maxInFlight?: () => number
 }
@@ -30,14 +30,13 @@ export class DeliveryEngine {
   readonly #group: string
   readonly #stopListening: () => void
   #matches: ReturnType<typeof compileFilter>
-  /** Partitions whose deliveries end and are not followed by others. */
-  readonly #draining = new Set<PartitionFeed>()
+  readonly #stopped = new Set<PartitionFeed>()
   /** The filter of the group may be changing. */
   #isFrozen = false
   #isScheduled = false
   #isClosed = false
   #timer: NodeJS.Timeout | undefined
-  #onRemoved: () => void = () => {}
+  #ended: PromiseWithResolvers<void> | undefined
 
   constructor(options: EngineOptions) {
     const { log, definitions, subscription, maxInFlight } = options
@@ -60,24 +59,36 @@ export class DeliveryEngine {
   /** Other members receive its deliveries. */
   remove(feed: PartitionFeed): void {
     feed.isClosed = true
-    this.#draining.delete(feed)
+    this.#stopped.delete(feed)
     if (this.feeds.get(feed.partition) === feed) this.feeds.delete(feed.partition)
     this.window.forget(delivery => delivery.feed === feed)
-    this.#onRemoved()
+    this.#reportEnd()
   }
 
-  /** Hands out nothing more of these feeds. Resolves when their deliveries have ended, and `isDone` agrees. */
-  async drain(feeds: readonly PartitionFeed[], isDone: () => boolean): Promise<void> {
-    for (const feed of feeds) this.#draining.add(feed)
+  /** Hands out nothing more of these feeds. */
+  stop(feeds: readonly PartitionFeed[]): void {
+    for (const feed of feeds) this.#stopped.add(feed)
     this.window.forget(delivery => feeds.includes(delivery.feed) && !this.window.has(delivery))
-    while (!this.#isClosed && (this.#countInFlight(feeds) > 0 || !isDone()))
-      await new Promise<void>(resolve => {
-        const before = this.#onRemoved
-        this.#onRemoved = () => {
-          before()
-          resolve()
-        }
-      })
+  }
+
+  /** Resolves when enough deliveries have ended. */
+  async until(isReached: () => boolean): Promise<void> {
+    while (!this.#isClosed && !isReached()) {
+      this.#ended ??= Promise.withResolvers()
+      await this.#ended.promise
+    }
+  }
+
+  /** The deliveries of feeds that the member works on. */
+  inFlightOf(feeds: readonly PartitionFeed[]): KafkaDelivery[] {
+    return [...this.window.inFlight.values()].filter(({ feed }) => feeds.includes(feed))
+  }
+
+  /** How many deliveries of its partitions earlier owners work on. */
+  get countHeld(): number {
+    let count = 0
+    for (const feed of this.feeds.values()) count += feed.countHeld
+    return count
   }
 
   /** Nothing new is looked at until the filter was read again. */
@@ -98,7 +109,7 @@ export class DeliveryEngine {
   /** The delivery has ended, which makes room for another one. */
   release(delivery: KafkaDelivery): void {
     if (!this.window.remove(delivery)) return
-    this.#onRemoved()
+    this.#reportEnd()
     this.schedule()
   }
 
@@ -111,7 +122,7 @@ export class DeliveryEngine {
     this.#stopListening()
     clearTimeout(this.#timer)
     for (const feed of this.feeds.values()) this.remove(feed)
-    this.#onRemoved()
+    this.#reportEnd()
   }
 
   /** Hands out soon, once for many changes. */
@@ -124,10 +135,9 @@ export class DeliveryEngine {
     })
   }
 
-  #countInFlight(feeds: readonly PartitionFeed[]): number {
-    let count = 0
-    for (const { feed } of this.window.inFlight.values()) if (feeds.includes(feed)) count++
-    return count
+  #reportEnd(): void {
+    this.#ended?.resolve()
+    this.#ended = undefined
   }
 
   #handOut(): void {
@@ -138,7 +148,7 @@ export class DeliveryEngine {
       isFound = false
       for (const feed of this.feeds.values()) {
         if (this.window.room <= 0) break
-        if (this.#draining.has(feed)) continue
+        if (this.#stopped.has(feed)) continue
         const next = feed.next()
         isBehind ||= feed.isBehind
         if (!next) continue

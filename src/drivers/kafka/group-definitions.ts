@@ -84,14 +84,14 @@ export class GroupDefinitions {
     await this.#log.follower.freshen([this.#partitionOf(group)])
   }
 
-  /** Whether the group has a member in any process, alive as far as the broker knows. */
-  async hasMembers(group: string): Promise<boolean> {
+  /** The members of the group in any process, alive as far as the broker knows. */
+  async membersOf(group: string): Promise<string[]> {
     const { cluster, names } = this.#log
     const key = names.kafkaGroup(group)
     const { groups } = await cluster.ask(describeGroupsV5.api, { coordinator: 'group', key }, [[key], false], {
       isRepeatable: true,
     })
-    return groups.some(({ members }) => members.length > 0)
+    return groups.flatMap(({ members }) => members.map(({ memberId }) => memberId))
   }
 
   async #store(group: string, changes: readonly (readonly [key: string, value: string | null])[]): Promise<void> {

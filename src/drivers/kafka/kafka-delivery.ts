@@ -31,7 +31,8 @@ export class KafkaDelivery implements Delivery {
   readonly memo: string | undefined
   readonly feed: PartitionFeed
   readonly offset: number
-  readonly isRedelivery: boolean
+  /** A deferred entry stands for it, and not its place on the log. */
+  isRedelivery: boolean
   /** The event as it is stored. */
   readonly json: string
   readonly #settle: SettleDelivery

@@ -14,7 +14,7 @@ import { GroupDefinitions, type GroupDefinition } from './group-definitions.ts'
 import type { KafkaLog } from './kafka-log.ts'
 import { MatchCounter } from './match-counter.ts'
 import { Settlement } from './settlement.ts'
-import { SharedMember, type KafkaMember, type MemberContext } from './shared-member.ts'
+import { SharedMember, type KafkaMember } from './shared-member.ts'
 import { ShardedMember } from './sharded-member.ts'
 
 const defaultLeaseMs = 10_000
@@ -26,9 +26,15 @@ interface PartitionState {
   readonly inFlight: number
 }
 
+interface GroupContext {
+  readonly log: KafkaLog
+  readonly definitions: GroupDefinitions
+  readonly leaseMs: number
+}
+
 /** Consumer groups and deferred deliveries of a log, as this process takes part in them. */
 export class KafkaGroups {
-  readonly #context: MemberContext
+  readonly #context: GroupContext
   readonly #deferred: DeferredEntries
   readonly #shared = new Set<SharedMember>()
   readonly #sharded = new Map<ShardedMember, string>()
@@ -48,7 +54,7 @@ export class KafkaGroups {
     const { group, filter } = subscription
     const definition = await definitions.ensure(subscription)
     await definitions.freshenFilters(group)
-    await definitions.addFilter(group, filter, !(await definitions.hasMembers(group)))
+    await definitions.addFilter(group, filter, !(await this.hasMembers(group)))
     const member = this.#create(definition, subscription)
     try {
       await member.start()
@@ -66,24 +72,26 @@ export class KafkaGroups {
   async listGroups(): Promise<GroupState[]> {
     const { log, definitions } = this.#context
     await log.follower.freshen()
-    const waiting = this.#deferred.countWaiting()
+    const unsettled = this.#deferred.unsettled()
     return Promise.all(
       definitions.list().map(async definition => {
         const { group, mode } = definition
         const states = await this.#statesOf(definition)
+        const deferred = unsettled.get(group) ?? []
+        const held = deferred.filter(state => state === 'held').length
         const sum = (of: (state: PartitionState) => number) => states.reduce((total, state) => total + of(state), 0)
         return {
           group,
           mode,
-          lag: sum(({ lag }) => lag) + (waiting.get(group) ?? 0),
-          inFlight: sum(({ inFlight }) => inFlight),
+          lag: sum(({ lag }) => lag) + deferred.length,
+          inFlight: sum(({ inFlight }) => inFlight) + held,
         }
       }),
     )
   }
 
-  hasMembers(group: string): Promise<boolean> {
-    return this.#context.definitions.hasMembers(group)
+  async hasMembers(group: string): Promise<boolean> {
+    return (await this.#context.definitions.membersOf(group)).length > 0
   }
 
   listDeferred(): AsyncIterable<DeferredDelivery> {
@@ -132,12 +140,13 @@ export class KafkaGroups {
   }
 
   #create(definition: GroupDefinition, subscription: Subscription): KafkaMember {
+    const options = { ...this.#context, definition, subscription }
     if (definition.mode === 'shared') {
-      const member = new SharedMember(this.#context, definition, subscription, closed => this.#shared.delete(closed))
+      const member = new SharedMember({ ...options, onClosed: () => this.#shared.delete(member) })
       this.#shared.add(member)
       return member
     }
-    const member = new ShardedMember(this.#context, definition, subscription, closed => this.#sharded.delete(closed))
+    const member = new ShardedMember({ ...options, onClosed: () => this.#sharded.delete(member) })
     this.#sharded.set(member, subscription.group)
     return member
   }

@@ -77,7 +77,7 @@ export class GroupMembership {
   #limit: number | undefined
   #memberId = ''
   #generation = -1
-  /** When the broker surely knew this member, by the monotonic clock. */
+  /** When the broker last knew this member, by the monotonic clock. */
   #contactAt = -Infinity
   #isStable = false
   #takesUnits = true
@@ -284,7 +284,7 @@ export class GroupMembership {
     this.#stable = Promise.withResolvers()
     if (revoked.length > 0) void this.#giveBack(revoked)
     this.#assigning = this.#options.onAssigned(added, limit)
-    // Whoever starts waits for it; a unit that cannot be used now is tried again by its owner.
+    // The start waits for it; a unit that cannot be used now is tried again by its owner.
     this.#assigning.catch(() => {})
   }
 
@@ -313,7 +313,7 @@ export class GroupMembership {
 }
 
 function claimOf({ memberId, metadata }: JoinGroupResponse['members'][number]): UnitClaim & MemberData {
-  const { ownedPartitions, generationId, userData } = decodeConsumerProtocolSubscription(metadata!)
+  const { ownedPartitions, generationId, userData } = decodeConsumerProtocolSubscription(metadata)
   return {
     ...(JSON.parse(userData.toString()) as MemberData),
     member: memberId,

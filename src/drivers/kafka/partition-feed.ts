@@ -50,6 +50,10 @@ export class PartitionFeed {
   #rows: EventRow[] = []
   /** By offset. */
   readonly #deferred = new Map<number, Deferred>()
+  /** What earlier owners work on, by offset. */
+  readonly #held = new Map<number, DeferredEntry>()
+  /** Offsets with a record, whose progress the owner before may not have stored. */
+  readonly #recorded = new Set<number>()
   readonly #due = new Heap<{ readonly offset: number; readonly deferred: Deferred }>()
 
   constructor({ log, group, partition, stored, matches }: FeedOptions) {
@@ -58,7 +62,24 @@ export class PartitionFeed {
     this.partition = partition
     this.#matches = matches
     this.settlement = new Settlement(stored)
-    for (const { key, value } of log.index.statesOf(deferredPrefix(group, partition))) this.deferredChanged(key, value)
+    for (const { key, value } of log.index.statesOf(deferredPrefix(group, partition))) {
+      this.#recorded.add(deferredOffset(key))
+      this.deferredChanged(key, value)
+    }
+  }
+
+  /** How many deliveries earlier owners work on. */
+  get countHeld(): number {
+    return this.#held.size
+  }
+
+  /** Delivers what members held that are gone. */
+  takeBackFrom(isGone: (member: string) => boolean): void {
+    for (const [offset, entry] of this.#held) {
+      if (!isGone(entry.member!)) continue
+      this.#held.delete(offset)
+      this.#defer(offset, entry, 0)
+    }
   }
 
   /** When the next deferred delivery is due, by the monotonic clock. */
@@ -76,6 +97,8 @@ export class PartitionFeed {
     const entry = value === undefined ? undefined : (JSON.parse(value) as DeferredEntry)
     if (entry?.by === this.#id) return
     this.#deferred.delete(offset)
+    this.#held.delete(offset)
+    if (entry?.state === 'held') this.#held.set(offset, entry)
     if (entry?.state === 'ready') this.#defer(offset, entry, 0)
     if (entry?.state === 'delayed') this.#defer(offset, entry, entry.due! - this.#log.now())
   }
@@ -98,6 +121,17 @@ export class PartitionFeed {
       by: this.#id,
     }
     return [stateRecord(names, this.partition, key, JSON.stringify(entry))]
+  }
+
+  /** The record of a delivery that this member works on while another one has the partition, or that it does not end. */
+  handOverRecord({ offset, attempt, memo, json }: KafkaDelivery, member?: string): OutRecord {
+    const key = deferredKey(this.#group, this.partition, offset)
+    const kept = { ...(memo !== undefined && { memo }), event: json }
+    const entry: DeferredEntry =
+      member === undefined
+        ? { state: 'delayed', due: this.#log.now(), attempts: attempt - 1, ...kept }
+        : { state: 'held', member, attempts: attempt, ...kept }
+    return stateRecord(this.#log.names, this.partition, key, JSON.stringify(entry))
   }
 
   /** The records of a delivery are stored, or enter a transaction. */
@@ -146,6 +180,10 @@ export class PartitionFeed {
         continue
       }
       this.settlement.openAt(row.offset)
+      if (this.#recorded.has(row.offset)) {
+        this.settlement.settle(row.offset)
+        continue
+      }
       const { offset, at: since } = row
       const json = this.#log.index.text(this.partition, offset) ?? ''
       return this.#read({ json, offset, attempt: this.settlement.attemptOf(offset), since, isRedelivery: false })

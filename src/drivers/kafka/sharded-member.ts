@@ -5,32 +5,25 @@ import type { GroupDefinition } from './group-definitions.ts'
 import type { KafkaDelivery } from './kafka-delivery.ts'
 import { GroupMembership } from './membership.ts'
 import { OwnedPartition } from './owned-partition.ts'
-import type { KafkaMember, MemberContext } from './shared-member.ts'
+import type { KafkaMember, MemberOptions } from './shared-member.ts'
 import { untilDone } from './until-done.ts'
 
-/** A member of a sharded group: owns an even share of the partitions, each of which is a shard. */
+/** A member of a sharded group: owns an even share of the partitions. A partition is a shard. */
 export class ShardedMember implements KafkaMember {
   readonly engine: DeliveryEngine
-  readonly #context: MemberContext
+  readonly #options: MemberOptions
   #definition: GroupDefinition
   readonly #subscription: Subscription
   readonly #membership: GroupMembership
   readonly #wakes: WakeSchedule
-  readonly #closed: (member: ShardedMember) => void
   readonly #owned = new Map<number, OwnedPartition>()
   #isClosed = false
 
-  constructor(
-    context: MemberContext,
-    definition: GroupDefinition,
-    subscription: Subscription,
-    closed: (member: ShardedMember) => void,
-  ) {
-    const { log, definitions, leaseMs } = context
-    this.#context = context
+  constructor(options: MemberOptions) {
+    const { log, definitions, leaseMs, definition, subscription } = options
+    this.#options = options
     this.#definition = definition
     this.#subscription = subscription
-    this.#closed = closed
     this.#wakes = new WakeSchedule((task, due) => subscription.onWake?.(task, due), log.now)
     this.#membership = new GroupMembership({
       cluster: log.cluster,
@@ -58,7 +51,7 @@ export class ShardedMember implements KafkaMember {
   }
 
   async recreate(): Promise<void> {
-    this.#definition = await this.#context.definitions.ensure(this.#subscription)
+    this.#definition = await this.#options.definitions.ensure(this.#subscription)
     this.#membership.restart()
   }
 
@@ -75,7 +68,7 @@ export class ShardedMember implements KafkaMember {
     if (this.#isClosed) return
     this.#isClosed = true
     this.engine.pause()
-    this.#closed(this)
+    this.#options.onClosed()
     this.#wakes.close()
     const owned = [...this.#owned.values()]
     this.#owned.clear()
@@ -87,13 +80,13 @@ export class ShardedMember implements KafkaMember {
   async #settle(delivery: KafkaDelivery, outcome: DeliveryOutcome, events: readonly EncodedEvent[]): Promise<void> {
     if (!this.engine.has(delivery)) return
     // Events first, so that a reader who sees the settlement also sees them. After a crash in between, the delivery is repeated.
-    if (events.length > 0) await this.#context.log.publisher.publish(events)
+    if (events.length > 0) await this.#options.log.publisher.publish(events)
     if (this.engine.has(delivery)) await this.#owned.get(delivery.feed.partition)?.settle(delivery, outcome)
   }
 
   async #assigned(partitions: readonly number[]): Promise<void> {
     await Promise.all(partitions.map(partition => this.#acquire(partition)))
-    const { definitions } = this.#context
+    const { definitions } = this.#options
     const { group, filter } = this.#subscription
     await untilDone(
       async () => {
@@ -109,7 +102,7 @@ export class ShardedMember implements KafkaMember {
     const isOver = () => this.#isClosed || !this.#membership.owns(partition) || this.#owned.has(partition)
     return untilDone(async () => {
       const owned = await OwnedPartition.acquire({
-        log: this.#context.log,
+        log: this.#options.log,
         definition: this.#definition,
         partition,
         engine: this.engine,

@@ -9,11 +9,15 @@ import { OffsetCommitter } from './offset-committer.ts'
 import type { PartitionFeed } from './partition-feed.ts'
 import { untilDone } from './until-done.ts'
 
-/** What the members of all groups work with. */
-export interface MemberContext {
+/** What a member works with. */
+export interface MemberOptions {
   readonly log: KafkaLog
   readonly definitions: GroupDefinitions
   readonly leaseMs: number
+  readonly definition: GroupDefinition
+  readonly subscription: Subscription
+  /** The member takes no part any more. */
+  readonly onClosed: () => void
 }
 
 /** A subscription of this process. */
@@ -26,33 +30,34 @@ export interface KafkaMember extends Consumer {
 
 /**
  * A member of a shared group. The units of the group are its partitions; with a limit, there are at most as many units as the limit, unit `u`
- * has the partitions that are `u` modulo the number of units, and a fixed share of the limit. A unit is given back when its
- * deliveries have ended, so that all members together never hold more than the limit.
+ * has the partitions that are `u` modulo the number of units, and a fixed share of the limit. A unit moves at once: the deliveries that its
+ * owner works on become records, and use the share of the next owner until they end. So all members together never hold more than
+ * the limit, and a long call delays no other.
  */
 export class SharedMember implements KafkaMember {
   readonly engine: DeliveryEngine
-  readonly #context: MemberContext
+  readonly #options: MemberOptions
   #definition: GroupDefinition
   readonly #subscription: Subscription
   readonly #membership: GroupMembership
   readonly #committer: OffsetCommitter
-  readonly #closed: (member: SharedMember) => void
   /** The units in use. */
   readonly #units = new Set<number>()
+  /** Deliveries of partitions that other members have now. */
+  readonly #handedOver = new Set<KafkaDelivery>()
+  /** Deliveries whose end is being stored. */
+  readonly #concluding = new Set<Promise<void>>()
+  /** Deliveries are being handed over. */
+  #moving: Promise<void> | undefined
   #limit: number | undefined
+  #checkTimer: NodeJS.Timeout | undefined
   #isClosed = false
 
-  constructor(
-    context: MemberContext,
-    definition: GroupDefinition,
-    subscription: Subscription,
-    closed: (member: SharedMember) => void,
-  ) {
-    const { log, definitions, leaseMs } = context
-    this.#context = context
+  constructor(options: MemberOptions) {
+    const { log, definitions, leaseMs, definition, subscription } = options
+    this.#options = options
     this.#definition = definition
     this.#subscription = subscription
-    this.#closed = closed
     this.#membership = new GroupMembership({
       cluster: log.cluster,
       group: log.names.kafkaGroup(subscription.group),
@@ -77,7 +82,8 @@ export class SharedMember implements KafkaMember {
       settle: (delivery, outcome, events) => this.#settle(delivery, outcome, events),
       onHandOut: feed => this.#committer.commitSoon(feed),
       isValid: () => this.#membership.isValid,
-      maxInFlight: () => Math.min(subscription.maxInFlight, this.#slots),
+      maxInFlight: () =>
+        Math.min(subscription.maxInFlight, this.#slots - this.engine.countHeld) - this.#handedOver.size,
     })
   }
 
@@ -86,7 +92,7 @@ export class SharedMember implements KafkaMember {
   }
 
   async recreate(): Promise<void> {
-    this.#definition = await this.#context.definitions.ensure(this.#subscription)
+    this.#definition = await this.#options.definitions.ensure(this.#subscription)
     this.#membership.restart()
   }
 
@@ -99,28 +105,48 @@ export class SharedMember implements KafkaMember {
     if (this.#isClosed) return
     this.#isClosed = true
     this.engine.pause()
-    this.#closed(this)
-    const feeds = [...this.engine.feeds.values()]
-    if (this.#membership.isValid) await this.#committer.handOver(feeds).catch(() => {})
+    this.#options.onClosed()
+    clearTimeout(this.#checkTimer)
+    await Promise.allSettled(this.#concluding)
+    if (this.#membership.isValid) await this.#giveBackAll().catch(() => {})
     this.engine.close()
     await this.#membership.close()
   }
 
+  async #giveBackAll(): Promise<void> {
+    const records = Array.from(this.#handedOver, delivery => delivery.feed.handOverRecord(delivery))
+    this.#handedOver.clear()
+    if (records.length > 0) await this.#options.log.publisher.store(records)
+    await this.#committer.handOver([...this.engine.feeds.values()])
+  }
+
   async #settle(delivery: KafkaDelivery, outcome: DeliveryOutcome, events: readonly EncodedEvent[]): Promise<void> {
-    const { publisher } = this.#context.log
-    if (!this.engine.has(delivery)) return
+    if (!this.#has(delivery)) return
     // Events first, so that a reader who sees the settlement also sees them. After a crash in between, the delivery is repeated.
-    if (events.length > 0) await publisher.publish(events)
+    if (events.length > 0) await this.#options.log.publisher.publish(events)
     // A process that was stopped for long must not touch what another member may have by now.
     if (!this.#membership.isValid) await this.#membership.confirmed()
-    if (!this.engine.has(delivery)) return
+    while (this.#moving) await this.#moving
+    if (this.#isClosed || !this.#has(delivery)) return
+    const concluding = this.#conclude(delivery, outcome)
+    this.#concluding.add(concluding)
+    await concluding.finally(() => this.#concluding.delete(concluding))
+  }
+
+  async #conclude(delivery: KafkaDelivery, outcome: DeliveryOutcome): Promise<void> {
     const { feed } = delivery
     const records = feed.recordsOf(delivery, outcome)
-    if (records.length > 0) await publisher.store(records)
+    if (records.length > 0) await this.#options.log.publisher.store(records)
+    if (this.#handedOver.delete(delivery)) return this.engine.schedule()
     if (!this.engine.has(delivery)) return
     feed.settled(delivery, outcome)
+    const stored = delivery.isRedelivery ? undefined : this.#committer.commit(feed)
     this.engine.release(delivery)
-    if (!delivery.isRedelivery) await this.#committer.commit(feed)
+    await stored
+  }
+
+  #has(delivery: KafkaDelivery): boolean {
+    return this.engine.has(delivery) || this.#handedOver.has(delivery)
   }
 
   /** How many deliveries this member may hold. */
@@ -134,11 +160,11 @@ export class SharedMember implements KafkaMember {
   }
 
   #countUnits(limit = Infinity): number {
-    return Math.min(limit, this.#context.log.names.partitions)
+    return Math.min(limit, this.#options.log.names.partitions)
   }
 
   #partitionsOf(units: readonly number[]): number[] {
-    const { partitions } = this.#context.log.names
+    const { partitions } = this.#options.log.names
     const count = this.#countUnits(this.#limit)
     return Array.from({ length: partitions }, (_, partition) => partition).filter(partition =>
       units.includes(partition % count),
@@ -146,7 +172,7 @@ export class SharedMember implements KafkaMember {
   }
 
   async #assigned(units: readonly number[], limit: number | undefined): Promise<void> {
-    const { definitions, log } = this.#context
+    const { definitions, log } = this.#options
     const { group, filter } = this.#subscription
     if (units.length > 0) {
       this.#limit = limit
@@ -161,19 +187,59 @@ export class SharedMember implements KafkaMember {
     await definitions.freshenFilters(group)
     await definitions.addFilter(group, filter)
     this.engine.thaw()
+    this.#checkHeld(0)
   }
 
   async #giveBack(units: readonly number[]): Promise<void> {
     for (const unit of units) this.#units.delete(unit)
     const feeds = this.#feedsOf(units)
-    await this.engine.drain(feeds, () => this.engine.window.inFlight.size <= this.#slots)
-    await this.#committer.handOver(feeds).catch(() => {})
+    this.engine.stop(feeds)
+    // What remains must fit into the share of the units that remain.
+    const { inFlight } = this.engine.window
+    await this.engine.until(() => inFlight.size - this.engine.inFlightOf(feeds).length <= this.#slots)
+    while (this.#moving) await this.#moving
+    this.#moving = this.#handOver(feeds).catch(() => {})
+    await this.#moving
+    this.#moving = undefined
     for (const feed of feeds) this.engine.remove(feed)
+  }
+
+  /** The deliveries of the feeds go on here, and the next owners know of them. */
+  async #handOver(feeds: readonly PartitionFeed[]): Promise<void> {
+    await Promise.allSettled(this.#concluding)
+    const held = this.engine.inFlightOf(feeds)
+    const { memberId } = this.#membership.identity
+    const records = held.map(delivery => delivery.feed.handOverRecord(delivery, memberId))
+    const isOver = () => this.#isClosed || feeds.every(({ isClosed }) => isClosed)
+    if (records.length > 0) await untilDone(() => this.#options.log.publisher.store(records), isOver)
+    for (const delivery of held.filter(each => this.engine.has(each))) {
+      if (!delivery.isRedelivery) delivery.feed.settlement.settle(delivery.offset)
+      delivery.isRedelivery = true
+      this.#handedOver.add(delivery)
+    }
+    await this.#committer.handOver(feeds)
   }
 
   #lost(units: readonly number[]): void {
     for (const unit of units) this.#units.delete(unit)
     for (const feed of this.#feedsOf(units)) this.engine.remove(feed)
+    this.#handedOver.clear()
+  }
+
+  /** Delivers what members held that are gone by now. */
+  #checkHeld(waitMs: number): void {
+    clearTimeout(this.#checkTimer)
+    this.#checkTimer = setTimeout(async () => {
+      if (this.engine.countHeld > 0)
+        try {
+          const members = await this.#options.definitions.membersOf(this.#subscription.group)
+          for (const feed of this.engine.feeds.values()) feed.takeBackFrom(member => !members.includes(member))
+          this.engine.schedule()
+        } catch {
+          // The broker is away.
+        }
+      if (!this.#isClosed) this.#checkHeld(this.#options.leaseMs / 2)
+    }, waitMs)
   }
 
   #feedsOf(units: readonly number[]): PartitionFeed[] {
