@@ -7,7 +7,7 @@ import { stateRecord } from './records.ts'
  * Claims, which succeed once. The state keeps the first record of a key, so the order of the partition decides between two members: whose
  * record comes first has the claim, as every process reads it.
  */
-export class ClaimStore {
+export class KafkaClaims {
   readonly #log: KafkaLog
 
   constructor(log: KafkaLog) {

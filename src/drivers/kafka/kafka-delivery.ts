@@ -3,7 +3,7 @@ import type { CloudEvent } from '../../event.ts'
 import type { PartitionFeed } from './partition-feed.ts'
 
 /** What a delivery is made of. */
-export interface DeliverySource {
+export interface DeliveryContent {
   readonly feed: PartitionFeed
   readonly offset: number
   readonly event: CloudEvent
@@ -37,7 +37,7 @@ export class KafkaDelivery implements Delivery {
   readonly json: string
   readonly #settle: SettleDelivery
 
-  constructor(group: string, source: DeliverySource, settle: SettleDelivery) {
+  constructor(group: string, source: DeliveryContent, settle: SettleDelivery) {
     this.group = group
     this.event = source.event
     this.attempt = source.attempt

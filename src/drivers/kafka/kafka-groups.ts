@@ -13,9 +13,9 @@ import { DeferredEntries } from './deferred-entries.ts'
 import { GroupDefinitions, type GroupDefinition } from './group-definitions.ts'
 import type { KafkaLog } from './kafka-log.ts'
 import { MatchCounter } from './match-counter.ts'
-import { Settlement } from './settlement.ts'
-import { SharedMember, type KafkaMember } from './shared-member.ts'
-import { ShardedMember } from './sharded-member.ts'
+import { PartitionSettlement } from './settlement.ts'
+import { KafkaSharedMember, type KafkaMember } from './shared-member.ts'
+import { KafkaShardedMember } from './sharded-member.ts'
 
 const defaultLeaseMs = 10_000
 /** Up to so many events are counted exactly. */
@@ -36,8 +36,8 @@ interface GroupContext {
 export class KafkaGroups {
   readonly #context: GroupContext
   readonly #deferred: DeferredEntries
-  readonly #shared = new Set<SharedMember>()
-  readonly #sharded = new Map<ShardedMember, string>()
+  readonly #shared = new Set<KafkaSharedMember>()
+  readonly #sharded = new Map<KafkaShardedMember, string>()
   readonly #counters = new Map<string, MatchCounter>()
 
   constructor(log: KafkaLog) {
@@ -123,7 +123,7 @@ export class KafkaGroups {
     return Promise.all(
       definitions.list().map(async definition => {
         const [stored] = (await readSettlements(log, definition, [partition])).values()
-        const { mark } = this.#localSettlement(definition.group, partition) ?? new Settlement(stored!)
+        const { mark } = this.#localSettlement(definition.group, partition) ?? new PartitionSettlement(stored!)
         const offset = this.#counterOf(definition.group, partition).firstAfter(mark)
         return { offset, heldBy: `group ${definition.group}` }
       }),
@@ -142,11 +142,11 @@ export class KafkaGroups {
   #create(definition: GroupDefinition, subscription: Subscription): KafkaMember {
     const options = { ...this.#context, definition, subscription }
     if (definition.mode === 'shared') {
-      const member = new SharedMember({ ...options, onClosed: () => this.#shared.delete(member) })
+      const member = new KafkaSharedMember({ ...options, onClosed: () => this.#shared.delete(member) })
       this.#shared.add(member)
       return member
     }
-    const member = new ShardedMember({ ...options, onClosed: () => this.#sharded.delete(member) })
+    const member = new KafkaShardedMember({ ...options, onClosed: () => this.#sharded.delete(member) })
     this.#sharded.set(member, subscription.group)
     return member
   }
@@ -168,7 +168,7 @@ export class KafkaGroups {
         const settling = held.filter(({ offset, isRedelivery }) => !isRedelivery && local.isSettled(offset)).length
         return { lag: this.#count(definition, partition, local) + settling, inFlight: held.length }
       }
-      const settlement = new Settlement(stored.get(partition) ?? { offset: 0, metadata: '' })
+      const settlement = new PartitionSettlement(stored.get(partition) ?? { offset: 0, metadata: '' })
       const inFlight = hasMembers ? this.#count(definition, partition, settlement, settlement.mayBeHeldTo) : 0
       return { lag: this.#count(definition, partition, settlement), inFlight }
     })
@@ -179,7 +179,7 @@ export class KafkaGroups {
     return all.filter(({ engine }) => engine.window.subscription.group === group)
   }
 
-  #localSettlement(group: string, partition: number): Settlement | undefined {
+  #localSettlement(group: string, partition: number): PartitionSettlement | undefined {
     for (const { engine } of this.#members(group)) {
       const feed = engine.feeds.get(partition)
       if (feed) return feed.settlement
@@ -188,7 +188,7 @@ export class KafkaGroups {
   }
 
   /** What matches and is not settled, up to an offset. */
-  #count({ group }: GroupDefinition, partition: number, settlement: Settlement, until = Infinity): number {
+  #count({ group }: GroupDefinition, partition: number, settlement: PartitionSettlement, until = Infinity): number {
     const end = Math.min(until, this.#context.log.index.covered('events', partition))
     const { mark } = settlement
     if (end <= mark) return 0

@@ -3,7 +3,7 @@ import { cancelId, correlationOf, isCorrelation, isTaskId, parseId, resultId, tu
 import { eventFrom } from '../../bus/malformed.ts'
 import type { CloudEvent } from '../../event.ts'
 import type { LogHolder } from '../shared/retention.ts'
-import { ClaimStore } from './claims.ts'
+import { KafkaClaims } from './claims.ts'
 import type { KafkaGroups } from './kafka-groups.ts'
 import type { KafkaLog } from './kafka-log.ts'
 import type { EventRow } from './local-index.ts'
@@ -15,12 +15,12 @@ const pageSize = 256
 export class KafkaTasks {
   readonly #log: KafkaLog
   readonly #groups: KafkaGroups
-  readonly #claims: ClaimStore
+  readonly #claims: KafkaClaims
 
   constructor(log: KafkaLog, groups: KafkaGroups) {
     this.#log = log
     this.#groups = groups
-    this.#claims = new ClaimStore(log)
+    this.#claims = new KafkaClaims(log)
   }
 
   commit(commit: Commit): Promise<CommitResult> {

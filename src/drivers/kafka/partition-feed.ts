@@ -5,11 +5,11 @@ import type { Reason } from '../../bus/reason.ts'
 import { deferralOf } from '../shared/deferral.ts'
 import { Heap } from '../shared/heap.ts'
 import { deferredKey, deferredOffset, deferredPrefix, type DeferredEntry } from './deferred-entries.ts'
-import type { DeliverySource, KafkaDelivery } from './kafka-delivery.ts'
+import type { DeliveryContent, KafkaDelivery } from './kafka-delivery.ts'
 import type { KafkaLog } from './kafka-log.ts'
 import type { EventRow } from './local-index.ts'
 import { stateRecord, type OutRecord } from './records.ts'
-import { Settlement, type StoredSettlement } from './settlement.ts'
+import { PartitionSettlement, type StoredSettlement } from './settlement.ts'
 
 interface FeedOptions {
   readonly log: KafkaLog
@@ -22,7 +22,7 @@ interface FeedOptions {
 
 /** The next delivery of a feed, and what is wrong with its text. */
 interface FedDelivery {
-  readonly source: DeliverySource
+  readonly source: DeliveryContent
   readonly problem?: Reason | undefined
 }
 
@@ -39,7 +39,7 @@ const maxScan = 2_048
 /** What a group has to deliver from one partition, while a member owns it: from the local index, what matches and is not settled. */
 export class PartitionFeed {
   readonly partition: number
-  readonly settlement: Settlement
+  readonly settlement: PartitionSettlement
   /** No delivery is due, but there are rows that were not looked at. */
   isBehind = false
   isClosed = false
@@ -61,7 +61,7 @@ export class PartitionFeed {
     this.#group = group
     this.partition = partition
     this.#matches = matches
-    this.settlement = new Settlement(stored)
+    this.settlement = new PartitionSettlement(stored)
     for (const { key, value } of log.index.statesOf(deferredPrefix(group, partition))) {
       this.#recorded.add(deferredOffset(key))
       this.deferredChanged(key, value)
@@ -200,7 +200,7 @@ export class PartitionFeed {
     return this.#rows.length > 0
   }
 
-  #read(source: Omit<DeliverySource, 'feed' | 'event'>): FedDelivery {
+  #read(source: Omit<DeliveryContent, 'feed' | 'event'>): FedDelivery {
     const { partition } = this
     const { event, problem } = readDelivery(source.json, () => ({ at: { partition, offset: source.offset } }))
     return { source: { ...source, feed: this, event }, problem }

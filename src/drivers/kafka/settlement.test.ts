@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { maxAboveMark, Settlement } from './settlement.ts'
+import { maxAboveMark, PartitionSettlement } from './settlement.ts'
 
 /** Opens all offsets and settles some, in any order. */
 const settleSome = (start: number, gaps: number[], settledFirst: number[]) => {
-  const settlement = new Settlement({ offset: start, metadata: '' })
+  const settlement = new PartitionSettlement({ offset: start, metadata: '' })
   let at = start
   const offsets = gaps.map(gap => (at += gap))
   for (const offset of offsets) if (settlement.hasRoomFor(offset)) settlement.openAt(offset)
@@ -27,7 +27,7 @@ describe('settlement', () => {
         const { settlement, opened, settled } = settleSome(start, gaps, order)
         const stored = settlement.stored()
         expect(stored.metadata.length).toBeLessThanOrEqual(4_096)
-        const read = new Settlement(stored)
+        const read = new PartitionSettlement(stored)
         const first = opened.find(offset => !settled.has(offset))
         expect(read.mark).toBe(first === undefined ? opened.at(-1) : first - 1)
         for (const offset of opened) expect([offset, read.isSettled(offset)]).toEqual([offset, settled.has(offset)])
@@ -37,7 +37,7 @@ describe('settlement', () => {
   })
 
   it('has room up to 20,000 above an open delivery, and the metadata hold all of it', () => {
-    const settlement = new Settlement({ offset: 41, metadata: '' })
+    const settlement = new PartitionSettlement({ offset: 41, metadata: '' })
     settlement.openAt(42)
     for (let offset = 43; settlement.hasRoomFor(offset); offset++) {
       settlement.openAt(offset)
@@ -47,40 +47,40 @@ describe('settlement', () => {
     const stored = settlement.stored()
     expect(stored.offset).toBe(41)
     expect(stored.metadata.length).toBeLessThanOrEqual(4_096)
-    expect(new Settlement(stored).countSettled(Infinity)).toBe(maxAboveMark - 1)
+    expect(new PartitionSettlement(stored).countSettled(Infinity)).toBe(maxAboveMark - 1)
     settlement.settle(42)
     expect(settlement.stored().offset).toBe(41 + maxAboveMark)
     expect(settlement.hasRoomFor(42 + maxAboveMark)).toBe(true)
   })
 
   it('keeps its window of bits while the mark moves on', () => {
-    const settlement = new Settlement({ offset: 0, metadata: '' })
+    const settlement = new PartitionSettlement({ offset: 0, metadata: '' })
     for (let offset = 1; offset <= 200_000; offset++) {
       settlement.openAt(offset)
       // Each tenth waits for the next one.
       if (offset % 10 !== 0) settlement.settle(offset)
       if (offset % 10 === 5 && offset > 10) settlement.settle(offset - 5)
     }
-    const read = new Settlement(settlement.stored())
+    const read = new PartitionSettlement(settlement.stored())
     expect(read.mark).toBe(199_999)
     expect(read.isSettled(200_000)).toBe(false)
   })
 
   it('raises the attempt of what a dead owner may have held, and of nothing else', () => {
-    const first = new Settlement({ offset: 0, metadata: '' })
+    const first = new PartitionSettlement({ offset: 0, metadata: '' })
     for (const offset of [1, 2, 3, 4, 5]) first.openAt(offset)
     first.handOut(1)
     first.handOut(3)
     first.settle(2)
-    const second = new Settlement(first.stored())
+    const second = new PartitionSettlement(first.stored())
     expect([1, 3, 4, 5].map(offset => second.attemptOf(offset))).toEqual([2, 2, 1, 1])
     for (const offset of [1, 3, 4, 5]) second.openAt(offset)
     second.handOut(1)
-    const third = new Settlement(second.stored())
+    const third = new PartitionSettlement(second.stored())
     expect([1, 3, 4, 5].map(offset => third.attemptOf(offset))).toEqual([3, 2, 1, 1])
     // A hand-over is not a death.
     third.handOut(1)
     third.handOver()
-    expect(new Settlement(third.stored()).attemptOf(1)).toBe(3)
+    expect(new PartitionSettlement(third.stored()).attemptOf(1)).toBe(3)
   })
 })

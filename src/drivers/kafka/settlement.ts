@@ -29,7 +29,7 @@ interface AttemptStep {
 }
 
 /** The progress of one owner in a partition: which events are open, and which are settled. */
-export class Settlement {
+export class PartitionSettlement {
   /** Offsets that were opened and not settled, in their order. */
   readonly #open = new Set<number>()
   readonly #bits = Buffer.alloc(windowBytes)

@@ -5,13 +5,13 @@ import type { GroupDefinition } from './group-definitions.ts'
 import type { KafkaDelivery } from './kafka-delivery.ts'
 import { GroupMembership } from './membership.ts'
 import { OwnedPartition } from './owned-partition.ts'
-import type { KafkaMember, MemberOptions } from './shared-member.ts'
+import type { KafkaMember, KafkaMemberOptions } from './shared-member.ts'
 import { untilDone } from './until-done.ts'
 
 /** A member of a sharded group: owns an even share of the partitions. A partition is a shard. */
-export class ShardedMember implements KafkaMember {
+export class KafkaShardedMember implements KafkaMember {
   readonly engine: DeliveryEngine
-  readonly #options: MemberOptions
+  readonly #options: KafkaMemberOptions
   #definition: GroupDefinition
   readonly #subscription: Subscription
   readonly #membership: GroupMembership
@@ -19,7 +19,7 @@ export class ShardedMember implements KafkaMember {
   readonly #owned = new Map<number, OwnedPartition>()
   #isClosed = false
 
-  constructor(options: MemberOptions) {
+  constructor(options: KafkaMemberOptions) {
     const { log, definitions, leaseMs, definition, subscription } = options
     this.#options = options
     this.#definition = definition

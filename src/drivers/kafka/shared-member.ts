@@ -10,7 +10,7 @@ import type { PartitionFeed } from './partition-feed.ts'
 import { untilDone } from './until-done.ts'
 
 /** What a member works with. */
-export interface MemberOptions {
+export interface KafkaMemberOptions {
   readonly log: KafkaLog
   readonly definitions: GroupDefinitions
   readonly leaseMs: number
@@ -34,9 +34,9 @@ export interface KafkaMember extends Consumer {
  * owner works on become records, and use the share of the next owner until they end. So all members together never hold more than
  * the limit, and a long call delays no other.
  */
-export class SharedMember implements KafkaMember {
+export class KafkaSharedMember implements KafkaMember {
   readonly engine: DeliveryEngine
-  readonly #options: MemberOptions
+  readonly #options: KafkaMemberOptions
   #definition: GroupDefinition
   readonly #subscription: Subscription
   readonly #membership: GroupMembership
@@ -53,7 +53,7 @@ export class SharedMember implements KafkaMember {
   #checkTimer: NodeJS.Timeout | undefined
   #isClosed = false
 
-  constructor(options: MemberOptions) {
+  constructor(options: KafkaMemberOptions) {
     const { log, definitions, leaseMs, definition, subscription } = options
     this.#options = options
     this.#definition = definition
@@ -187,7 +187,7 @@ export class SharedMember implements KafkaMember {
     await definitions.freshenFilters(group)
     await definitions.addFilter(group, filter)
     this.engine.thaw()
-    this.#checkHeld(0)
+    this.#checkHeldIn(0)
   }
 
   async #giveBack(units: readonly number[]): Promise<void> {
@@ -226,20 +226,22 @@ export class SharedMember implements KafkaMember {
     this.#handedOver.clear()
   }
 
-  /** Delivers what members held that are gone by now. */
-  #checkHeld(waitMs: number): void {
+  /** Delivers what members held that are gone by now, and looks for them again after a while. */
+  #checkHeldIn(waitMs: number): void {
     clearTimeout(this.#checkTimer)
-    this.#checkTimer = setTimeout(async () => {
-      if (this.engine.countHeld > 0)
-        try {
-          const members = await this.#options.definitions.membersOf(this.#subscription.group)
-          for (const feed of this.engine.feeds.values()) feed.takeBackFrom(member => !members.includes(member))
-          this.engine.schedule()
-        } catch {
-          // The broker is away.
-        }
-      if (!this.#isClosed) this.#checkHeld(this.#options.leaseMs / 2)
-    }, waitMs)
+    if (this.#isClosed) return
+    const check = async () => {
+      await this.#checkHeld().catch(() => {})
+      this.#checkHeldIn(this.#options.leaseMs / 2)
+    }
+    this.#checkTimer = setTimeout(() => void check(), waitMs)
+  }
+
+  async #checkHeld(): Promise<void> {
+    if (this.engine.countHeld === 0) return
+    const members = await this.#options.definitions.membersOf(this.#subscription.group)
+    for (const feed of this.engine.feeds.values()) feed.takeBackFrom(member => !members.includes(member))
+    this.engine.schedule()
   }
 
   #feedsOf(units: readonly number[]): PartitionFeed[] {
