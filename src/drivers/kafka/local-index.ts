@@ -271,7 +271,7 @@ export class LocalIndex {
     const recent = this.#recent.get(partition) ?? new RecentRows(this.covered('events', partition), this.#recentChars)
     this.#recent.set(partition, recent)
     for (const { offset, at, value: bytes } of records) {
-      // Without a value: only there to end a transaction.
+      // A record without a value only ends a transaction: marker-repair.ts.
       if (offset <= this.deleted(partition) || !bytes) continue
       const value = bytes.toString()
       const event = eventFrom(value)

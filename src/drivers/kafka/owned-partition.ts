@@ -70,7 +70,12 @@ export class OwnedPartition implements WakeSource {
     const { log, definition, partition } = options
     this.#options = options
     this.partition = partition
-    this.#producer = new TransactionalProducer(log.cluster, log.names.transactionalId(definition.group, partition))
+    this.#producer = new TransactionalProducer(log.cluster, log.names.transactionalId(definition.group, partition), {
+      group: log.names.kafkaGroup(definition.group),
+      topic: log.names.events,
+      partitions: [partition],
+      filler: { topic: log.names.signals, partition: 0 },
+    })
     this.#writer = new BatchedWriter(this.#producer, () => this.#offsets())
   }
 

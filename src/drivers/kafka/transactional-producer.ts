@@ -8,6 +8,14 @@ import {
   type API,
 } from '@platformatic/kafka'
 import type { KafkaCluster, Receiver } from './cluster.ts'
+import {
+  newestTransaction,
+  openTransaction,
+  rememberedEnd,
+  rememberEnd,
+  type GroupProgress,
+  type NewestTransaction,
+} from './marker-repair.ts'
 import { produce } from './produce.ts'
 import type { OutRecord } from './records.ts'
 import { KafkaRefusal } from './refusal.ts'
@@ -40,14 +48,17 @@ export class TransactionalProducer {
   readonly id: string
   readonly #cluster: KafkaCluster
   readonly #coordinator: Receiver
+  readonly #progress: GroupProgress | undefined
   readonly #sequences = new Map<string, number>()
   #isEnded = false
   #protocol: 1 | 2 = 2
   #producerId = -1n
   #epoch = -1
 
-  constructor(cluster: KafkaCluster, id: string) {
+  /** `progress`: what its transactions may commit, apart from records. */
+  constructor(cluster: KafkaCluster, id: string, progress?: GroupProgress) {
     this.id = id
+    this.#progress = progress
     this.#cluster = cluster
     this.#coordinator = { coordinator: 'transaction', key: id }
   }
@@ -57,9 +68,14 @@ export class TransactionalProducer {
     return this.#isEnded
   }
 
-  /** Becomes the owner: fences the one before, and ends what it left open. */
-  async init(): Promise<void> {
+  /** Becomes the owner: fences the one before, and ends what it left open. `repairs`: also what the coordinator left open. */
+  async init(repairs = true): Promise<void> {
     this.#protocol = (await this.#cluster.hasTransactionProtocol2()) ? 2 : 1
+    const newest = repairs ? await newestTransaction(this.#cluster, this.id) : undefined
+    if (newest?.isOver) {
+      const open = await this.#openOf(newest)
+      if (open) await rememberEnd(this.#cluster, this.id, newest, open)
+    }
     // -1/-1 asks for the next epoch, also if another process was the owner. The client's default of 0/0 claims to be epoch 0.
     const { producerId, producerEpoch } = await this.#ask(
       initProducerIdV4.api,
@@ -67,19 +83,24 @@ export class TransactionalProducer {
       true,
     )
     this.#begin(producerId, producerEpoch)
+    if (newest) await this.#completeMarkers(newest)
   }
 
   /**
    * Writes all or nothing; at least one record. Readers see it a little after it resolves.
    * @throws KafkaRefusal if nothing was written, E_LOG_UNAVAILABLE if that is unknown
    */
-  async commit({ records, offsets = [] }: Transaction): Promise<void> {
+  async commit(transaction: Transaction): Promise<void> {
     if (this.#isEnded) throw new KafkaRefusal('PRODUCER_FENCED', undefined)
+    await this.#write(transaction, true)
+  }
+
+  async #write({ records, offsets = [] }: Transaction, isCommitted: boolean): Promise<void> {
     try {
-      if (this.#protocol === 1) await this.#addPartitions(records)
+      if (this.#protocol === 1 && records.length > 0) await this.#addPartitions(records)
       await this.#produce(records)
       for (const each of offsets) await this.#commitOffsets(each)
-      await this.#end()
+      await this.#end(isCommitted)
     } catch (error) {
       this.#isEnded = true
       throw error
@@ -89,6 +110,20 @@ export class TransactionalProducer {
   async close(): Promise<void> {
     this.#isEnded = true
     await this.#cluster.closeLane(this.id)
+  }
+
+  /** See marker-repair.ts. */
+  async #completeMarkers(newest: NewestTransaction): Promise<void> {
+    const open = await this.#openOf(newest)
+    if (!open) return
+    const isCommitted = newest.isCommitted ?? (await rememberedEnd(this.#cluster, this.id, newest.producerId, open))
+    const records = open.places.map(place => ({ ...place, key: '', value: null }))
+    const offsets = open.progress ? [fillerOffsets(open.progress)] : []
+    await this.#write({ records, offsets }, isCommitted)
+  }
+
+  #openOf({ producerId }: NewestTransaction) {
+    return openTransaction(this.#cluster, this.id, producerId, this.#progress)
   }
 
   #begin(producerId: bigint, epoch: number): void {
@@ -134,8 +169,8 @@ export class TransactionalProducer {
     )
   }
 
-  async #end(): Promise<void> {
-    const args = [this.id, this.#producerId, this.#epoch, true] as [string, bigint, number, boolean]
+  async #end(isCommitted: boolean): Promise<void> {
+    const args = [this.id, this.#producerId, this.#epoch, isCommitted] as [string, bigint, number, boolean]
     const end = async () => {
       if (this.#protocol === 1) return void (await this.#ask(endTxnV3.api, args, false))
       const next = await this.#ask(endTxnV5, args, false)
@@ -156,3 +191,10 @@ export class TransactionalProducer {
     return this.#cluster.ask(request, this.#coordinator, args, { lane: this.id, isRepeatable })
   }
 }
+
+/** What is open of the group keeps its value, because this is about another partition. */
+const fillerOffsets = ({ group, filler: { topic, partition } }: GroupProgress): GroupOffsets => ({
+  group,
+  topic,
+  partitions: [{ partition, offset: 0, metadata: '' }],
+})
