@@ -3,8 +3,10 @@ import { readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { startFloor } from './lib/floors/floor.ts'
+import { startFloor, type Floor } from './lib/floors/floor.ts'
+import { startKafkaFloor } from './lib/floors/kafka-floor.ts'
 import { circumstances, heading, host, hostElsewhere, median, row, spread, stopChild, withHome } from './lib/host.ts'
+import { withKafka, withKafkaLog, type KafkaBroker } from './lib/kafka.ts'
 import { closedLoop, closedLoopOf, figuresOf, tasksOf, type Figures, type Target } from './lib/load.ts'
 import { fsyncsDuring, syncsIn, withLog, withNats, type NatsServer } from './lib/nats.ts'
 import { rawLoop } from './lib/raw.ts'
@@ -17,9 +19,12 @@ import { rawLoop } from './lib/raw.ts'
  *     node bench/task.ts [--repeats 5] [--shapes program,script,loop] [--tasks 8000]
  *     node bench/task.ts --bus nats [--sync always] …
  *     node bench/task.ts --bus nats://HOST:PORT …
+ *     node bench/task.ts --bus kafka [--backoff 20] …
+ *     node bench/task.ts --bus kafka://HOST:PORT …
  *
- * On the embedded log with synchronous=FULL, in one process and in two; or on NATS in two, beside the same task written by
- * hand with the raw client (`lib/floors/floor.ts`), alternately. `nats` starts a server with an empty store.
+ * On the embedded log with synchronous=FULL, in one process and in two; or on NATS or Kafka in two, beside the same task written by
+ * hand with the raw client (`lib/floors/`), alternately. `nats` and `kafka` start a server with an empty store. `--backoff`: the broker's
+ * `add.partitions.to.txn.retry.backoff.ms`.
  */
 
 const { values } = parseArgs({
@@ -29,6 +34,7 @@ const { values } = parseArgs({
     tasks: { type: 'string', default: '8000' },
     bus: { type: 'string', default: 'sqlite' },
     sync: { type: 'string', default: 'default' },
+    backoff: { type: 'string', default: '1' },
     traced: { type: 'string' },
   },
 })
@@ -39,6 +45,7 @@ const tracedTasks = 2_000
 
 if (values.traced) await withHome(home => count(home, values.traced!))
 else if (values.bus === 'sqlite') await compare()
+else if (values.bus.startsWith('kafka')) await withKafka(values.bus, Number(values.backoff), compareOnKafka)
 else await withNats(values.bus, values.sync, compareOnNats)
 
 async function compare() {
@@ -129,25 +136,56 @@ async function compareOnNats(server: NatsServer) {
   }
 }
 
-async function contend<T>(server: NatsServer, name: string, work: (target: Target) => Promise<T>): Promise<T> {
-  if (name === 'floor B' || name === 'floor C') {
-    const floor = await startFloor(server.url, name === 'floor B' ? 'B' : 'C')
-    try {
-      return await work(floor)
-    } finally {
-      await floor.stop()
-    }
+async function compareOnKafka(broker: KafkaBroker) {
+  console.log(`${circumstances(repeats)}; ${broker.about}, agents and tools in two processes\n`)
+  const contenders = ['floor', ...shapes]
+  const runs = new Map<string, Figures[]>(contenders.map(name => [name, []]))
+  const contendOn = (name: string) => {
+    const work = (target: Target) => figuresOf(target, tasks)
+    if (name === 'floor') return onFloor(startKafkaFloor(broker.bootstrap), work)
+    return withKafkaLog(broker, bus => onApp(bus, name, work))
   }
-  return withHome(home =>
-    withLog(server, async bus => {
-      const elsewhere = await hostElsewhere(home, ['tools'], bus)
-      const here = await host(home, ['agents', 'models'], bus)
-      try {
-        return await work(tasksOf(here.bus, `bench.${name}`))
-      } finally {
-        await here.stop()
-        await stopChild(elsewhere)
-      }
-    }),
-  )
+  for (let round = 0; round < repeats; round++)
+    for (const name of contenders) runs.get(name)!.push(await contendOn(name))
+  heading([
+    'shape', 'p50 alone, ms', 'p99 alone, ms', 'tasks/s at 1', 'tasks/s at 32', 'tasks/s at 256', "share of the floor's tasks/s at 256",
+    "multiple of the floor's p50",
+  ]) // biome-ignore format: one row
+  const floor = runs.get('floor')!
+  for (const [name, of] of runs)
+    row([
+      name, spread(of.map(each => each.p50), 2), spread(of.map(each => each.p99), 1), spread(of.map(each => each.at1)),
+      spread(of.map(each => each.at32)), spread(of.map(each => each.at256)),
+      spread(of.map((each, round) => each.at256 / floor[round]!.at256), 2),
+      spread(of.map((each, round) => each.p50 / floor[round]!.p50), 2),
+    ]) // biome-ignore format: one row
+}
+
+async function contend<T>(server: NatsServer, name: string, work: (target: Target) => Promise<T>): Promise<T> {
+  if (name === 'floor B' || name === 'floor C')
+    return onFloor(startFloor(server.url, name === 'floor B' ? 'B' : 'C'), work)
+  return withLog(server, bus => onApp(bus, name, work))
+}
+
+async function onFloor<T>(starting: Promise<Floor>, work: (target: Target) => Promise<T>): Promise<T> {
+  const floor = await starting
+  try {
+    return await work(floor)
+  } finally {
+    await floor.stop()
+  }
+}
+
+/** The bench app with its tools in a second process. */
+function onApp<T>(bus: string, name: string, work: (target: Target) => Promise<T>): Promise<T> {
+  return withHome(async home => {
+    const elsewhere = await hostElsewhere(home, ['tools'], bus)
+    const here = await host(home, ['agents', 'models'], bus)
+    try {
+      return await work(tasksOf(here.bus, `bench.${name}`))
+    } finally {
+      await here.stop()
+      await stopChild(elsewhere)
+    }
+  })
 }
