@@ -1,7 +1,7 @@
 import type { Commit, CommitResult, DeliveryOutcome } from '../../bus/driver.ts'
 import type { TaskWake, WakeSource } from '../shared/wake-schedule.ts'
 import { BatchedWriter } from './batched-writer.ts'
-import { readSettlements } from './committed-offsets.ts'
+import { readSettlements, settlementRecord } from './committed-offsets.ts'
 import type { DeliveryEngine } from './delivery-engine.ts'
 import type { GroupDefinition } from './group-definitions.ts'
 import { KafkaDelivery } from './kafka-delivery.ts'
@@ -158,8 +158,10 @@ export class OwnedPartition implements WakeSource {
   /** Gives the partition back, after what is being written. */
   async handOver(): Promise<void> {
     if (!this.#isEnded) {
+      const { log, definition } = this.#options
       this.#feed.settlement.handOver()
-      await this.#write([], []).catch(() => {})
+      const kept = settlementRecord(log.names, definition.group, this.partition, this.#feed.settlement.stored())
+      await this.#write([kept], []).catch(() => {})
     }
     await this.#end()
   }

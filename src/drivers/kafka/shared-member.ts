@@ -1,5 +1,5 @@
 import type { Consumer, DeliveryOutcome, EncodedEvent, Subscription } from '../../bus/driver.ts'
-import { readSettlements } from './committed-offsets.ts'
+import { readSettlements, settlementRecord } from './committed-offsets.ts'
 import { DeliveryEngine } from './delivery-engine.ts'
 import type { GroupDefinition, GroupDefinitions } from './group-definitions.ts'
 import type { KafkaDelivery } from './kafka-delivery.ts'
@@ -117,7 +117,7 @@ export class KafkaSharedMember implements KafkaMember {
     const records = Array.from(this.#handedOver, delivery => delivery.feed.handOverRecord(delivery))
     this.#handedOver.clear()
     if (records.length > 0) await this.#options.log.publisher.store(records)
-    await this.#committer.handOver([...this.engine.feeds.values()])
+    await this.#handOverSettlements([...this.engine.feeds.values()])
   }
 
   async #settle(delivery: KafkaDelivery, outcome: DeliveryOutcome, events: readonly EncodedEvent[]): Promise<void> {
@@ -217,7 +217,16 @@ export class KafkaSharedMember implements KafkaMember {
       delivery.isRedelivery = true
       this.#handedOver.add(delivery)
     }
+    await this.#handOverSettlements(feeds)
+  }
+
+  async #handOverSettlements(feeds: readonly PartitionFeed[]): Promise<void> {
+    const { log, subscription } = this.#options
     await this.#committer.handOver(feeds)
+    const kept = feeds.map(({ partition, settlement }) =>
+      settlementRecord(log.names, subscription.group, partition, settlement.stored()),
+    )
+    if (kept.length > 0) await log.publisher.store(kept)
   }
 
   #lost(units: readonly number[]): void {
