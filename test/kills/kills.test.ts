@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { describeNatsServer } from '../lib/nats.ts'
-import { oneNats, threeNats } from './broker.ts'
+import { describeKafkaServer } from '../lib/kafka.ts'
+import { oneKafka, oneNats, threeNats } from './broker.ts'
 import { killTest } from './kills.ts'
 import { isClean } from './verify.ts'
 
@@ -52,6 +53,20 @@ describeNatsServer('on nats', () => {
     const broker = await threeNats()
     try {
       const report = await killTest({ tasks: 60, kills: 3, stops: 0, serverKills: 2, workers: 2, patienceMs, broker })
+      expect(report).toSatisfy(isClean)
+    } finally {
+      await broker.stop()
+    }
+  })
+})
+
+describeKafkaServer('on kafka', () => {
+  it('workers are killed and stopped at random, and nothing is lost, forked or applied twice', {
+    timeout,
+  }, async () => {
+    const broker = await oneKafka()
+    try {
+      const report = await killTest({ tasks: 40, kills: 4, stops: 1, workers: 2, patienceMs, broker })
       expect(report).toSatisfy(isClean)
     } finally {
       await broker.stop()
