@@ -37,6 +37,7 @@ function text({ bus, head, durability, groups, paused, resting, attention, hasWo
   return [
     `log        ${bus} in ${shownLog(environment())}, head ${head}`,
     `durability ${durabilityText(durability)}`,
+    ...(durability.notices ?? []).map(notice => `broker     ${notice}`),
     ...(groups.length > 0 && !hasWorker
       ? [`workers    ${styleText('yellow', `none; start one: ${tidings} run`)}`]
       : []),

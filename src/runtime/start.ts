@@ -54,7 +54,7 @@ export interface StartOptions extends Partial<Environment> {
 
 /** A limitation of a worker that a person should know. */
 export interface Warning {
-  readonly code: 'durability' | 'not-hosted' | 'trigger'
+  readonly code: 'durability' | 'broker' | 'not-hosted' | 'trigger'
   readonly message: string
 }
 
@@ -275,10 +275,11 @@ function startJanitor(bus: Bus, age: number) {
 
 function durabilityWarnings(durability: Durability): Warning[] {
   const warnings: Warning[] = []
-  const { survives, detail } = durability
+  const { survives, detail, notices = [] } = durability
   if (survives !== 'power') {
     const what = survives === 'process' ? 'a crash, not a power cut' : 'nothing'
     warnings.push({ code: 'durability', message: `A resolved publish survives ${what}: ${detail}` })
   }
+  for (const message of notices) warnings.push({ code: 'broker', message })
   return warnings
 }

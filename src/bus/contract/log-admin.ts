@@ -5,6 +5,8 @@ export interface Durability {
   readonly survives: 'nothing' | 'process' | 'power'
   /** For people: the settings that this was read from. */
   readonly detail: string
+  /** For people: what else about the settings or the version of the broker they should know, and what to do. */
+  readonly notices?: readonly string[]
 }
 
 /** How long events stay that no task and no group needs. */

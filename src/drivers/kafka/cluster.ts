@@ -120,6 +120,11 @@ export class KafkaCluster {
     return found
   }
 
+  /** The ids of all brokers. */
+  async nodes(): Promise<number[]> {
+    return [...(await this.#metadata()).brokers.keys()]
+  }
+
   /** Changes when a topic is deleted and made again. Undefined if the topic does not exist. */
   async topicId(topic: string): Promise<string | undefined> {
     return (await this.#metadata()).topicIds.get(topic)

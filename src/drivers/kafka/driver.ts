@@ -9,6 +9,7 @@ import { KafkaJanitor } from './janitor.ts'
 import { KafkaGroups } from './kafka-groups.ts'
 import type { KafkaLog } from './kafka-log.ts'
 import { KafkaTasks } from './kafka-tasks.ts'
+import { MarkerWatch } from './marker-watch.ts'
 import { KafkaReader } from './reader.ts'
 import { readKafkaDurability } from './read-durability.ts'
 import { KafkaRecovery } from './recovery.ts'
@@ -36,6 +37,7 @@ export class KafkaDriver implements Driver {
   readonly #topicBlobs: TopicBlobs
   readonly #janitor: KafkaJanitor
   readonly #recovery: KafkaRecovery
+  readonly #markerWatch: MarkerWatch
 
   constructor(log: KafkaLog, file: IndexFile) {
     this.#log = log
@@ -57,6 +59,7 @@ export class KafkaDriver implements Driver {
       this.#documents.reset()
       await this.#groups.recreate()
     })
+    this.#markerWatch = new MarkerWatch(log)
     log.follower.onLost = () => this.#recovery.run()
     log.follower.onTruncated = partition => this.#recovery.truncated(partition)
   }
@@ -121,6 +124,7 @@ export class KafkaDriver implements Driver {
       this.#recovery.close()
       this.#signals.close()
       await this.#calls.settled()
+      await this.#markerWatch.close()
       await this.#groups.close()
       await this.#log.follower.close()
       this.#reader.wake()

@@ -38,6 +38,11 @@ export class Follower {
   readonly #fetching = new Set<string>()
   /** What failed, by broker; -1 for the metadata. */
   readonly #failures = new Map<number, unknown>()
+  /** Partitions with an open transaction: since when their stable end has been where it is. */
+  readonly #held = new Map<
+    string,
+    { readonly place: TopicPartition; readonly stable: number; readonly since: number }
+  >()
   #isClosed = false
   #isLost = false
   #supervisor: Promise<void> | undefined
@@ -78,6 +83,12 @@ export class Follower {
    */
   freshen(partitions?: readonly number[]): Promise<void> {
     return this.#ends.freshen(partitions)
+  }
+
+  /** Partitions that an open transaction has held back for this long, with no progress at all. */
+  heldBack(ms: number): TopicPartition[] {
+    const until = performance.now() - ms
+    return [...this.#held.values()].filter(({ since }) => since <= until).map(({ place }) => place)
   }
 
   /** Resolves when the index covers these offsets. @throws E_LOG_UNAVAILABLE */
@@ -203,6 +214,7 @@ export class Follower {
     for (const { topic, found } of fetched) {
       if (found.errorCode !== 0) continue
       const partition = found.partitionIndex
+      this.#watchStable(topic, found)
       const after = this.#index.covered(topic, partition)
       const { records, covered } = readPage(found, after)
       // Compaction may have removed the records at the end.
@@ -212,6 +224,17 @@ export class Follower {
       pages.push({ topic, partition, records, covered: end, deleted })
     }
     this.#add(pages)
+  }
+
+  #watchStable(
+    topic: IndexedTopic,
+    { partitionIndex: partition, lastStableOffset, highWatermark }: FetchedPartition,
+  ): void {
+    const place = { topic: this.#topicName(topic), partition }
+    const key = topicPartition(place.topic, partition)
+    const stable = Number(lastStableOffset)
+    if (lastStableOffset >= highWatermark) this.#held.delete(key)
+    else if (this.#held.get(key)?.stable !== stable) this.#held.set(key, { place, stable, since: performance.now() })
   }
 
   #add(pages: readonly PartitionPage[]): void {

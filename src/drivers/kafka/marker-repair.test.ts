@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { addPartitionsToTxnV3, endTxnV3, initProducerIdV4, produceV9 } from '@platformatic/kafka'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -9,6 +12,7 @@ import { parseKafkaAddress } from './address.ts'
 import { KafkaCluster } from './cluster.ts'
 import { Follower } from './follower.ts'
 import { openIndexFile } from './index-file.ts'
+import { openKafka } from './index.ts'
 import { newestTransaction, openPartitions, openTransaction, rememberEnd } from './marker-repair.ts'
 import { produce } from './produce.ts'
 import { stateRecord } from './records.ts'
@@ -21,7 +25,7 @@ const slow = { timeout: 180_000 }
  * The coordinator does not check whether a partition belongs to a transaction here, so that a partition can be in one that its coordinator
  * does not know. What a coordinator leaves behind that lost a partition (decision 0041) is the same for everybody who asks.
  */
-const unverified = { 'transaction.partition.verification.enable': 'false' }
+const config = { 'transaction.partition.verification.enable': 'false', 'add.partitions.to.txn.retry.backoff.ms': 20 }
 
 describeKafkaServer('a transaction whose marker is missing', () => {
   let kafka: Kafka
@@ -29,7 +33,7 @@ describeKafkaServer('a transaction whose marker is missing', () => {
   let topics: LogTopics
 
   beforeAll(async () => {
-    kafka = await startKafka({ config: unverified })
+    kafka = await startKafka({ config })
     cluster = new KafkaCluster(parseKafkaAddress(`kafka://${kafka.bootstrap}/torn?partitions=2&timeout=20000`))
     topics = await provisionTopics(cluster, performance.now() + 60_000)
   }, 180_000)
@@ -75,7 +79,7 @@ describeKafkaServer('a transaction whose marker is missing', () => {
     'ends as the coordinator decided (committed: %s), when the next owner takes over',
     slow,
     async isCommitted => {
-      const id = `torn.${randomUUID()}`
+      const id = `torn.${randomUUID()}.0`
       await tear(id, isCommitted)
       const newest = await newestTransaction(cluster, id)
       expect(newest).toMatchObject({ isCommitted })
@@ -89,7 +93,7 @@ describeKafkaServer('a transaction whose marker is missing', () => {
   )
 
   test('ends so also if the owner dies after it took over, and not at all if nobody knows', slow, async () => {
-    const id = `torn.${randomUUID()}`
+    const id = `torn.${randomUUID()}.0`
     await tear(id, true)
     const newest = (await newestTransaction(cluster, id))!
     const open = (await openTransaction(cluster, id, newest.producerId, undefined))!
@@ -103,8 +107,25 @@ describeKafkaServer('a transaction whose marker is missing', () => {
     expect(await read([`${id}/1`])).toEqual(['x'])
   })
 
+  test('ends also if no process owns its id', slow, async () => {
+    const id = `torn.${randomUUID()}.0`
+    await tear(id, true)
+    const home = await mkdtemp(join(tmpdir(), 'tidings-torn-'))
+    // It opens when it has read everything.
+    const driver = await openKafka({ url: `kafka://${kafka.bootstrap}/torn?timeout=60000`, home })
+    const { survives, notices } = await driver.durability()
+    expect(survives).toBe('process')
+    expect(notices).toEqual([
+      expect.stringContaining('Set add.partitions.to.txn'),
+      expect.stringContaining('KAFKA-20734'),
+    ])
+    await driver.close()
+    await rm(home, { recursive: true })
+    expect(await read([`${id}/0`, `${id}/1`])).toEqual(['x', 'x'])
+  })
+
   test('the id is new, or its newest transaction is whole: nothing is written', slow, async () => {
-    const id = `torn.${randomUUID()}`
+    const id = `torn.${randomUUID()}.0`
     await take(id, true)
     const producer = new TransactionalProducer(cluster, id)
     await producer.init()
