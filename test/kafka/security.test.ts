@@ -80,9 +80,11 @@ describeKafkaServer('a broker that wants to know who is there', () => {
       await open(`kafka://${at}?sasl=oauthbearer&token=${file}`)
       await open(`kafka://${at}?timeout=60000`, { token: () => broker.token('workers') })
       const asked: string[] = []
-      const endpoint = createServer(async (request, response) => {
+      const endpoint = createServer((request, response) => {
         asked.push(`${request.headers.authorization}`)
-        response.end(JSON.stringify({ access_token: await broker.token('workers'), expires_in: 300 }))
+        void broker
+          .token('workers')
+          .then(token => response.end(JSON.stringify({ access_token: token, expires_in: 300 })))
       })
       await once(endpoint.listen(0, '127.0.0.1'), 'listening')
       onTestFinished(() => void endpoint.close())

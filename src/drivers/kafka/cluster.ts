@@ -5,7 +5,7 @@ import { describeThrown } from '../../thrown.ts'
 import { shownKafkaAddress, type KafkaAddress } from './address.ts'
 import { missingRight, refusedConnection, silentHint } from './denied.ts'
 import { topicPartition } from './records.ts'
-import { isTransient, KafkaRefusal, refusalOf, staleCoordinator, staleLeader } from './refusal.ts'
+import { isTransientRefusal, KafkaRefusal, kafkaRefusalOf, staleCoordinator, staleLeader } from './refusal.ts'
 import { connectionOptions } from './security.ts'
 
 export interface TopicPartition {
@@ -21,7 +21,7 @@ export type Receiver =
   | { readonly leader: TopicPartition }
   | { readonly coordinator: 'group' | 'transaction'; readonly key: string }
 
-export interface AskOptions {
+export interface KafkaAskOptions {
   /**
    * Names a connection of its own to each broker. A broker answers the requests of a connection in order, so what waits long must not
    * share one with other requests.
@@ -78,7 +78,7 @@ export class KafkaCluster {
     request: API<A, R>,
     receiver: Receiver,
     args: A,
-    options: AskOptions = {},
+    options: KafkaAskOptions = {},
   ): Promise<R> {
     const { lane = 'requests', isRepeatable = false, timeoutMs = this.timeoutMs, answerTimeoutMs } = options
     const until = performance.now() + timeoutMs
@@ -89,10 +89,10 @@ export class KafkaCluster {
         isSent = true
         return await request.async(connection, ...args)
       } catch (error) {
-        const refusal = refusalOf(error)
+        const refusal = kafkaRefusalOf(error)
         this.#forget(receiver, refusal)
         const isOver = this.#isClosed || performance.now() + pauseMs > until
-        if (refusal && (isOver || !isTransient(refusal.code)))
+        if (refusal && (isOver || !isTransientRefusal(refusal.code)))
           throw missingRight(this.address, refusal, request.key, nameOf(receiver)) ?? refusal
         const refused = refusal ? undefined : refusedConnection(this.address, error)
         if (refused) throw refused
@@ -170,7 +170,7 @@ export class KafkaCluster {
   toTidingsError(error: unknown): unknown {
     const isOfClient =
       error instanceof KafkaRefusal ||
-      (error instanceof Error && /^PLT_KFK_/.test(String((error as { code?: unknown }).code)))
+      (error instanceof Error && String((error as { code?: unknown }).code).startsWith('PLT_KFK_'))
     return isOfClient ? this.unavailable(error) : error
   }
 

@@ -10,14 +10,14 @@ import type { KafkaRefusal } from './refusal.ts'
 /** Refused credentials or TLS, where the client wraps what the broker or OpenSSL said. */
 export function refusedConnection(address: KafkaAddress, error: unknown): TidingsError | undefined {
   for (const each of chainOf(error)) {
-    const { code, message, apiId } = each as Error & { code?: unknown; apiId?: unknown }
+    const { code, message, apiId } = each as Error & { code?: string; apiId?: unknown }
     if (apiId === 'SASL_AUTHENTICATION_FAILED' || message.startsWith('token refused'))
       return denied(address, `the broker refuses the credentials: ${message}`, error)
     if (apiId === 'UNSUPPORTED_SASL_MECHANISM')
       return denied(address, `the broker does not offer sasl=${address.login?.mechanism.toLowerCase()}`, error)
     if (apiId === 'ILLEGAL_SASL_STATE')
       return denied(address, 'this listener of the broker has no login: leave out sasl, or use its other port', error)
-    const tls = tlsProblem(address, String(code ?? ''), message)
+    const tls = tlsProblem(address, code ?? '', message)
     if (tls) return new TidingsError('E_BUS_TLS', `${shownKafkaAddress(address)}: ${tls}`, { cause: error })
   }
   return undefined

@@ -26,7 +26,7 @@ const pauseMs = 100
 const maxLooks = 5
 
 /** Reads all partitions of the events and the state into the index, from every broker that leads some, until it is closed. */
-export class Follower {
+export class LogFollower {
   readonly #cluster: KafkaCluster
   readonly #names: LogNames
   readonly #index: LocalIndex

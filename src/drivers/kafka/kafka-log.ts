@@ -1,6 +1,6 @@
 import type { Now } from '../../bus/clock.ts'
 import type { KafkaCluster } from './cluster.ts'
-import type { Follower } from './follower.ts'
+import type { LogFollower } from './follower.ts'
 import type { LocalIndex } from './local-index.ts'
 import type { LogNames } from './names.ts'
 import type { KafkaPublisher } from './publisher.ts'
@@ -10,7 +10,7 @@ export interface KafkaLog {
   readonly names: LogNames
   readonly cluster: KafkaCluster
   readonly index: LocalIndex
-  readonly follower: Follower
+  readonly follower: LogFollower
   readonly publisher: KafkaPublisher
   readonly now: Now
 }

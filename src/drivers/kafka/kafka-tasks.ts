@@ -6,7 +6,7 @@ import type { LogHolder } from '../shared/retention.ts'
 import { KafkaClaims } from './claims.ts'
 import type { KafkaGroups } from './kafka-groups.ts'
 import type { KafkaLog } from './kafka-log.ts'
-import type { EventRow } from './local-index.ts'
+import type { IndexedEvent } from './local-index.ts'
 import { allWakes, snapshotOf } from './task-state.ts'
 
 const pageSize = 256
@@ -105,7 +105,7 @@ export class KafkaTasks {
   }
 
   /** The calls that a turn cancelled. Their ids belong to older turns, but they are stored right after this one. */
-  *#cancelledBy(task: string, { partition, offset }: EventRow): Generator<EventRow> {
+  *#cancelledBy(task: string, { partition, offset }: IndexedEvent): Generator<IndexedEvent> {
     for (let after = offset; ; ) {
       const rows = this.#log.index.range(partition, after, Infinity, pageSize)
       for (const row of rows) {

@@ -28,7 +28,7 @@ const ddl = `
 export type IndexedTopic = 'events' | 'state'
 
 /** An event without its text. Offsets are positive: one more than that of Kafka. */
-export interface EventRow {
+export interface IndexedEvent {
   readonly partition: number
   readonly offset: number
   readonly id: string
@@ -85,14 +85,14 @@ const columns = `partition, place - partition * ${partitionSize} AS offset, id, 
 function statementsFor(db: DatabaseSync) {
   const sql = sqlFor(db)
   return {
-    byId: sql<EventRow>(`SELECT ${columns} FROM events WHERE id = ? AND partition = ?`),
-    byPlace: sql<EventRow>(`SELECT ${columns} FROM events WHERE place = ?`),
+    byId: sql<IndexedEvent>(`SELECT ${columns} FROM events WHERE id = ? AND partition = ?`),
+    byPlace: sql<IndexedEvent>(`SELECT ${columns} FROM events WHERE place = ?`),
     text: sql<{ event: string }>('SELECT event FROM events WHERE place = ?'),
-    range: sql<EventRow>(`SELECT ${columns} FROM events WHERE place > ? AND place <= ? ORDER BY place LIMIT ?`),
+    range: sql<IndexedEvent>(`SELECT ${columns} FROM events WHERE place > ? AND place <= ? ORDER BY place LIMIT ?`),
     newest: sql<{ place: number | null }>('SELECT max(place) AS place FROM events WHERE place > ? AND place <= ?'),
     stateValues: sql<{ value: string }>('SELECT value FROM state'),
     count: sql<{ count: number }>('SELECT count(*) AS count FROM events WHERE place > ? AND place <= ?'),
-    ids: sql<EventRow>(`SELECT ${columns} FROM events WHERE id >= ? AND id < ? ORDER BY id`),
+    ids: sql<IndexedEvent>(`SELECT ${columns} FROM events WHERE id >= ? AND id < ? ORDER BY id`),
     firstId: sql<{ id: string }>('SELECT id FROM events WHERE id >= ? AND id < ? ORDER BY id LIMIT 1'),
     lastId: sql<{ id: string }>('SELECT id FROM events WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1'),
     ofCorrelation: sql<{ place: number }>(`SELECT place FROM events WHERE id >= ?1 AND id < ?2 AND correlation = ?1
@@ -153,11 +153,11 @@ export class LocalIndex {
     return Math.max(offset, this.deleted(partition))
   }
 
-  byId(partition: number, id: string): EventRow | undefined {
+  byId(partition: number, id: string): IndexedEvent | undefined {
     return this.#sql.byId.get(id, partition)
   }
 
-  at(partition: number, offset: number): EventRow | undefined {
+  at(partition: number, offset: number): IndexedEvent | undefined {
     return this.#recentAt(partition, offset) ?? this.#sql.byPlace.get(placeOf(partition, offset))
   }
 
@@ -166,7 +166,7 @@ export class LocalIndex {
   }
 
   /** Events of a partition after one offset and up to another, in order. */
-  range(partition: number, after: number, until: number, limit: number): EventRow[] {
+  range(partition: number, after: number, until: number, limit: number): IndexedEvent[] {
     const first = Math.max(after, this.deleted(partition))
     const recent = this.#recent.get(partition)?.range(first, until, limit)
     if (recent) return recent
@@ -175,7 +175,7 @@ export class LocalIndex {
   }
 
   /** Events whose ids are not before `from` and before `end`, in the order of their ids. */
-  idsBetween(from: string, end: string): EventRow[] {
+  idsBetween(from: string, end: string): IndexedEvent[] {
     return this.#sql.ids.all(from, end)
   }
 

@@ -10,7 +10,7 @@ import { startKafka, type Kafka } from '../../testing/kafka/start.ts'
 import { until } from '../../testing/wait.ts'
 import { parseKafkaAddress } from './address.ts'
 import { KafkaCluster } from './cluster.ts'
-import { Follower } from './follower.ts'
+import { LogFollower } from './follower.ts'
 import { openIndexFile } from './index-file.ts'
 import { openKafka } from './index.ts'
 import { newestTransaction, openPartitions, openTransaction, rememberEnd } from './marker-repair.ts'
@@ -42,7 +42,7 @@ describeKafkaServer('a transaction whose marker is missing', () => {
     await kafka?.stop()
   })
 
-  /** A transaction of two partitions, of which the coordinator knows one. */
+  /** A transaction of two partitions; the coordinator knows one of them. */
   async function tear(id: string, isCommitted: boolean): Promise<void> {
     const coordinator = { coordinator: 'transaction', key: id } as const
     const { producerId, producerEpoch } = await cluster.ask(initProducerIdV4.api, coordinator, [id, 60_000, -1n, -1])
@@ -64,7 +64,7 @@ describeKafkaServer('a transaction whose marker is missing', () => {
   /** What readers see, if nothing holds them back. */
   async function read(keys: readonly string[]): Promise<(string | undefined)[]> {
     const file = openIndexFile(undefined, topics)
-    const follower = new Follower(cluster, topics.names, file.index)
+    const follower = new LogFollower(cluster, topics.names, file.index)
     try {
       follower.start()
       await follower.freshen()

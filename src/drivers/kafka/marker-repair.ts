@@ -3,7 +3,7 @@ import { describeProducersV0, describeTransactionsV0, offsetCommitV8, offsetFetc
 import { TidingsError } from '../../errors.ts'
 import { shownKafkaAddress } from './address.ts'
 import type { KafkaCluster, TopicPartition } from './cluster.ts'
-import { isTransient, KafkaRefusal } from './refusal.ts'
+import { isTransientRefusal, KafkaRefusal } from './refusal.ts'
 
 /*
  * A coordinator of Kafka 4.3 and 4.4 may end a transaction without telling its partitions: decision 0041. It does so if a partition
@@ -26,7 +26,7 @@ export interface GroupProgress {
 /** How the coordinator ended the newest transaction of an id. */
 export interface NewestTransaction {
   readonly producerId: bigint
-  /** It says so for good. */
+  /** It says so permanently. */
   readonly isOver: boolean
   /** Undefined if the id was taken over since, which makes the coordinator forget it. */
   readonly isCommitted: boolean | undefined
@@ -112,7 +112,7 @@ async function hasOpenOffsets(cluster: KafkaCluster, { group, topic, partitions 
     } catch (error) {
       const code = error instanceof KafkaRefusal ? error.code : undefined
       if (code === 'UNSTABLE_OFFSET_COMMIT') return true
-      if ((code !== undefined && !isTransient(code)) || performance.now() > until) throw error
+      if ((code !== undefined && !isTransientRefusal(code)) || performance.now() > until) throw error
     }
 }
 

@@ -2,7 +2,7 @@ import type { Now } from '../../bus/clock.ts'
 import { parseKafkaAddress } from './address.ts'
 import { KafkaCluster } from './cluster.ts'
 import { KafkaDriver } from './driver.ts'
-import { Follower } from './follower.ts'
+import { LogFollower } from './follower.ts'
 import { openIndexFile } from './index-file.ts'
 import { KafkaPublisher } from './publisher.ts'
 import { provisionTopics } from './topics.ts'
@@ -36,7 +36,7 @@ export async function openKafkaDriver(options: KafkaDriverOptions): Promise<Kafk
     const file = openIndexFile(options.home, topics)
     const { index } = file
     const { names, maxBatchBytes } = topics
-    const follower = new Follower(cluster, names, index)
+    const follower = new LogFollower(cluster, names, index)
     const publisher = new KafkaPublisher({ cluster, names, index, follower, maxBatchBytes })
     const log = { names, cluster, index, follower, publisher, now: options.clock?.now ?? Date.now }
     const driver = new KafkaDriver(log, file)

@@ -7,7 +7,7 @@ import { Heap } from '../shared/heap.ts'
 import { deferredKey, deferredOffset, deferredPrefix, type DeferredEntry } from './deferred-entries.ts'
 import type { DeliveryContent, KafkaDelivery } from './kafka-delivery.ts'
 import type { KafkaLog } from './kafka-log.ts'
-import type { EventRow } from './local-index.ts'
+import type { IndexedEvent } from './local-index.ts'
 import { stateRecord, type OutRecord } from './records.ts'
 import { PartitionSettlement, type StoredSettlement } from './settlement.ts'
 
@@ -47,7 +47,7 @@ export class PartitionFeed {
   readonly #log: KafkaLog
   readonly #group: string
   readonly #matches: FeedOptions['matches']
-  #rows: EventRow[] = []
+  #rows: IndexedEvent[] = []
   /** By offset. */
   readonly #deferred = new Map<number, Deferred>()
   /** What earlier owners work on, by offset. */

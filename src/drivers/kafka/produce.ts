@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { NumericMap, type API, type MessageRecord, type produceV9 } from '@platformatic/kafka'
 import type { KafkaCluster } from './cluster.ts'
 import { messageOf, topicPartition, type OutRecord } from './records.ts'
-import { isTransient, KafkaRefusal } from './refusal.ts'
+import { isTransientRefusal, KafkaRefusal } from './refusal.ts'
 import type { ProduceAnswer } from './requests.ts'
 
 type ProduceRequest = API<Parameters<typeof produceV9.createRequest>, boolean | ProduceAnswer>
@@ -47,7 +47,7 @@ export async function produce(
     const failed = results.find(({ status }) => status === 'rejected') as PromiseRejectedResult | undefined
     if (!failed) break
     const error: unknown = failed.reason
-    if ((error instanceof KafkaRefusal && !isTransient(error.code)) || performance.now() > until) throw error
+    if ((error instanceof KafkaRefusal && !isTransientRefusal(error.code)) || performance.now() > until) throw error
     await sleep(pauseMs)
   }
   for (const [key, { length }] of batches)

@@ -3,7 +3,7 @@ import type { AppendResult, EncodedEvent, Position } from '../../bus/driver.ts'
 import { TidingsError } from '../../errors.ts'
 import { shownKafkaAddress } from './address.ts'
 import type { KafkaCluster } from './cluster.ts'
-import type { Follower } from './follower.ts'
+import type { LogFollower } from './follower.ts'
 import type { LocalIndex } from './local-index.ts'
 import type { LogNames } from './names.ts'
 import { produce, type ProducerState } from './produce.ts'
@@ -28,7 +28,7 @@ export interface PublisherContext {
   readonly cluster: KafkaCluster
   readonly names: LogNames
   readonly index: LocalIndex
-  readonly follower: Follower
+  readonly follower: LogFollower
   /** The largest batch of a partition that the broker takes (`max.message.bytes` of the topic). */
   readonly maxBatchBytes: number
 }

@@ -1,7 +1,7 @@
-import type { EventRow } from './local-index.ts'
+import type { IndexedEvent } from './local-index.ts'
 
 /** An event with its text. */
-export interface RecentRow extends EventRow {
+export interface RecentRow extends IndexedEvent {
   readonly text: string
 }
 

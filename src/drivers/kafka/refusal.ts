@@ -12,7 +12,7 @@ export class KafkaRefusal extends Error {
 }
 
 /** Undefined if there was no answer. */
-export function refusalOf(error: unknown): KafkaRefusal | undefined {
+export function kafkaRefusalOf(error: unknown): KafkaRefusal | undefined {
   if (error instanceof KafkaRefusal) return error
   const found = protocolErrorIn(error)
   return found && new KafkaRefusal(String(found.apiId), error)
@@ -45,7 +45,8 @@ export const staleLeader = new Set([
 export const staleCoordinator = new Set(['NOT_COORDINATOR', 'COORDINATOR_NOT_AVAILABLE'])
 
 /** The same request may succeed a little later. */
-export const isTransient = (code: string) => staleLeader.has(code) || staleCoordinator.has(code) || others.has(code)
+export const isTransientRefusal = (code: string) =>
+  staleLeader.has(code) || staleCoordinator.has(code) || others.has(code)
 
 const others = new Set([
   'COORDINATOR_LOAD_IN_PROGRESS',

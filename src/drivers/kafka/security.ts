@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from '@platformatic/kafka'
 import { TidingsError } from '../../errors.ts'
+import { readSecret } from './read-secret.ts'
 import { tokenFrom } from './token-source.ts'
 
 /** Who the process is for the brokers. Secrets are functions, so that they are read again for each connection and printed by none. */
@@ -63,9 +63,9 @@ function saslOf(login: KafkaLogin): NonNullable<ConnectionOptions['sasl']> {
   return {
     mechanism: 'OAUTHBEARER',
     token: login.token,
-    // A broker refuses a token in an answer that is no error. The client's own check calls back twice.
+    // A broker refuses a token in an answer that is not an error. The client's own check calls back twice.
     authBytesValidator: (bytes, callback) =>
-      bytes.length === 0 ? callback(null, bytes) : callback(new Error(`token refused: ${bytes}`), bytes),
+      bytes.length === 0 ? callback(null, bytes) : callback(new Error(`token refused: ${bytes.toString()}`), bytes),
   }
 }
 
@@ -88,14 +88,6 @@ function loginFrom(
   if (sasl === 'oauthbearer') return { mechanism: 'OAUTHBEARER', token: token ?? tokenFrom(options, user, password) }
   if (!user || !password) throw invalid(`sasl=${sasl} needs a user, and a password or password=FILE`)
   return { mechanism: sasl.toUpperCase() as PasswordMechanism, user, password }
-}
-
-export function readSecret(name: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (cause) {
-    throw new TidingsError('E_SETTING_INVALID', `TIDINGS_BUS: the file of ${name} cannot be read: ${path}`, { cause })
-  }
 }
 
 const invalid = (problem: string) => new TidingsError('E_SETTING_INVALID', `TIDINGS_BUS: ${problem}`)

@@ -1,5 +1,5 @@
 import { TidingsError } from '../../errors.ts'
-import { readSecret } from './security.ts'
+import { readSecret } from './read-secret.ts'
 
 /** A token is asked for again when this share of its time is over, as the client does with a session. */
 const renewAfter = 0.8
