@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeTransactionsV0 } from '@platformatic/kafka'
 import { KafkaCluster } from '../src/drivers/kafka/cluster.ts'
-import { Follower } from '../src/drivers/kafka/follower.ts'
+import { LogFollower } from '../src/drivers/kafka/follower.ts'
 import { openIndexFile } from '../src/drivers/kafka/index-file.ts'
 import { openPartitions } from '../src/drivers/kafka/marker-repair.ts'
 import { parseKafkaAddress } from '../src/drivers/kafka/address.ts'
@@ -97,7 +97,7 @@ async function examine(): Promise<string | undefined> {
   const cluster = new KafkaCluster({ ...address, timeoutMs: 30_000 })
   cluster.topics.push(topics.names.events, topics.names.state)
   const file = openIndexFile(undefined, topics)
-  const follower = new Follower(cluster, topics.names, file.index)
+  const follower = new LogFollower(cluster, topics.names, file.index)
   try {
     follower.start()
     await follower.freshen()
