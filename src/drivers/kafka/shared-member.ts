@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Consumer, DeliveryOutcome, EncodedEvent, Subscription } from '../../bus/driver.ts'
 import { readSettlements, settlementRecord } from './committed-offsets.ts'
 import { DeliveryEngine } from './delivery-engine.ts'
@@ -107,13 +108,16 @@ export class KafkaSharedMember implements KafkaMember {
     this.engine.pause()
     this.#options.onClosed()
     clearTimeout(this.#checkTimer)
-    await Promise.allSettled(this.#concluding)
-    if (this.#membership.isValid) await this.#giveBackAll().catch(() => {})
+    // Not longer than a call: the broker may be away.
+    const { timeoutMs } = this.#options.log.cluster
+    await Promise.race([this.#giveBackAll().catch(() => {}), sleep(timeoutMs, undefined, { ref: false })])
     this.engine.close()
     await this.#membership.close()
   }
 
   async #giveBackAll(): Promise<void> {
+    await Promise.allSettled(this.#concluding)
+    if (!this.#membership.isValid) return
     const records = Array.from(this.#handedOver, delivery => delivery.feed.handOverRecord(delivery))
     this.#handedOver.clear()
     if (records.length > 0) await this.#options.log.publisher.store(records)
