@@ -1,5 +1,5 @@
 /**
- * Kills Kafka brokers under transactions and says what became of commits that were acknowledged: decision 0041.
+ * Kills Kafka brokers under transactions and says what became of commits that were acknowledged: decision 0043.
  *
  *   npm run kafka-crashes -- --version 4.4.0 --servers 3 --kill all --kills 10
  *

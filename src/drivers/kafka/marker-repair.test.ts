@@ -23,7 +23,7 @@ const slow = { timeout: 180_000 }
 
 /*
  * The coordinator does not check whether a partition belongs to a transaction here, so that a partition can be in one that its coordinator
- * does not know. What a coordinator leaves behind that lost a partition (decision 0041) is the same for everybody who asks.
+ * does not know. What a coordinator leaves behind that lost a partition (decision 0043) is the same for everybody who asks.
  */
 const config = { 'transaction.partition.verification.enable': 'false', 'add.partitions.to.txn.retry.backoff.ms': 20 }
 

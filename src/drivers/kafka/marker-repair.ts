@@ -6,7 +6,7 @@ import type { KafkaCluster, TopicPartition } from './cluster.ts'
 import { isTransientRefusal, KafkaRefusal } from './refusal.ts'
 
 /*
- * A coordinator of Kafka 4.3 and 4.4 may end a transaction without telling its partitions: decision 0041. It does so if a partition
+ * A coordinator of Kafka 4.3 and 4.4 may end a transaction without telling its partitions: decision 0043. It does so if a partition
  * has no leader just then, so after a crash of all brokers that had it. Readers stop there, and the coordinator considers the transaction done.
  *
  * What is open in a partition is ended by the next transaction of the same producer that writes there. So a new owner asks how the newest
@@ -26,7 +26,9 @@ export interface GroupProgress {
 /** How the coordinator ended the newest transaction of an id. */
 export interface NewestTransaction {
   readonly producerId: bigint
-  /** It says so permanently. */
+  /** It will not end in another way any more. */
+  readonly isDecided: boolean
+  /** It has told all partitions, as far as it knows. */
   readonly isOver: boolean
   /** Undefined if the id was taken over since, which makes the coordinator forget it. */
   readonly isCommitted: boolean | undefined
@@ -49,7 +51,8 @@ export async function newestTransaction(cluster: KafkaCluster, id: string): Prom
     const answer = await cluster.ask(describeTransactionsV0.api, receiver, [[id]], { lane: id, isRepeatable: true })
     const { producerId, transactionState: state } = answer.transactionStates[0]!
     const isCommitted = committed.has(state) || (aborted.has(state) ? false : undefined)
-    return { producerId, isCommitted, isOver: state !== 'Ongoing' && isCommitted !== undefined }
+    const isDecided = state !== 'Ongoing' && isCommitted !== undefined
+    return { producerId, isCommitted, isDecided, isOver: state.startsWith('Complete') }
   } catch (error) {
     if (error instanceof KafkaRefusal && error.code === 'TRANSACTIONAL_ID_NOT_FOUND') return undefined
     throw error

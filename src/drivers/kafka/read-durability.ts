@@ -56,7 +56,7 @@ async function noticesOf(
   return notices
 }
 
-/** Level of `metadata.version` of the first release with the fault: decision 0041. */
+/** Level of `metadata.version` of the first release with the fault: decision 0043. */
 const firstFaulty = 30
 
 async function leavesMarkersOut(cluster: KafkaCluster): Promise<boolean> {

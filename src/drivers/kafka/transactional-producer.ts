@@ -72,7 +72,7 @@ export class TransactionalProducer {
   async init(repairs = true): Promise<void> {
     this.#protocol = (await this.#cluster.hasTransactionProtocol2()) ? 2 : 1
     const newest = repairs ? await newestTransaction(this.#cluster, this.id) : undefined
-    if (newest?.isOver) {
+    if (newest?.isDecided) {
       const open = await this.#openOf(newest)
       if (open) await rememberEnd(this.#cluster, this.id, newest, open)
     }

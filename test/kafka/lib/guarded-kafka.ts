@@ -132,7 +132,7 @@ export interface Grant {
 }
 
 /** The rights of deploy/kafka/acls.sh. */
-async function grants(): Promise<Grant[]> {
+export async function grants(): Promise<Grant[]> {
   const text = await readFile(join(import.meta.dirname, '../../../deploy/kafka/acls.sh'), 'utf8')
   const ofLog = [...text.matchAll(/^of_log (\w+) --([\w-]+) "([\w ]+)"$/gm)]
   const ofCluster = [...text.matchAll(/^allow (\w+) --(cluster) --operation (\w+)$/gm)]
