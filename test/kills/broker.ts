@@ -41,11 +41,11 @@ export async function threeNats(partitions = 1): Promise<Broker> {
   }
 }
 
-/** One Kafka broker. While it is down, no work is done. */
+/** One Kafka broker. While it is down, no work is done. On a busy machine it is down for a minute. */
 export async function oneKafka(partitions = 3): Promise<Broker> {
   const kafka = await startKafka()
   return {
-    address: log => `kafka://${kafka.bootstrap}/${log}?timeout=60000&partitions=${partitions}`,
+    address: log => `kafka://${kafka.bootstrap}/${log}?timeout=240000&partitions=${partitions}`,
     async killServer() {
       await kafka.kill()
       await kafka.restart()
