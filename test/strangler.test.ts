@@ -130,6 +130,19 @@ onAnyBus(world => {
     })
   })
 
+  test('a function of the strangler that throws fails no request', async () => {
+    const throws = () => {
+      throw new Error('a mistake')
+    }
+    const running = await start()
+    const withoutKey = await open(running, { key: throws })
+    await withoutKey.set({ percent: 100, mirror: 100 }, by)
+    expect(await withoutKey.run({ user: 'ann', amount: 1 })).toEqual({ total: 2, side: 'old' })
+    const unsure = await open(running, { repeatable: throws })
+    await until(() => unsure.state.control.percent === 100)
+    expect(await unsure.run({ user: 'ann', amount: 1 })).toEqual({ total: 2, side: 'candidate' })
+  })
+
   test('old answers when the candidate cannot be asked', async () => {
     const running = await start()
     const orders = await open(running, { candidate: 'nobody' })

@@ -35,6 +35,9 @@ export interface LaneComparison {
 /** Names of what is compared besides the fields of outputs. No field has a name in parentheses at its beginning, unless an output has one. */
 export const outcomeField = '(outcome)'
 const toolsField = '(tools)'
+/** Before the name of a field whose comparator threw. */
+const brokenComparator = '(comparator) '
+const isBroken = (path: string) => path.startsWith(brokenComparator)
 
 interface Lanes {
   readonly old: ObservedLane
@@ -53,7 +56,8 @@ export function compareLanes(
     candidate: recordOf(candidate),
     ...(repeat && { repeat: recordOf(repeat) }),
     differences: fieldsThatDiffer(old, candidate, rules, redactor),
-    ...(repeat && { noise: fieldsThatDiffer(old, repeat, rules, redactor) }),
+    // A comparator that throws says nothing about noise, and must not pass as such.
+    ...(repeat && { noise: fieldsThatDiffer(old, repeat, rules, redactor).filter(({ path }) => !isBroken(path)) }),
   }
 }
 
@@ -83,8 +87,9 @@ function fieldsThatDiffer(
     add(toolsField, shown(first.tools), shown(other.tools))
   if (first.error || other.error) return found
   const [shownFirst, shownOther] = [first, other].map(({ output }) => redactor.event(asEvent(output)).data)
-  for (const { path, at } of differences(first.output, other.output, rules))
-    add(path, shown(valueAt(shownFirst, at)), shown(valueAt(shownOther, at)))
+  for (const { path, at, problem } of differences(first.output, other.output, rules))
+    if (problem === undefined) add(path, shown(valueAt(shownFirst, at)), shown(valueAt(shownOther, at)))
+    else add(`${brokenComparator}${path}`, undefined, redactor.text(problem).slice(0, maxShown))
   return found
 }
 

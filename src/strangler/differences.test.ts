@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
+import { Redactor } from '../bus/redact.ts'
 import { bucketOf, sideOf } from './bucket.ts'
+import { compareLanes } from './comparison.ts'
 import { nothing } from './control.ts'
 import { differencesOf } from './differences.ts'
 
@@ -49,4 +51,24 @@ test('lists come before the percentage, and `never` before `always`', () => {
   expect(sideOf('reports', control, ['bob', 'acme'])).toBe('candidate')
   expect(sideOf('reports', control, ['ann', 'acme'])).toBe('old')
   expect(sideOf('reports', control, ['bob'])).toBe('old')
+})
+
+test('a comparator that throws is a difference of its own, which no repetition explains', () => {
+  const broken = {
+    fields: {
+      total: () => {
+        throw new Error('no such currency')
+      },
+    },
+  }
+  expect(differencesOf({ total: 1, id: 2 }, { total: 1, id: 3 }, broken)).toEqual([
+    { path: 'total', at: ['total'], problem: 'no such currency' },
+    { path: 'id', at: ['id'] },
+  ])
+  const lane = (total: number) => ({ ms: 1, correlationid: 'a', output: { total } })
+  const lanes = { old: lane(1), candidate: lane(1), repeat: lane(1) }
+  expect(compareLanes(lanes, broken, new Redactor())).toMatchObject({
+    differences: [{ path: '(comparator) total', other: 'no such currency' }],
+    noise: [],
+  })
 })

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Json } from '../json.ts'
+import { describeThrown } from '../thrown.ts'
 
 /** How outputs are compared. A path is that of a field: `total`, `customer.name`, `items[].price`; `$` is the whole output. */
 export interface CompareOptions {
@@ -14,6 +15,8 @@ export interface OutputDifference {
   readonly path: string
   /** Its first place in the outputs: names and indexes. */
   readonly at: readonly (string | number)[]
+  /** What the comparator of the field threw. */
+  readonly problem?: string
 }
 
 const maxPaths = 100
@@ -31,7 +34,9 @@ export function differencesOf(
     const name = path === '' ? '$' : path
     if (isFull() || ignore.includes(name)) return
     const isSame = Object.hasOwn(fields, name) ? fields[name] : undefined
-    if (isSame ? isSame(a, b) : a === b) return
+    const same = isSame ? judged(isSame, a, b) : a === b
+    if (same === true) return
+    if (typeof same === 'string') return void found.set(name, { path: name, at, problem: same })
     if (!isSame && Array.isArray(a) && Array.isArray(b)) {
       for (let i = 0; i < Math.max(a.length, b.length) && !isFull(); i++) compare(a[i], b[i], `${path}[]`, [...at, i])
       return
@@ -47,6 +52,15 @@ export function differencesOf(
 
   compare(old, other, '', [])
   return [...found.values()]
+}
+
+/** Whether a comparator finds two values the same; a text if it throws. */
+function judged(isSame: (a: unknown, b: unknown) => boolean, a: unknown, b: unknown): boolean | string {
+  try {
+    return isSame(a, b) === true
+  } catch (thrown) {
+    return describeThrown(thrown)
+  }
 }
 
 type JsonObject = { [key: string]: Json }

@@ -126,12 +126,23 @@ export function settingsOf<Input, Output>(name: string, options: StranglerOption
     ...options,
     name,
     candidate: typeof candidate === 'string' ? candidate : candidate.name,
-    isRepeatable: typeof repeatable === 'function' ? repeatable : () => repeatable,
+    isRepeatable: typeof repeatable === 'function' ? falseIfItThrows(repeatable) : () => repeatable,
     withinMs: milliseconds(within),
     maxMirrors,
     criteria: rollback && criteriaOf(rollback),
   }
 }
+
+/** Code that errs must not fail a request that was answered. */
+const falseIfItThrows =
+  <Input>(test: (input: Input) => boolean) =>
+  (input: Input): boolean => {
+    try {
+      return test(input) === true
+    } catch {
+      return false
+    }
+  }
 
 function criteriaOf({ errorRate, p95, parity, window = '1m', minRequests = 50 }: RollbackOptions): RollbackCriteria {
   return {

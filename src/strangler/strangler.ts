@@ -84,8 +84,8 @@ export class Strangler<Input, Output> {
     const origin = { correlationid: randomUUIDv7(), tenant, ...(user !== undefined && { user }) }
     const { version = 0, control = nothing } = this.#session?.follower.document ?? {}
     const request: ServedRequest<Input> = { input, origin, version }
-    const keys = [options.key ?? this.#settings.key?.(input) ?? []].flat()
-    if (sideOf(this.name, control, keys.length > 0 ? keys : [origin.correlationid]) === 'old')
+    const keys = this.#keysOf(input, options)
+    if (!keys || sideOf(this.name, control, keys.length > 0 ? keys : [origin.correlationid]) === 'old')
       return this.#runOld(request)
     return this.#runCandidate(request, milliseconds(wait))
   }
@@ -137,6 +137,15 @@ export class Strangler<Input, Output> {
     this.#closed.abort()
     session?.close()
     await this.#closeLog?.()
+  }
+
+  /** Undefined if `key` throws: then nobody knows on which side the request was before. */
+  #keysOf(input: Input, { key }: StranglerRunOptions): readonly string[] | undefined {
+    try {
+      return [key ?? this.#settings.key?.(input) ?? []].flat()
+    } catch {
+      return undefined
+    }
   }
 
   async #waitForLog(): Promise<void> {

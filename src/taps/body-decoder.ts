@@ -35,8 +35,23 @@ export function bodyDecoder(encoding: string | undefined, maxBytes: number, sink
   decompressor.on('data', (chunk: Buffer) => bounded.chunk(chunk))
   decompressor.on('end', () => bounded.end())
   decompressor.on('error', error => bounded.end(error.message))
-  return { push: chunk => void (bounded.hasEnded || decompressor.write(chunk)), end: () => decompressor.end() }
+  const giveUp = (problem?: string) => {
+    bounded.end(problem)
+    decompressor.destroy()
+  }
+  return {
+    push(chunk) {
+      if (decompressor.destroyed) return
+      if (bounded.hasEnded) return giveUp()
+      decompressor.write(chunk)
+      if (decompressor.writableLength > maxWaitingBytes) giveUp('it comes faster than it can be decompressed')
+    },
+    end: () => void (decompressor.destroyed || decompressor.end()),
+  }
 }
+
+/** Of a compressed body that waits to be decompressed: what is forwarded does not wait for that. */
+const maxWaitingBytes = 8 * 1024 * 1024
 
 class BoundedSink {
   readonly #maxBytes: number

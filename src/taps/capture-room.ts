@@ -1,8 +1,11 @@
+/** Of all bodies of a tap that are under way. Of more, only size and digest are recorded. */
+const maxCapturedBytes = 256 * 1024 * 1024
+
 /** The memory in which bodies are kept while they pass: that of all exchanges of a tap together. */
 export class CaptureRoom {
   #left: number
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes = maxCapturedBytes) {
     this.#left = maxBytes
   }
 

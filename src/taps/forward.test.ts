@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { until } from '../testing/wait.ts'
 import { Forwarder, type ForwardEnd, type ForwardListener } from './forward.ts'
 import { refusalOf, upstreamOf } from './upstream.ts'
@@ -19,8 +19,12 @@ async function listening(server: http.Server | net.Server): Promise<number> {
 const unreachable: ForwardListener = { unreachableResponse: ({ message }) => ({ status: 502, body: { message } }) }
 
 /** The port of a forwarder in front of a port, and how its exchanges ended. */
-async function tapOf(upstreamPort: number, listener: Partial<ForwardListener> = {}) {
-  const forwarder = new Forwarder(upstreamOf(`http://127.0.0.1:${upstreamPort}`))
+async function tapOf(
+  upstreamPort: number,
+  listener: Partial<ForwardListener> = {},
+  upstream = `http://127.0.0.1:${upstreamPort}`,
+) {
+  const forwarder = new Forwarder(upstreamOf(upstream))
   const ends: ForwardEnd[] = []
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse) =>
     forwarder.forward(incoming, outgoing, { ...unreachable, ...listener, onEnd: end => void ends.push(end) })
@@ -202,6 +206,23 @@ test('HEAD, 204, 304 and a POST without a body keep their shape', async () => {
   expect(await at('/304', 'GET')).toMatch(/^HTTP\/1.1 304 [^]*etag: "a"/)
   expect(await at('/', 'POST')).toMatch(/hello$/)
   expect(seen.at(-1)).toMatchObject({ 'content-length': '0' })
+})
+
+test('an upstream that is not on this machine is reached through the proxy of the environment', async () => {
+  const seen: (string | undefined)[] = []
+  const proxy = await upstreamOn((incoming, outgoing) => {
+    seen.push(incoming.url)
+    outgoing.end('through the proxy')
+  })
+  vi.stubEnv('HTTP_PROXY', `http://127.0.0.1:${proxy}`)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const tap = await tapOf(80, {}, 'http://service.example')
+  expect(await raw(tap.port, 'GET /a?b=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).toMatch(
+    /through the proxy$/,
+  )
+  expect(seen).toEqual(['http://service.example/a?b=1'])
+  const direct = await tapOf(await upstreamOn((_, outgoing) => outgoing.end('direct')))
+  expect(await raw(direct.port, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).toMatch(/direct$/)
 })
 
 test('only paths below that of the upstream are forwarded', () => {

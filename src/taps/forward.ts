@@ -6,7 +6,9 @@ import http, {
   type ServerResponse,
 } from 'node:http'
 import https from 'node:https'
+import { textOf } from '../errors.ts'
 import { readBody } from '../http/body.ts'
+import { isLoopback } from '../http/listen.ts'
 import { errorResponse } from '../http/response.ts'
 import { endToEndHeaders, headerPairs, type RawHeaders } from './headers.ts'
 import type { Upstream } from './upstream.ts'
@@ -75,13 +77,26 @@ export class Forwarder {
 
   constructor(upstream: Upstream) {
     this.upstream = upstream
-    const options = { keepAlive: true, timeout: idleSocketMs }
+    // As programs do that reach the upstream without the tap: HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+    const proxyEnv = isLoopback(upstream.url.hostname.replace(/^\[|\]$/g, '')) ? undefined : process.env
+    const options = { keepAlive: true, timeout: idleSocketMs, ...(proxyEnv && { proxyEnv }) }
     this.#agent = upstream.url.protocol === 'https:' ? new https.Agent(options) : new http.Agent(options)
   }
 
   forward(incoming: IncomingMessage, outgoing: ServerResponse, listener: ForwardListener): void {
     if (listener.admit) void this.#admit({ incoming, outgoing, listener }, listener.admit.bind(listener))
-    else new Exchange(this.open(incoming), { incoming, outgoing, listener }).start()
+    else this.#start({ incoming, outgoing, listener })
+  }
+
+  #start(parts: ExchangeParts, body?: Buffer): void {
+    let request: ClientRequest
+    try {
+      request = this.open(parts.incoming)
+    } catch (thrown) {
+      // What Node reads and would not write.
+      return refuseUnsent(parts, thrown)
+    }
+    new Exchange(request, parts).start(body)
   }
 
   async #admit(parts: ExchangeParts, admit: NonNullable<ForwardListener['admit']>): Promise<void> {
@@ -92,7 +107,7 @@ export class Forwarder {
       const refusal = await admit(body)
       if (outgoing.destroyed) return parts.listener.onEnd?.({ kind: 'aborted' })
       if (refusal) return respond(outgoing, refusal)
-      new Exchange(this.open(incoming), parts).start(body)
+      this.#start(parts, body)
     } catch (thrown) {
       const { status, body } = errorResponse(thrown)
       respond(outgoing, { status, body })
@@ -150,6 +165,12 @@ function respond(outgoing: ServerResponse, { status, body, headers }: RefusalRes
   outgoing.end(text)
 }
 
+function refuseUnsent({ outgoing, listener }: ExchangeParts, thrown: unknown): void {
+  const error = thrown instanceof Error ? thrown : new Error(textOf(thrown))
+  listener.onEnd?.({ kind: 'unreachable', error })
+  respond(outgoing, listener.unreachableResponse(error))
+}
+
 const nothing = Buffer.alloc(0)
 
 /** Chunks of a response that are read before its head is passed on, each at most 64 KiB. */
@@ -188,7 +209,11 @@ class Exchange {
       if (!socket.connecting) return void (this.#wasConnected = true)
       socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => (this.#wasConnected = true))
     })
-    request.on('response', response => void this.#relay(response))
+    request.on('response', response => void this.#relay(response).catch(error => this.#break(error)))
+    request.on('upgrade', (_, socket) => {
+      socket.destroy()
+      this.#unreachable(new Error('the upstream changed to another protocol, for which nobody had asked'))
+    })
     // After the head of a response, the response reports what happens to the connection.
     request.on('error', error => this.#hasResponse || this.#unreachable(error))
     outgoing.on('error', () => {})
@@ -269,6 +294,13 @@ class Exchange {
     this.#end({ kind: 'cut', error })
     // After what came before.
     this.#outgoing.write(nothing, () => this.#outgoing.destroy())
+  }
+
+  /** The response cannot be passed on. */
+  #break(error: Error): void {
+    this.#end({ kind: 'cut', error })
+    this.#request.destroy()
+    this.#outgoing.destroy()
   }
 
   #end(end: ForwardEnd): void {

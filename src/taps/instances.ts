@@ -5,13 +5,14 @@ import { hostId, startTimeOf } from '../bus/processes.ts'
 import { failure } from '../errors.ts'
 import type { CloudEvent } from '../event.ts'
 import { failureType, tappedTypes, tapTarget, type TappedType } from '../bus/tapped.ts'
+import type { ExpiredLeases } from './expired-leases.ts'
 import { publishGap, readGap } from './gap.ts'
 import { tapAnswer } from './tap-answer.ts'
 import { forgetLeftCalls, processesThatLeftCalls, readLeftCalls } from './unrecorded-calls.ts'
 
 /*
  * Which processes run a tap, in one document for each name of a tap. Each process has an id, which the ids of its calls contain, a lease, and
- * the place on the log after which its open calls are. A process whose lease has ended, or that no longer exists on this machine, cannot end
+ * the place on the log after which its open calls are. A process whose lease nobody renews, or that no longer exists on this machine, cannot end
  * its calls any more: another one ends them as interrupted.
  */
 
@@ -69,10 +70,12 @@ export const endLease = (bus: Bus, { tap, id }: TapInstance): Promise<void> => f
 export async function closeInterrupted(
   bus: Bus,
   { tap, id: own }: TapInstance,
-  folder: string | undefined,
+  { folder, expired }: { readonly folder: string | undefined; readonly expired: ExpiredLeases },
 ): Promise<{ readonly ended: number; readonly lost: number }> {
   const { instances = {} } = (await bus.documents.read<TapDocument>(documentKey(tap))) ?? {}
-  const dead = Object.entries(instances).filter(([id, each]) => id !== own && isDead(each, bus.now()))
+  const isDead = (id: string, each: Instance) =>
+    hasExited(each) || (each.until < bus.now() && expired.hasNoOwner(id, each.until))
+  const dead = Object.entries(instances).filter(([id, each]) => id !== own && isDead(id, each))
   let [ended, lost] = [0, 0]
   for (const [id, { cursor }] of dead) {
     const found = await closeCalls(bus, { tap, id }, cursor)
@@ -106,9 +109,7 @@ async function reportLost(
 
 const lostReason = 'E_TAP_INTERRUPTED: the process of the tap ended before it had recorded these calls'
 
-function isDead({ until, process: [host, pid, started] }: Instance, now: number): boolean {
-  return until < now || (host === hostId && startTimeOf(pid) !== started)
-}
+const hasExited = ({ process: [host, pid, started] }: Instance) => host === hostId && startTimeOf(pid) !== started
 
 async function closeCalls(bus: Bus, { tap, id }: TapInstance, after: Cursor) {
   const open = new Map<string, CloudEvent>()

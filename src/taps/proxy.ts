@@ -6,7 +6,7 @@ import { TidingsError } from '../errors.ts'
 import { isLoopback, listen, type HttpListener } from '../http/listen.ts'
 import { send } from '../http/response.ts'
 import { Forwarder, maxHeaderBytes, type ForwardListener } from './forward.ts'
-import { headerPairs } from './headers.ts'
+import { endToEndHeaders, headerPairs } from './headers.ts'
 import { refusalOf, type Upstream } from './upstream.ts'
 
 export interface ProxyOptions {
@@ -35,14 +35,15 @@ export async function startTapProxy(options: ProxyOptions): Promise<RunningProxy
   const { upstream, port, host = '127.0.0.1', observe, status } = options
   const forwarder = new Forwarder(upstream)
   const inProgress = new Set<Promise<unknown>>()
+  const strangeHost = (incoming: IncomingMessage) => (isLoopback(host) ? foreignHost(incoming) : undefined)
   const problemOf = (incoming: IncomingMessage) =>
-    isLoopback(host)
-      ? (refusalOf(incoming.url ?? '', upstream) ?? foreignHost(incoming))
-      : refusalOf(incoming.url ?? '', upstream)
-  const server = createServer({ maxHeaderSize: maxHeaderBytes, requestTimeout: 0 }, (incoming, outgoing) => {
-    if (status && incoming.url === statusPath) return send(outgoing, { status: 200, body: status() })
-    const problem = problemOf(incoming)
+    strangeHost(incoming) ?? refusalOf(incoming.url ?? '', upstream) ?? unknownCoding(incoming)
+  const serverOptions = { maxHeaderSize: maxHeaderBytes, requestTimeout: 0, shouldUpgradeCallback: isWebSocket }
+  const server = createServer(serverOptions, (incoming, outgoing) => {
+    const isStatus = status && incoming.url === statusPath
+    const problem = isStatus ? strangeHost(incoming) : problemOf(incoming)
     if (problem !== undefined) return refuse(outgoing, problem)
+    if (isStatus) return send(outgoing, { status: 200, body: status() })
     const ended = once(outgoing, 'close').finally(() => inProgress.delete(ended))
     inProgress.add(ended)
     forwarder.forward(incoming, outgoing, observe(incoming))
@@ -69,6 +70,20 @@ export async function startTapProxy(options: ProxyOptions): Promise<RunningProxy
   }
 }
 
+/**
+ * Other offers are ignored, as a server may: the HTTP client of Java offers HTTP/2 with each request, and goes on with HTTP/1.1.
+ * Source: RFC 9110, section 7.8.
+ */
+const isWebSocket = ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === 'websocket'
+
+/** Node decodes chunks only, so the rest of the coding would be lost. */
+function unknownCoding({ headers }: IncomingMessage): string | undefined {
+  const coding = headers['transfer-encoding']
+  return coding === undefined || coding.toLowerCase() === 'chunked'
+    ? undefined
+    : `the transfer coding "${coding}" is not known: expected chunked`
+}
+
 /** The upstream does not learn by what name it was asked for, so it could not refuse a page that had its own name resolved to this machine. */
 function foreignHost({ headers: { host } }: IncomingMessage): string | undefined {
   const name = host === undefined ? undefined : URL.parse(`http://${host}`)?.hostname.replace(/^\[|\]$/g, '')
@@ -86,6 +101,8 @@ function refuse(outgoing: ServerResponse, why: string): void {
   send(outgoing, { status: 400, body: { error: new TidingsError('E_REQUEST_INVALID', why) } })
 }
 
+type UpgradeHead = Pick<IncomingMessage, 'statusCode' | 'statusMessage' | 'rawHeaders'>
+
 /** Connects the two sockets once the upstream has agreed to another protocol. */
 function passUpgrade(forwarder: Forwarder, incoming: IncomingMessage, socket: Duplex, head: Buffer): void {
   const request = forwarder.open(incoming, ['Connection', 'Upgrade', 'Upgrade', incoming.headers.upgrade ?? ''])
@@ -100,13 +117,16 @@ function passUpgrade(forwarder: Forwarder, incoming: IncomingMessage, socket: Du
     upstream.pipe(socket).pipe(upstream)
   })
   request.on('response', response => {
-    socket.write(headOf(response))
+    const { statusCode = 502, statusMessage = '', rawHeaders } = response
+    const headers = [...endToEndHeaders(rawHeaders), 'Connection', 'close']
+    socket.write(headOf({ statusCode, statusMessage, rawHeaders: headers }))
+    response.on('error', () => socket.destroy())
     response.pipe(socket)
   })
   request.end()
 }
 
-function headOf({ statusCode = 502, statusMessage, rawHeaders }: IncomingMessage): string {
+function headOf({ statusCode = 502, statusMessage, rawHeaders }: UpgradeHead): string {
   const lines = [...headerPairs(rawHeaders)].map(([name, value]) => `${name}: ${value}`)
   return [`HTTP/1.1 ${statusCode} ${statusMessage || STATUS_CODES[statusCode]}`, ...lines, '', ''].join('\r\n')
 }

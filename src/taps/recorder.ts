@@ -3,12 +3,14 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { settledOrAborted } from '../bus/abort.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Cursor } from '../bus/driver.ts'
+import { KnownSecrets } from '../bus/known-secrets.ts'
 import { log } from '../bus/telemetry/log.ts'
 import { failure, textOf, TidingsError, type ErrorCode } from '../errors.ts'
 import type { Draft } from '../event.ts'
 import { assertName } from '../pattern.ts'
 import { failureType, tapSource, tapTarget, type TapGap, type TappedType } from '../bus/tapped.ts'
 import { publishGap } from './gap.ts'
+import { ExpiredLeases } from './expired-leases.ts'
 import { callIdOf, closeInterrupted, endLease, leaseMs, renewLease, type TapInstance } from './instances.ts'
 import { LogLink } from './log-link.ts'
 import { tapAnswer, type AnsweredCall, type TapAnswer } from './tap-answer.ts'
@@ -29,6 +31,8 @@ export interface TapCall
     Pick<Draft, 'tenant' | 'user' | 'causationid' | 'traceparent' | 'retryof'> {
   readonly type: TappedType
   readonly data: unknown
+  /** What authenticated the request: neither it nor its answer contains them on the log. */
+  readonly secrets?: KnownSecrets
   /** Recorded in place of `data` if the log refuses that, because it is too large or too deep. */
   readonly outline: unknown
 }
@@ -91,6 +95,7 @@ export class Recorder {
   readonly #link: LogLink
   /** Calls whose end is not on the log, by id. */
   readonly #open = new Set<string>()
+  readonly #expired = new ExpiredLeases()
   readonly #writing = new Set<Promise<unknown>>()
   readonly #counts = { calls: 0, waiting: 0, late: 0, unrecorded: 0 }
   readonly #unrecorded: UnrecordedCalls | undefined
@@ -113,6 +118,7 @@ export class Recorder {
     this.#instance = { tap: name, id: randomBytes(8).toString('hex') }
     this.#unrecorded = options.folder === undefined ? undefined : new UnrecordedCalls(options.folder, this.#instance)
     const onChange = () => {
+      this.#expired.forget()
       this.#logChange()
       onStatus?.(this.status)
     }
@@ -199,13 +205,16 @@ export class Recorder {
     try {
       const prepared = await this.#link.use(prepare)
       if (prepared) {
-        const { outline, ...about } = prepared
-        const draft = { id, source: tapSource(this.name), target: tapTarget(this.name), ...about }
-        const { user: _, ...plain } = draft
-        const stored = await this.#store(draft, { ...plain, data: outline })
+        const { outline, data, secrets = noSecrets, ...about } = prepared
+        const envelope = { id, source: tapSource(this.name), target: tapTarget(this.name), ...about }
+        const { user: _, ...plain } = envelope
+        const stored = await this.#store({ ...envelope, data: secrets.scrubJson(data) }, () => ({
+          ...plain,
+          data: secrets.scrubJson(outline),
+        }))
         if (stored) {
           this.#unrecorded?.remove(n)
-          return { call: { ...plain, ...stored }, type: prepared.type }
+          return { call: { ...plain, ...stored }, type: prepared.type, secrets }
         }
       }
     } catch (error) {
@@ -221,10 +230,10 @@ export class Recorder {
     void this.#holding(isKept ? bytes : 0, async () => {
       const written = await request
       if (!written) return
-      const { call, type } = written
+      const { call, type, secrets } = written
       const lost = { type: failureType(type), data: { error: failure('E_TAP_INTERRUPTED', noRoomForAnswer) } }
-      const draft = tapAnswer(call, isKept ? answer : lost)
-      const isOver = await this.#store(draft, { ...draft, data: outlineOf(draft.data) }).catch(error => {
+      const draft = tapAnswer(call, isKept ? { ...answer, data: secrets.scrubJson(answer.data) } : lost)
+      const isOver = await this.#store(draft, () => ({ ...draft, data: outlineOf(draft.data) })).catch(error => {
         this.#complain('an answer was not recorded', error)
         return draft
       })
@@ -233,9 +242,9 @@ export class Recorder {
   }
 
   /** What is on the log now: the outline, if the log refuses the event. Undefined if the tap stops before. */
-  async #store<T extends Draft>(draft: T, outline: T): Promise<T | undefined> {
+  async #store<T extends Draft>(draft: T, outline: () => T): Promise<T | undefined> {
     const publish = (each: T) => this.#link.use(async bus => (await bus.publish(each)) && each)
-    return publish(draft).catch(() => publish(outline))
+    return publish(draft).catch(() => publish(outline()))
   }
 
   /** Accounts for what waits for the log. */
@@ -267,7 +276,10 @@ export class Recorder {
   /** Renews the lease, ends what processes left open that have died, and reports what was missed. */
   async #renew(bus: Bus): Promise<void> {
     await renewLease(bus, this.#instance, await this.#openCallsCursor(bus))
-    const { ended, lost } = await closeInterrupted(bus, this.#instance, this.#options.folder)
+    const { ended, lost } = await closeInterrupted(bus, this.#instance, {
+      folder: this.#options.folder,
+      expired: this.#expired,
+    })
     if (ended + lost > 0)
       log.warn?.(
         { tap: this.name, ended, lost },
@@ -328,8 +340,10 @@ export class Recorder {
 interface WrittenRequest {
   readonly call: AnsweredCall
   readonly type: TappedType
+  readonly secrets: KnownSecrets
 }
 
+const noSecrets = new KnownSecrets()
 const overloaded = 'E_BUSY: more calls waited for the log than the tap keeps'
 const noRoomForAnswer = 'the answer was not recorded: more waits for the log than the tap keeps'
 

@@ -21,5 +21,9 @@ test('a random trace id does not claim to have been minted at a time', () => {
 test('a header names a correlation as a UUID in any case, or by any text', () => {
   const of = (name: string) => requestOrigin({ 'x-tidings-correlation': name }, {}).correlationid
   expect(of('01A22D63-86CA-7385-8A8A-0A5A4D782C52')).toBe('01a22d63-86ca-7385-8a8a-0a5a4d782c52')
+  const ofTenant = (tenant: string) =>
+    requestOrigin({ 'x-tidings-correlation': 'order 7', 'x-tenant': tenant }, { tenantHeader: 'x-tenant' })
+      .correlationid
+  expect(new Set([of('order 7'), ofTenant('acme'), ofTenant('globex')]).size).toBe(3)
   expect([of('order 7'), of('order 7')]).toEqual([of('order 7'), expect.not.stringMatching(of('order 8'))])
 })

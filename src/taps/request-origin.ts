@@ -15,22 +15,22 @@ export interface OriginHeaders {
 }
 
 /** To what a call belongs, and for whom it is made. */
-export type CallOrigin = Pick<TapCall, 'correlationid' | 'tenant' | 'user' | 'traceparent'>
+export type CallOrigin = Pick<TapCall, 'correlationid' | 'tenant' | 'user' | 'traceparent' | 'secrets'>
 
 const maxUser = 256
 
 /** From the headers of a request. `fallback`: the correlation of a request that has neither a header for it nor a trace context. */
 export function requestOrigin(
   headers: IncomingHttpHeaders,
-  { userHeader, tenantHeader }: OriginHeaders,
+  { userHeader, tenantHeader, tenant: fixed }: OriginHeaders & { readonly tenant?: string | undefined },
   fallback: () => string = randomUUIDv7,
 ): CallOrigin {
   const user = valueOf(headers, userHeader)?.slice(0, maxUser)
-  const tenant = valueOf(headers, tenantHeader)?.toLowerCase()
+  const tenant = valueOf(headers, tenantHeader)?.toLowerCase() ?? fixed
   const named = valueOf(headers, correlationHeader)
   const traced = correlatedBy(valueOf(headers, 'traceparent'))
   return {
-    correlationid: (named && correlationNamed(named)) ?? traced?.correlationid ?? fallback(),
+    correlationid: (named && correlationNamed(named, tenant)) ?? traced?.correlationid ?? fallback(),
     ...(traced && { traceparent: traced.traceparent }),
     ...(user && { user }),
     ...(isTenant(tenant) && { tenant }),
@@ -62,8 +62,11 @@ function claimsTime(uuid: string): boolean {
   return at !== undefined && (at < firstMintedAt || at > Date.now() + dayMs)
 }
 
-const correlationNamed = (name: string) =>
-  isCorrelation(name.toLowerCase()) ? name.toLowerCase() : correlationFrom(`${correlationHeader}\0${name}`)
+/** The same text of two tenants is two correlations. */
+const correlationNamed = (name: string, tenant = '') =>
+  isCorrelation(name.toLowerCase())
+    ? name.toLowerCase()
+    : correlationFrom([correlationHeader, ...(tenant ? [tenant] : []), name].join('\0'))
 
 function valueOf(headers: IncomingHttpHeaders, name: string | undefined): string | undefined {
   const value = name === undefined ? undefined : headers[name.toLowerCase()]

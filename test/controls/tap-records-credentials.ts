@@ -3,8 +3,8 @@ import type { Control } from './control.ts'
 export default {
   fault: 'A tap records the credentials of requests.',
   file: 'src/taps/headers.ts',
-  find: 'if (credential.test(key) && !notACredential.test(key)) continue',
-  replace: 'if (notACredential.test(key)) continue',
+  find: 'if (isCredentialHeader(key)) continue',
+  replace: "if (key === 'cookie' && isCredentialHeader(key)) continue",
   test: 'test/taps/model-tap.test.ts',
   name: 'the messages API of Anthropic',
 } satisfies Control

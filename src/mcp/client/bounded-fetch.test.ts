@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, it, onTestFinished } from 'vitest'
 import { boundedFetch } from './bounded-fetch.ts'
-import { KnownSecrets } from './known-secrets.ts'
+import { KnownSecrets } from '../../bus/known-secrets.ts'
 
 it('an abort ends the stream of a response whose request was garbage-collected', async () => {
   const server = createServer((_, response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': open\n\n')) // biome-ignore format: one line

@@ -3,7 +3,7 @@ import { request as httpsRequest } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
 import { Readable, Transform } from 'node:stream'
 import { TidingsError } from '../../errors.ts'
-import type { KnownSecrets } from './known-secrets.ts'
+import type { KnownSecrets } from '../../bus/known-secrets.ts'
 import { AddressPolicy } from './allowed-addresses.ts'
 
 /*

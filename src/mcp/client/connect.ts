@@ -4,7 +4,7 @@ import { manifest } from '../../manifest.ts'
 import type { Elicitation, ElicitationAnswer } from './ask-person.ts'
 import { authProvider, authSecrets, type McpAuth } from './auth.ts'
 import { boundedFetch } from './bounded-fetch.ts'
-import { KnownSecrets } from './known-secrets.ts'
+import { KnownSecrets } from '../../bus/known-secrets.ts'
 import { guardTransport } from './guarded-transport.ts'
 import { tasksExtension } from '../tasks-extension.ts'
 

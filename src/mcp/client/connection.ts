@@ -4,7 +4,7 @@ import { unlessAborted } from '../../bus/abort.ts'
 import { backoff, type Backoff } from '../../bus/delivery.ts'
 import { TidingsError, textOf } from '../../errors.ts'
 import { log } from '../../bus/telemetry/log.ts'
-import type { KnownSecrets } from './known-secrets.ts'
+import type { KnownSecrets } from '../../bus/known-secrets.ts'
 import {
   addressText,
   connectTo,

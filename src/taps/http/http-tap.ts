@@ -2,6 +2,7 @@ import { failure, type ErrorData } from '../../errors.ts'
 import type { ForwardEnd, ForwardListener, RequestHead } from '../forward.ts'
 import { unreachableResponse } from '../proxy.ts'
 import type { Recorder } from '../recorder.ts'
+import { CaptureRoom } from '../capture-room.ts'
 import { requestOrigin, type OriginHeaders } from '../request-origin.ts'
 import { RecordedExchange } from './recorded-exchange.ts'
 import { Routes } from './routes.ts'
@@ -22,6 +23,7 @@ export class HttpTap {
   readonly #options: HttpTapOptions
   readonly #routes: Routes
   readonly #ending = new Set<Promise<void>>()
+  readonly #room = new CaptureRoom()
 
   /** @throws E_SETTING_INVALID */
   constructor(recorder: Recorder, options: HttpTapOptions) {
@@ -55,7 +57,11 @@ export class HttpTap {
     const match = this.#routes.match(method, target.split('?', 1)[0]!)
     if (!match) return undefined
     const origin = requestOrigin(headers, this.#options)
-    return new RecordedExchange(this.#recorder, { method, target, rawHeaders, match, origin }, this.maxBodyBytes)
+    return new RecordedExchange(
+      this.#recorder,
+      { method, target, rawHeaders, headers, match, origin },
+      { maxBytes: this.maxBodyBytes, share: this.#room.share() },
+    )
   }
 
   end(exchange: RecordedExchange, end: ForwardEnd): void {

@@ -3,9 +3,9 @@ import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib'
 import { parseExactly } from '../../json-text.ts'
 import { jsonProblem } from '../../json.ts'
-import { formFields } from '../../http/form-fields.ts'
 import type { TappedBody } from '../../bus/tapped-http.ts'
 import type { CollectedBody } from './body-collector.ts'
+import { recordedFields } from './recorded-fields.ts'
 
 /** What the headers say about a body. */
 export interface BodyHeaders {
@@ -58,7 +58,7 @@ function readableBody(bytes: Buffer, contentType = ''): Pick<TappedBody, 'json' 
   const type = contentType.split(';')[0]!.trim().toLowerCase()
   if (!isUtf8(bytes)) return undefined
   if (/^application\/([\w.!#$&^-]+\+)?json$/.test(type)) return jsonBody(bytes.toString())
-  if (type === 'application/x-www-form-urlencoded') return { form: formFields(new URLSearchParams(bytes.toString())) }
+  if (type === 'application/x-www-form-urlencoded') return { form: recordedFields(bytes.toString()) }
   const isText = /^text\/|[/+]xml$|^application\/(javascript|graphql|yaml|x-ndjson|jsonl)$/.test(type)
   return isText ? { text: bytes.toString() } : undefined
 }

@@ -9,13 +9,15 @@ import {
   type TappedRequest,
   type TappedResponse,
 } from '../../bus/tapped-http.ts'
+import type { CaptureShare } from '../capture-room.ts'
+import { credentialsIn } from '../credentials.ts'
 import { recordedHeaders, type RawHeaders } from '../headers.ts'
 import type { RecordedCall, Recorder } from '../recorder.ts'
 import type { CallOrigin } from '../request-origin.ts'
 import { subjectOf } from '../subject.ts'
 import { BodyCollector, type CollectedBody } from './body-collector.ts'
 import { bodyOutline, recordedBody } from './recorded-body.ts'
-import { recordedQuery } from './recorded-query.ts'
+import { recordedFields } from './recorded-fields.ts'
 import type { RouteMatch } from './routes.ts'
 
 export interface ExchangeHead {
@@ -23,6 +25,7 @@ export interface ExchangeHead {
   /** Path and query, as they were sent. */
   readonly target: string
   readonly rawHeaders: RawHeaders
+  readonly headers: IncomingHttpHeaders
   readonly match: RouteMatch
   /** To what it belongs, and for whom it is made. */
   readonly origin: CallOrigin
@@ -33,6 +36,7 @@ export class RecordedExchange {
   readonly #recorder: Recorder
   readonly #head: ExchangeHead
   readonly #maxBytes: number
+  readonly #share: CaptureShare
   readonly #began = performance.now()
   readonly #n: number
   readonly #requestBody: BodyCollector
@@ -42,14 +46,15 @@ export class RecordedExchange {
   #isRequestWhole = false
   #hasEnded = false
 
-  /** `maxBytes`: of larger bodies only size and digest are recorded. */
-  constructor(recorder: Recorder, head: ExchangeHead, maxBytes: number) {
+  /** `maxBytes`: of larger bodies only size and digest are recorded. `share`: of the memory of all bodies. */
+  constructor(recorder: Recorder, head: ExchangeHead, { maxBytes, share }: { maxBytes: number; share: CaptureShare }) {
     this.#recorder = recorder
     this.#head = head
     this.#maxBytes = maxBytes
+    this.#share = share
     this.#n = recorder.arrive()
-    this.#requestBody = new BodyCollector(maxBytes)
-    this.#responseBody = new BodyCollector(maxBytes)
+    this.#requestBody = new BodyCollector(maxBytes, share)
+    this.#responseBody = new BodyCollector(maxBytes, share)
   }
 
   requestChunk(chunk: Uint8Array): void {
@@ -92,6 +97,7 @@ export class RecordedExchange {
       ms,
     }
     call.end({ type: httpResponseType, data }, collected.bytes?.length)
+    this.#share.release()
   }
 
   #bodyOf(collected: CollectedBody, headers: IncomingHttpHeaders, bus?: Bus): Promise<TappedBody | undefined> {
@@ -115,7 +121,7 @@ export class RecordedExchange {
       path,
       route: match.route,
       params: match.params,
-      query: recordedQuery(query),
+      query: recordedFields(query),
       headers,
     }
     return this.#recorder.begin(
@@ -123,6 +129,7 @@ export class RecordedExchange {
         const body = await this.#bodyOf(collected, headers, bus)
         return {
           ...origin,
+          secrets: credentialsIn(this.#head.headers, target),
           type: httpRequestType,
           subject: subjectOf(bus.redactor, match.route),
           data: { ...request, ...(body && { body }) },

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { failure, type ErrorData } from '../../errors.ts'
 import { describeThrown, truncateText } from '../../thrown.ts'
+import type { CaptureShare } from '../capture-room.ts'
 import { bodyDecoder, type BodyDecoder } from '../body-decoder.ts'
 import { cancelledBy } from './call-end.ts'
 import { EventStreamReader, type EventStreamMessage } from '../event-stream-reader.ts'
@@ -33,6 +34,8 @@ export interface McpExchangeOptions {
   readonly observer: McpObserver<CallOrigin>
   /** Another one for each exchange. */
   readonly name: string
+  /** Of the memory of all bodies. */
+  readonly share: CaptureShare
   /** Something that passed cannot be recorded. */
   readonly onUnread: (why: string) => void
 }
@@ -45,6 +48,7 @@ export class McpExchange {
   readonly #observer: McpObserver<CallOrigin>
   readonly #request: McpRequest
   readonly #onUnread: (why: string) => void
+  readonly #share: CaptureShare
   readonly #requestBody: BodyDecoder
   readonly #hasSession: boolean
   #scope: string
@@ -57,10 +61,11 @@ export class McpExchange {
   /** The stream that carries all answers of a session. */
   #carriesSession = false
 
-  constructor(request: McpRequest, { observer, name, onUnread }: McpExchangeOptions) {
+  constructor(request: McpRequest, { observer, name, share, onUnread }: McpExchangeOptions) {
     this.#observer = observer
     this.#request = request
     this.#onUnread = onUnread
+    this.#share = share
     const session = sessionOf(request)
     this.#hasSession = session !== undefined
     this.#scope = session ?? `exchange ${name}`
@@ -93,11 +98,18 @@ export class McpExchange {
   /** A body that is one message, or a batch. */
   #textBody(headers: IncomingHttpHeaders, done: (text: string) => void): BodyDecoder {
     const chunks: Buffer[] = []
+    let isFull = false
     return bodyDecoder(headers['content-encoding'], maxMessageBytes, {
-      chunk: bytes => void chunks.push(bytes),
-      end: problem => {
+      chunk: bytes => {
+        isFull ||= !this.#share.take(bytes.length)
+        if (isFull) chunks.length = 0
+        else chunks.push(bytes)
+      },
+      end: given => {
+        const problem = given ?? (isFull ? 'too many messages pass at once' : undefined)
         if (problem !== undefined) this.#onUnread(problem)
         done(problem === undefined ? Buffer.concat(chunks).toString() : '')
+        this.#share.release()
       },
     })
   }

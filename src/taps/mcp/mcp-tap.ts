@@ -3,6 +3,8 @@ import { correlationFrom } from '../../bus/ids.ts'
 import { log } from '../../bus/telemetry/log.ts'
 import { failure } from '../../errors.ts'
 import { tapTarget } from '../../bus/tapped.ts'
+import { CaptureRoom } from '../capture-room.ts'
+import { credentialsIn } from '../credentials.ts'
 import type { ForwardEnd, ForwardListener, RequestHead } from '../forward.ts'
 import { unreachableResponse } from '../proxy.ts'
 import type { Recorder } from '../recorder.ts'
@@ -17,6 +19,7 @@ export class McpTap {
   readonly #origin: OriginHeaders
   readonly #calls: ToolCallRecorder
   readonly #observer: McpObserver<CallOrigin>
+  readonly #room = new CaptureRoom()
   #exchanges = 0
 
   constructor(recorder: Recorder, origin: OriginHeaders = {}) {
@@ -31,10 +34,15 @@ export class McpTap {
     // A session is one correlation, also after a restart of the tap.
     const fallback = () =>
       session === undefined ? randomUUIDv7() : correlationFrom(`${tapTarget(this.#recorder.name)}\0${session}`)
-    const origin = requestOrigin(headers, this.#origin, fallback)
+    const origin = { ...requestOrigin(headers, this.#origin, fallback), secrets: credentialsIn(headers, path) }
     const exchange = new McpExchange(
       { method, path, headers, origin },
-      { observer: this.#observer, name: String(++this.#exchanges), onUnread: why => this.#unread(why) },
+      {
+        observer: this.#observer,
+        name: String(++this.#exchanges),
+        share: this.#room.share(),
+        onUnread: why => this.#unread(why),
+      },
     )
     return {
       onRequestChunk: chunk => exchange.requestChunk(chunk),

@@ -73,8 +73,8 @@ export class ToolCallRecorder implements McpListener<CallOrigin> {
     })
   }
 
-  #report(call: string, about: CallOrigin, progress: object): void {
-    const { value } = boundedValue(progress, maxProgressBytes)
+  #report(call: string, { secrets, ...about }: CallOrigin, progress: object): void {
+    const { value } = boundedValue(secrets?.scrubJson(progress) ?? progress, maxProgressBytes)
     const signal = {
       ...about,
       type: 'tool.progress',

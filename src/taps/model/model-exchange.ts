@@ -5,6 +5,7 @@ import { defaultTenant } from '../../event.ts'
 import type { ModelResult } from '../../tasks/conversation.ts'
 import type { TappedExchange, TappedModelRequest } from '../../tasks/tapped-model.ts'
 import type { ForwardEnd, ForwardListener, RefusalResponse, RequestHead, ResponseHead } from '../forward.ts'
+import { credentialsIn, withoutCredentials } from '../credentials.ts'
 import { recordedHeaders } from '../headers.ts'
 import type { CaptureRoom, CaptureShare } from '../capture-room.ts'
 import { BodyCollector } from '../http/body-collector.ts'
@@ -93,7 +94,7 @@ export class ModelExchange {
     const { recorder } = this.#context
     const collected = this.#body.end(isWhole)
     const body = requestBodyOf(collected, this.#incoming.headers['content-encoding'])
-    const asked = this.#api.asked(body.json)
+    const asked = inDeployment(this.#api.asked(body.json), this.#incoming.url)
     const place = this.#locate(asked)
     void place.then(found => (this.#place = found))
     const call = recorder.begin(bus => this.#call(bus, body, asked, place), collected.bytes?.length, this.#n)
@@ -122,7 +123,7 @@ export class ModelExchange {
   async #call(bus: Bus, { payload }: RequestBody, asked: AskedModel, place: Promise<CallPlace>): Promise<TapCall> {
     const { earlier, ...about } = await place
     await this.#context.limit.refresh(bus, about.correlationid)
-    const { rawHeaders, url = '' } = this.#incoming
+    const { rawHeaders, headers, url = '' } = this.#incoming
     const model = asked.model ?? 'unknown'
     const { messages, instructions, tools, settings, isStream } = asked
     const isContinued = earlier?.covered !== undefined
@@ -133,7 +134,7 @@ export class ModelExchange {
       total: messages.length,
       ...(isStream && { stream: true as const }),
     }
-    const http = { path: url, headers: recordedHeaders(rawHeaders), body: payload }
+    const http = { path: withoutCredentials(url), headers: recordedHeaders(rawHeaders), body: payload }
     const data: TappedModelRequest = {
       prompt: readableMessages(messages.slice(earlier?.covered ?? 0), payload.bytes),
       ...common,
@@ -145,6 +146,7 @@ export class ModelExchange {
     const { json: _, text: __, ...outline } = payload
     return {
       ...about,
+      secrets: credentialsIn(headers, url),
       type: 'model.invoke',
       subject: subjectOf(bus.redactor, model),
       ...(earlier && { causationid: resultId(earlier.call) }),
@@ -153,7 +155,7 @@ export class ModelExchange {
       outline: {
         ...common,
         prompt: [],
-        http: { path: url.slice(0, 1_024), headers: {}, body: { ...outline, isCut: true } },
+        http: { path: withoutCredentials(url).slice(0, 1_024), headers: {}, body: { ...outline, isCut: true } },
       },
     }
   }
@@ -248,6 +250,12 @@ export class ModelExchange {
     const retryable = isGood || status === 408 || status === 409 || status === 429 || status >= 500
     return new TidingsError('E_MODEL_FAILED', problem, { retryable }).toJSON()
   }
+}
+
+/** Azure names the model in the path. */
+function inDeployment(asked: AskedModel, url = ''): AskedModel {
+  const [, name] = /\/deployments\/([^/?]+)\//.exec(url) ?? []
+  return asked.model !== undefined || name === undefined ? asked : { ...asked, model: name }
 }
 
 const maxInstructionChars = 16_384

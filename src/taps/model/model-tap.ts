@@ -23,9 +23,6 @@ export interface ModelTapOptions extends OriginHeaders {
   readonly onAlarm?: (text: string) => void
 }
 
-/** Of the bodies of all calls that are under way. Of more, only size and digest are recorded. */
-const maxCapturedBytes = 256 * 1024 * 1024
-
 const apis = [openaiChat, openaiResponses, openaiEmbeddings, anthropicMessages]
 
 /** Sees what passes between programs and models, and records each call with its answer. Other requests are only forwarded. */
@@ -40,7 +37,7 @@ export class ModelTap {
       prices,
       chain: new ConversationChain(),
       limit: new SpendingLimit(budget),
-      room: new CaptureRoom(maxCapturedBytes),
+      room: new CaptureRoom(),
       settled: () => Promise.all(this.#ending),
       onAlarm,
     }

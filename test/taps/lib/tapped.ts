@@ -51,11 +51,12 @@ export async function httpTapped(world: World, upstream: string, options: HttpTa
 }
 
 /** A reverse proxy with a tap. It stops when the test ends. */
-export async function proxyOf(tap: Pick<ProxyOptions, 'observe'>, upstream: string) {
+export async function proxyOf(tap: Pick<ProxyOptions, 'observe' | 'status'>, upstream: string) {
   const proxy = await startTapProxy({
     upstream: upstreamOf(upstream),
     port: 0,
     observe: incoming => tap.observe(incoming),
+    ...(tap.status && { status: tap.status }),
   })
   onTestFinished(() => proxy.stop(AbortSignal.abort()))
   return proxy

@@ -25,7 +25,7 @@ export class KnownSecrets {
 
   /** The same for JSON: the value itself, if it has none. */
   scrubJson(value: unknown): unknown {
-    const json = JSON.stringify(value)
+    const json = this.#texts.size === 0 ? undefined : JSON.stringify(value)
     if (json === undefined) return value
     // As the text of a secret is written in JSON.
     const written = this.#texts.values().map(secret => JSON.stringify(secret).slice(1, -1))
