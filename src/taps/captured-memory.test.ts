@@ -45,7 +45,7 @@ test('of very many messages at once, an MCP tap reads as many as it has room for
     const request = { method: 'POST', path: '/mcp', headers: {}, origin: { correlationid: '' } }
     const onUnread = (why: string) => void unread.push(why)
     const exchange = new McpExchange(request, {
-      observer: observer as never,
+      observer,
       name: String(id),
       share: room.share(),
       onUnread,

@@ -2,6 +2,7 @@ import http from 'node:http'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import type { CloudEvent } from '../../src/event.ts'
+import { serving } from '../lib/serving.ts'
 import { embeddedWorld } from '../lib/world.ts'
 import { listening } from './lib/listening.ts'
 import { modelTapped, post } from './lib/model-tapped.ts'
@@ -22,32 +23,34 @@ const signed = `https://files.example/a?X-Amz-Credential=${secret()}&X-Amz-Signa
 const form = `user=ann&password=${secret()}&client_secret=${secret()}&refresh_token=${secret()}`
 
 /** Answers with all that it got, as a service for debugging does, or an error that names the key. */
-const echo = http.createServer(async (incoming, outgoing) => {
-  const body = await text(incoming)
-  outgoing.writeHead(incoming.url?.includes('refuse') ? 401 : 200, {
-    'content-type': 'application/json',
-    'set-cookie': `sid=${secret()}`,
-    location: signed,
-  })
-  const error = {
-    message: `Incorrect API key provided: ${incoming.headers['api-key'] as string}. Header: ${incoming.headers.authorization}`,
-  }
-  const id = (JSON.parse(body.startsWith('{') ? body : '{}') as { id?: unknown }).id
-  const result = {
-    content: [{ type: 'text', text: JSON.stringify({ headers: incoming.headers, url: incoming.url }) }],
-    isError: true,
-  }
-  outgoing.end(
-    JSON.stringify({
-      error: incoming.url?.includes('refuse') ? error : undefined,
-      headers: incoming.headers,
-      url: incoming.url,
-      id,
-      result,
-      jsonrpc: '2.0',
-    }),
-  )
-})
+const echo = http.createServer(
+  serving(async (incoming, outgoing) => {
+    const body = await text(incoming)
+    outgoing.writeHead(incoming.url?.includes('refuse') ? 401 : 200, {
+      'content-type': 'application/json',
+      'set-cookie': `sid=${secret()}`,
+      location: signed,
+    })
+    const error = {
+      message: `Incorrect API key provided: ${incoming.headers['api-key'] as string}. Header: ${incoming.headers.authorization}`,
+    }
+    const id = (JSON.parse(body.startsWith('{') ? body : '{}') as { id?: unknown }).id
+    const result = {
+      content: [{ type: 'text', text: JSON.stringify({ headers: incoming.headers, url: incoming.url }) }],
+      isError: true,
+    }
+    outgoing.end(
+      JSON.stringify({
+        error: incoming.url?.includes('refuse') ? error : undefined,
+        headers: incoming.headers,
+        url: incoming.url,
+        id,
+        result,
+        jsonrpc: '2.0',
+      }),
+    )
+  }),
+)
 
 function expectNone(events: readonly CloudEvent[]): void {
   const json = JSON.stringify(events)

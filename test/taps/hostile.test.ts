@@ -4,6 +4,7 @@ import net, { type AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { expect, onTestFinished, test } from 'vitest'
 import { until } from '../../src/testing/wait.ts'
+import { serving } from '../lib/serving.ts'
 import { listening } from './lib/listening.ts'
 import { proxyOf } from './lib/tapped.ts'
 import { unreachableResponse } from '../../src/taps/proxy.ts'
@@ -47,10 +48,10 @@ async function raw(port: number, bytes: string, wanted = /[^]\r\n\r\n[^]*done$/)
   return received
 }
 
-const echoed: RequestListener = async (incoming, outgoing) => {
+const echoed = serving(async (incoming, outgoing) => {
   const body = await text(incoming)
   outgoing.end(`${JSON.stringify({ url: incoming.url, headers: incoming.rawHeaders, body })}done`)
-}
+})
 
 test.each([
   ['GET', '', 'h2c of the HTTP client of Java'],
@@ -129,10 +130,7 @@ test('a refused WebSocket has the response of the server, whole', async () => {
 })
 
 test('the status of a tap is for this machine only', async () => {
-  const proxy = await proxyOf(
-    { ...forwardOnly, status: () => ({ tap: 'desk' }) } as typeof forwardOnly,
-    'http://127.0.0.1:9',
-  )
+  const proxy = await proxyOf({ ...forwardOnly, status: () => ({ tap: 'desk' }) }, 'http://127.0.0.1:9')
   const get = (host: string) =>
     raw(proxy.port, `GET /.tidings/status HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
   expect(await get('127.0.0.1')).toContain('desk')
