@@ -43,6 +43,7 @@ export interface Agent<Input = unknown, Output = unknown> extends Callable<Input
   readonly events: readonly AnyEventType[]
   /** Schema of the input of calls. */
   readonly input?: Schema
+  readonly maxUnfinished?: number
   /** What a model agent needs: its model, its tools, and the definition document of its requests. */
   readonly needs?: {
     readonly model: ModelLike
@@ -98,12 +99,16 @@ export function agent(
   const check = startCheck({ name, on, input: options.input })
   const types = on.map(typeNameOf)
   const shared = { name, version: options.version ?? 1, on: types, ...(at && { at }) }
-  const { description } = options
+  const { description, maxUnfinished } = options
   const awaited: readonly StartsOn[] = ('run' in options && options.waitsFor) || []
   const waitsFor = awaited.map(typeNameOf)
   const events = eventTypesIn([...on, ...awaited])
   const input = options.input ?? (on.length === 1 ? eventTypesIn(on)[0]?.schema : undefined)
-  const more = { ...(description !== undefined && { description }), ...(input && { input }) }
+  const more = {
+    ...(description !== undefined && { description }),
+    ...(maxUnfinished !== undefined && { maxUnfinished }),
+    ...(input && { input }),
+  }
   const named = { kind: 'agent', name, events, ...more } as const
   if ('run' in options) {
     const { run, maxTurns = 2_000 } = options

@@ -22,10 +22,13 @@ import type { ModelTool } from './loop-tools.ts'
 
 /* What `agent()` accepts for each option, at run time. */
 
-const common = { on: aTypePattern, input: aSchema, version: aCount, description: aText } satisfies Record<
-  keyof CommonAgentOptions,
-  Check
->
+const common = {
+  on: aTypePattern,
+  input: aSchema,
+  version: aCount,
+  description: aText,
+  maxUnfinished: aCount,
+} satisfies Record<keyof CommonAgentOptions, Check>
 
 const scriptChecks = { ...common, run: aFunction, waitsFor: typesOnly, maxTurns: aCount } satisfies Record<
   keyof ScriptAgentOptions<never, unknown>,

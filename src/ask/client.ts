@@ -11,6 +11,7 @@ import { askTarget } from '../tasks/asked.ts'
 import { deadlineFrom, type Duration } from '../tasks/duration.ts'
 import { assertHosted } from '../tasks/hosts.ts'
 import type { Callable } from '../tasks/script-context.ts'
+import { Admission } from './admission.ts'
 import { Answers } from './answers.ts'
 import { CorrelationFeed } from './feed.ts'
 import { TaskHandle } from './handle.ts'
@@ -71,6 +72,7 @@ const checkOptions = optionsOf({
 interface SharedByClients {
   readonly answers: Answers
   readonly feed: CorrelationFeed
+  readonly admission: Admission
   /** Names that are known to be hosted, so that only the first request reads the document. */
   readonly hosted: Set<string>
 }
@@ -78,6 +80,7 @@ interface SharedByClients {
 const sharedOn = (bus: Bus): SharedByClients => ({
   answers: new Answers(bus),
   feed: new CorrelationFeed(bus),
+  admission: new Admission(bus),
   hosted: new Set(),
 })
 
@@ -99,7 +102,7 @@ export class Client {
 
   /**
    * Requests a task of an agent or workflow. Resolves when the request is durable; the result comes with the handle.
-   * @throws E_NOT_FOUND if no worker ever hosted the target, E_REQUEST_INVALID if only events start it, E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_LOG_UNAVAILABLE
+   * @throws E_NOT_FOUND if no worker ever hosted the target, E_REQUEST_INVALID if only events start it, E_EVENT_INVALID, E_EVENT_TOO_LARGE, E_BUSY if the agent has `maxUnfinished` tasks, E_LOG_UNAVAILABLE
    * @example
    * const handle = await running.ask(helper, 'When is the shop open?')
    * console.log(await handle.result({ within: '2m' }))
@@ -128,7 +131,7 @@ export class Client {
     const problem = checkOptions(options)
     if (problem !== undefined) throw new TidingsError('E_REQUEST_INVALID', `ask(): ${problem}`)
     const program = programOf(target)
-    const { answers, hosted } = this.#shared
+    const { admission, answers, hosted } = this.#shared
     if (!hosted.has(program)) await assertHosted(this.#bus, [{ type: 'agent.invoke', target: program }])
     hosted.add(program)
     await answers.start()
@@ -137,11 +140,14 @@ export class Client {
     const id = taskId(request.correlationid, program, request.id)
     onPlanned?.(this.#handle(id, { program }))
     const known = isRepeated && (await this.#bus.get(request.id, request.correlationid))
+    if (!known) await admission.enter(program, request.id)
     const end = isRepeated ? undefined : answers.expect(id)
     if (!known) {
       const draft = this.#draft(program, options, request, { input, ...place })
       await publishFromOutside(this.#bus, { name: `ask ${program}`, at: Date.now() }, [draft]).catch(error => {
         if (!isRepeated) answers.forget(id)
+        // Whether an unanswered one was stored is not known: then it counts.
+        if (!(error instanceof TidingsError && error.code === 'E_LOG_UNANSWERED')) admission.leave(program, request.id)
         throw error
       })
     }
@@ -259,6 +265,7 @@ export class Client {
   close() {
     this.#shared.answers.close()
     this.#shared.feed.close()
+    this.#shared.admission.close()
   }
 
   #handle<Output>(id: string, asked?: { program: string; end?: Promise<CloudEvent> }): TaskHandle<Output> {

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import type { Bus } from '../bus/bus.ts'
-import { cursorAt } from '../replay/selection.ts'
+import { cursorAt } from '../bus/cursor-at.ts'
 import { decide, isCutOver, readStranglers, rolledBack, unknownStrangler, type Control, type Decision, type StranglerDocument } from '../strangler/control.ts' // biome-ignore format: one line
 import { quantile } from '../strangler/histogram.ts'
 import { measuredType, type Measurement, type SideMeasurement } from '../strangler/meter.ts'

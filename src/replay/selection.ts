@@ -1,6 +1,5 @@
-import { TimeSearch } from '../bus/search-by-time.ts'
 import type { Bus } from '../bus/bus.ts'
-import { formatCursor, offsetsOf, withOffset } from '../bus/cursor.ts'
+import { cursorAt } from '../bus/cursor-at.ts'
 import { readByTime } from '../bus/read-by-time.ts'
 import type { Cursor, StoredEvent } from '../bus/driver.ts'
 import { mintedAt } from '../bus/ids.ts'
@@ -41,20 +40,4 @@ async function* selectSince(bus: Bus, since: number, until: number, head: Cursor
   const first = await cursorAt(bus, oldest - clockSkewMs, head)
   for await (const stored of readByTime(bus, { after: first, until: head }))
     if (wanted.has(stored.event.correlationid)) yield stored
-}
-
-/** A cursor that covers what is older: in each partition, times follow offsets closely enough for a binary search. */
-export async function cursorAt(bus: Bus, ms: number, head: Cursor): Promise<Cursor> {
-  const offsetAt = async (last: number, partition: number) => {
-    const search = new TimeSearch({ first: 1, head: last, cutoff: ms })
-    // Both ends of a reading cover all other partitions, so that nothing of them is read.
-    const upTo = (offset: number) => withOffset(head, partition, offset)
-    for (let probe; (probe = search.probe) !== undefined; ) {
-      let found: StoredEvent | undefined
-      for await (found of bus.read({ after: upTo(probe - 1), until: upTo(search.below - 1) })) break
-      search.answer(found && { offset: found.position.offset, time: Date.parse(found.event.time) })
-    }
-    return search.offset - 1
-  }
-  return formatCursor(await Promise.all(offsetsOf(head, bus.partitions).map(offsetAt)))
 }

@@ -8,6 +8,7 @@ import { assertKey } from '../models/provider.ts'
 import { ModelStation } from '../models/station.ts'
 import { ReplayStation } from '../replay/station.ts'
 import { milliseconds } from '../tasks/duration.ts'
+import { recordAgentLimits } from '../tasks/agent-limits.ts'
 import { declareApp } from '../tasks/declared-apps.ts'
 import { withOlderTypes, publishWorkflows } from '../tasks/definitions.ts'
 import { Engine } from '../tasks/engine.ts'
@@ -257,10 +258,11 @@ async function connected(
   return servers.bind(app.tools)
 }
 
-/** Stores the definitions of model agents and workflows. A key is the digest of its content, so concurrent writers store the same. */
+/** Stores the definitions of model agents and workflows, and the limits of agents. A key is the digest of its content, so concurrent writers store the same. */
 async function publishDefinitions(bus: Bus, app: App): Promise<void> {
   for (const { needs } of app.agents) if (needs) await bus.documents.create(needs.key, needs.document)
   await publishWorkflows(bus, app.programs)
+  await recordAgentLimits(bus, app.agents)
 }
 
 function startJanitor(bus: Bus, age: number) {

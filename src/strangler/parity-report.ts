@@ -1,5 +1,5 @@
 import type { Bus } from '../bus/bus.ts'
-import { cursorAt } from '../replay/selection.ts'
+import { cursorAt } from '../bus/cursor-at.ts'
 import { comparedType, isPair, type LaneComparison, type LaneRecord } from './comparison.ts'
 import { changedType, readStrangler, rolledBackType, unknownStrangler, type Decision, type StranglerDocument } from './control.ts' // biome-ignore format: one line
 import { FieldParities, isFailingVerdict, reportAlpha, type FieldParity } from './field-parity.ts'

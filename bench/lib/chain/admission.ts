@@ -1,8 +1,8 @@
 import { StatusError } from './http.ts'
 
 /**
- * Admits so many tasks at once. Others wait in a short queue, and are refused when it is full or when they could not be done in time. The same
- * one stands before both contenders.
+ * Admits so many tasks at once. Others wait in a short queue, and are refused when it is full or when they could not be done in time. On Tidings `maxUnfinished`
+ * of the agent does that.
  */
 export class Admission {
   readonly #max: number

@@ -53,10 +53,10 @@ export async function startChain({ modelUrl, admit, isTuned }: ContenderOptions)
 export async function startTidings(home: string, bus: string, options: ContenderOptions): Promise<Contender> {
   const { modelUrl, slots, admit, isTuned } = options
   const worker = (roles: string) =>
-    new Supervised('tidings-worker.ts', [home, bus, roles, modelUrl, ...(isTuned ? [slots] : [])])
+    new Supervised('tidings-worker.ts', [home, bus, roles, modelUrl, ...(isTuned ? [slots, admit] : [])])
   const [agents1, agents2] = [worker('agents,models'), worker('agents,models')]
   const [tools1, tools2] = [worker('tools'), worker('tools')]
-  const desks = await two('tidings-desk.ts', [home, bus, admit / 2, isTuned ? 'tuned' : 'plain'])
+  const desks = await two('tidings-desk.ts', [home, bus, isTuned ? 'tuned' : 'plain'])
   const [desk1, desk2] = desks.processes
   // The first worker creates the log.
   await agents1.start()

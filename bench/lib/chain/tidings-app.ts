@@ -12,9 +12,9 @@ import { agentNames, agents, modelTimeoutMs, runTool, toolTimeoutMs, type ModelR
 
 /**
  * The task on Tidings: five model agents, and straight-line code that calls them one after the other. `slots`: how much the model can do at once,
- * if the app shall know it.
+ * if the app shall know it. `admit`: how many tasks may be unfinished at once.
  */
-export function tidingsApp(modelUrl: string, slots?: number): App {
+export function tidingsApp(modelUrl: string, { slots, admit }: { slots?: number; admit?: number } = {}): App {
   const tools = Object.values(agents)
     .flat()
     .map(name =>
@@ -42,6 +42,7 @@ export function tidingsApp(modelUrl: string, slots?: number): App {
   )
   const desk = agent('desk', {
     input: z.string(),
+    ...(admit !== undefined && { maxUnfinished: admit }),
     async run(ctx, input) {
       let text: unknown = input
       for (const member of members) text = await ctx.call(member, text)
