@@ -5,6 +5,7 @@ import { MemoryLog } from '../testing/memory/log.ts'
 import { HttpTap } from './http/http-tap.ts'
 import { McpExchange } from './mcp/http-exchange.ts'
 import { McpObserver } from './mcp/observer.ts'
+import { ToolCallRecorder } from './mcp/tool-calls.ts'
 import { CaptureRoom } from './capture-room.ts'
 import { Recorder } from './recorder.ts'
 
@@ -57,4 +58,22 @@ test('of very many messages at once, an MCP tap reads as many as it has room for
   for (const each of exchanges) each.requestEnd()
   expect(seen).toEqual(['tool-1', 'tool-2'])
   expect(unread).toEqual(['too many messages pass at once'])
+})
+
+test('a server that shows another list of tools each time does not fill the log, nor do answers to its questions', async () => {
+  const bus = new Bus(new MemoryDriver(new MemoryLog()))
+  const recorder = new Recorder({ name: 'test', open: async () => bus })
+  await recorder.start()
+  const calls = new ToolCallRecorder(recorder)
+  for (let i = 0; i < 1_010; i++) calls.listed({ tools: [{ name: `tool-${i}`, hash: String(i) }] })
+  const origin = { correlationid: '0199aaaa-bbbb-7ccc-8ddd-eeeeffff0000' }
+  calls.begin({ tool: 'add', data: { input: {}, inputResponses: { form: megabyte.toString().repeat(4) } }, origin })
+  await recorder.stop()
+  const events = await Array.fromAsync(bus.read({ filter: [{ types: ['tool.*'] }] }))
+  expect(events.filter(({ event }) => event.type === 'tool.listed')).toHaveLength(1_000)
+  const [call] = events.filter(({ event }) => event.type === 'tool.invoke')
+  expect((await bus.resolve(call!.event)).data).toMatchObject({
+    input: {},
+    inputResponses: { omitted: { bytes: 4 * megabyte.length + 11 } },
+  })
 })

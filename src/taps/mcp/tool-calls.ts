@@ -11,7 +11,10 @@ import { toolListedType, type ToolListing } from './tool-listing.ts'
 
 /** The log takes 4 MiB; redaction may add to it. */
 const maxRecordedBytes = 3 * 1024 * 1024
+const maxResponsesBytes = 512 * 1024
 const maxProgressBytes = 8 * 1024
+/** Of one process. */
+const maxLists = 1_000
 
 /** Records the calls of tools and the lists of tools that an observer reports. */
 export class ToolCallRecorder implements McpListener<CallOrigin> {
@@ -33,15 +36,16 @@ export class ToolCallRecorder implements McpListener<CallOrigin> {
   begin({ tool, data, traceparent, origin }: ObservedCall<CallOrigin>): ObservedCallRecord {
     const about = { ...origin, ...correlatedBy(traceparent) }
     const input = boundedValue(data.input, maxRecordedBytes)
+    const responses = boundedValue(data.inputResponses, maxResponsesBytes)
     const call = this.#recorder.begin(
       bus => ({
         ...about,
         type: 'tool.invoke',
         subject: subjectOf(bus.redactor, tool),
-        data: { ...data, input: input.value },
+        data: { input: input.value, ...(data.inputResponses !== undefined && { inputResponses: responses.value }) },
         outline: { input: refusedValue(input.bytes) },
       }),
-      input.bytes,
+      input.bytes + responses.bytes,
     )
     this.#hold(origin, call.durable())
     return {
@@ -54,7 +58,8 @@ export class ToolCallRecorder implements McpListener<CallOrigin> {
   listed(listing: ToolListing): void {
     const { name } = this.#recorder
     const digest = hash('sha256', JSON.stringify(listing)).slice(0, 32)
-    if (this.#listed.has(digest)) return
+    // A server that shows another list each time must not fill the log.
+    if (this.#listed.has(digest) || this.#listed.size >= maxLists) return
     this.#listed.add(digest)
     this.#recorder.note({
       id: `${tapTarget(name)}:tools:${digest}`,
