@@ -11,7 +11,7 @@ import { askTarget } from '../tasks/asked.ts'
 import { deadlineFrom, type Duration } from '../tasks/duration.ts'
 import { assertHosted } from '../tasks/hosts.ts'
 import type { Callable } from '../tasks/script-context.ts'
-import { Admission } from './admission.ts'
+import { AgentAdmission } from './agent-admission.ts'
 import { Answers } from './answers.ts'
 import { CorrelationFeed } from './feed.ts'
 import { TaskHandle } from './handle.ts'
@@ -72,7 +72,7 @@ const checkOptions = optionsOf({
 interface SharedByClients {
   readonly answers: Answers
   readonly feed: CorrelationFeed
-  readonly admission: Admission
+  readonly admission: AgentAdmission
   /** Names that are known to be hosted, so that only the first request reads the document. */
   readonly hosted: Set<string>
 }
@@ -80,7 +80,7 @@ interface SharedByClients {
 const sharedOn = (bus: Bus): SharedByClients => ({
   answers: new Answers(bus),
   feed: new CorrelationFeed(bus),
-  admission: new Admission(bus),
+  admission: new AgentAdmission(bus),
   hosted: new Set(),
 })
 

@@ -9,7 +9,7 @@ import { ends, programOfEnd } from './task-end.ts'
 
 /*
  * Refuses requests to agents that have enough to do. Every process that asks follows the requests and the ends of all tasks, so they count the same
- * tasks, whoever asked for them. Its own requests count at once, those of others when it has read them:
+ * tasks, no matter who asked for them. Its own requests count at once, those of others when it has read them:
  *
  *     log: agent.invoke ─▶ + 1, agent.task.completed | failed | cancelled ─▶ − 1          ask: fewer than `maxUnfinished`?
  */
@@ -21,7 +21,7 @@ const limitsTtlMs = 5_000
 const filter = [{ types: ['agent.invoke', ...ends] }]
 
 /** Counts the unfinished tasks of the agents of a log that limit them. */
-export class Admission {
+export class AgentAdmission {
   readonly #bus: Bus
   readonly #closed = new AbortController()
   /** The requests of unfinished tasks, by agent. */
