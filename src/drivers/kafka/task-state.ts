@@ -43,8 +43,14 @@ export function snapshotOf(index: LocalIndex, task: string): StoredSnapshot | un
 
 /** The version of the newest turn of a task that the index knows; 0 for none. */
 export function newestVersion(index: LocalIndex, task: string): number {
-  // The ids of events that a turn emits, and of answers to these, begin with that of the turn.
-  const last = index.lastId(`${task}:`, `${task};`)
-  const version = last === undefined ? 0 : (parseId(last.slice(0, turnId(task, 1).length))?.version ?? 0)
-  return Math.max(version, snapshotOf(index, task)?.version ?? 0)
+  const snapshot = snapshotOf(index, task)?.version ?? 0
+  // The ids of events that a turn emits, and of answers to these, begin with that of the turn, and may be on the log without it.
+  for (let end = `${task};`; ; ) {
+    const last = index.lastId(`${task}:`, end)
+    const version = last === undefined ? 0 : (parseId(last.slice(0, turnId(task, 1).length))?.version ?? 0)
+    if (version <= snapshot) return snapshot
+    const turn = turnId(task, version)
+    if (index.firstId(turn, `${turn}\0`) === turn) return version
+    end = turn
+  }
 }
