@@ -80,5 +80,5 @@ function survivalText(count: number, syncAlways: boolean): string {
   const copies = count === 1 ? '' : ', three copies, two of them before it is acknowledged'
   return syncAlways
     ? `each record is synced before it is acknowledged${copies}`
-    : losesAtPowerCut(`the system writes to the disk when it likes${copies}; --sync-always syncs each record`)
+    : losesAtPowerCut(`synced later by the operating system${copies}; --sync-always syncs each record`)
 }
