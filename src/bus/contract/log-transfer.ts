@@ -72,7 +72,7 @@ export type TransferRecord =
  *   the exported log: what was settled is never delivered, what was not is, in the order of the log.
  * - Blobs are not among the records: the caller puts them into `blobs` first.
  * - Every offset of the imported log is greater than `above`, and its horizon covers `above` in every partition. So a cursor of the old log
- *   is found to be one.
+ *   is found to be one. A broker that chooses offsets itself cannot promise this; its page says so.
  */
 export interface LogTransfer {
   /** Groups with members, as far as the broker knows. */

@@ -1,4 +1,4 @@
-import type { BlobStore, Cursor, Driver, EmptiedCallback } from '../../bus/driver.ts'
+import type { BlobStore, Cursor, Driver, EmptiedCallback, LogTransfer } from '../../bus/driver.ts'
 import type { Now } from '../../bus/clock.ts'
 import type { TidingsError } from '../../errors.ts'
 import type { Filter } from '../../pattern.ts'
@@ -15,6 +15,8 @@ import { readKafkaDurability } from './read-durability.ts'
 import { KafkaRecovery } from './recovery.ts'
 import { KafkaSignals } from './signals.ts'
 import { TopicBlobs } from './topic-blobs.ts'
+import { exportKafkaLog } from './transfer/export.ts'
+import { importKafkaLog } from './transfer/import.ts'
 
 /** A log on Kafka. `docs/kafka.md` describes its layout. */
 export class KafkaDriver implements Driver {
@@ -25,6 +27,11 @@ export class KafkaDriver implements Driver {
   readonly blobs: BlobStore = {
     put: (tenant, bytes) => this.#call(() => this.#topicBlobs.put(tenant, bytes)),
     get: (tenant, ref) => this.#call(() => this.#topicBlobs.get(tenant, ref)),
+  }
+  readonly transfer: LogTransfer = {
+    busyGroups: () => this.#call(() => this.#groups.busy()),
+    exportRecords: () => this.#list(() => exportKafkaLog(this.#log)),
+    importRecords: records => this.#call(() => importKafkaLog(this.#log, records)),
   }
   readonly #log: KafkaLog
   readonly #file: IndexFile

@@ -94,6 +94,15 @@ export class KafkaGroups {
     return (await this.#context.definitions.membersOf(group)).length > 0
   }
 
+  /** The groups that have members. */
+  async busy(): Promise<string[]> {
+    const { log, definitions } = this.#context
+    await log.follower.freshen()
+    const groups = definitions.list().map(({ group }) => group)
+    const members = await Promise.all(groups.map(group => this.hasMembers(group)))
+    return groups.filter((_, i) => members[i])
+  }
+
   listDeferred(): AsyncIterable<DeferredDelivery> {
     return this.#deferred.list()
   }

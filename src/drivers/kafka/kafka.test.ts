@@ -17,6 +17,10 @@ async function deleteLog(bootstrap: string, log: string): Promise<void> {
 
 describeKafka('conformance', () => {
   driverConformance('kafka', {
+    gaps: {
+      'offsets of the imported log are above a number, and cursors below it have expired':
+        'Kafka chooses offsets itself: each partition of a new topic begins at 0',
+    },
     async fresh() {
       const bootstrap = await kafkaBootstrap()
       const log = `t${randomUUID()}`
