@@ -155,7 +155,7 @@ export class DeferredDeliveries {
   /** False if another process did it. A due delivery keeps its attempt count; a released one restarts at 1. */
   async #redeliver(stored: StoredMessage, isDue = false): Promise<boolean> {
     const document = JSON.parse(stored.text()) as StoredDeferred
-    await this.#log
+    const { duplicate = false } = await this.#log
       .streamOfShard(document.shard)
       .append(this.#log.names.redelivery(document.shard, document.group), JSON.stringify(document.event), {
         [msgId]: `${token(document.group)}@${stored.seq}`,
@@ -163,7 +163,8 @@ export class DeferredDeliveries {
         [redeliveryHeaders.position]: document.position,
         ...(isDue && document.memo !== undefined && { [redeliveryHeaders.memo]: document.memo }),
       })
-    return this.#log.state.remove(stored.seq)
+    // If it was set aside again meanwhile, that has replaced the document.
+    return (await this.#log.state.remove(stored.seq)) || !duplicate
   }
 
   /** `wait`: ms from now. */
