@@ -1,7 +1,9 @@
 import type * as Kafka from '@platformatic/kafka'
-import { TidingsError, textOf } from '../errors.ts'
+import { textOf } from '../errors.ts'
 import { anything, aText, type Check } from '../options.ts'
 import { loadPackage } from './load-package.ts'
+import { connectionOptions, parseSecurity, securityOptions } from './security.ts'
+import { invalidKafkaUrl, parseKafkaUrl, shownBrokers } from './url.ts'
 
 /** PEM. */
 type Pem = string | Buffer
@@ -10,11 +12,11 @@ type Pem = string | Buffer
 export interface KafkaConnectionOptions {
   /**
    * `kafka://HOST:PORT` or, with TLS, `kafkas://HOST:PORT`; several brokers are separated by commas. May contain `USER:PASSWORD@` and
-   * `?sasl=MECHANISM`. Default `TIDINGS_KAFKA_URL`.
+   * the options of an address about security, such as `?sasl=MECHANISM`. Default `TIDINGS_KAFKA_URL`.
    */
   url?: string
   /** How to log in with a name and password. Default: what `url` names in `?sasl=`. */
-  sasl?: SaslMechanism
+  sasl?: 'plain' | 'scram-sha-256' | 'scram-sha-512'
   username?: string
   password?: string
   /** An access token for SASL OAUTHBEARER, asked for at each login. */
@@ -22,9 +24,6 @@ export interface KafkaConnectionOptions {
   /** For `kafkas://`: the trusted authorities instead of those of Node, and the client certificate. */
   tls?: { ca?: Pem; cert?: Pem; key?: Pem }
 }
-
-const saslMechanisms = ['plain', 'scram-sha-256', 'scram-sha-512'] as const
-type SaslMechanism = (typeof saslMechanisms)[number]
 
 export const connectionChecks = {
   url: aText,
@@ -38,74 +37,33 @@ export const connectionChecks = {
 export interface KafkaConnectionSettings {
   /** The brokers, without credentials. */
   readonly address: string
-  readonly client: Pick<Kafka.BaseOptions, 'bootstrapBrokers' | 'tls' | 'sasl'>
+  /** What a client is made with. Files that the address names are read again, because they may have been replaced. */
+  client(): Pick<Kafka.BaseOptions, 'bootstrapBrokers' | 'tls' | 'sasl'>
 }
 
-/** @throws E_APP_INVALID, E_SETTING_INVALID */
-export function kafkaConnection(options: KafkaConnectionOptions, what: string): KafkaConnectionSettings {
-  const url = parseUrl(options.url ?? process.env.TIDINGS_KAFKA_URL ?? 'kafka://127.0.0.1:9092')
-  const { secure, brokers } = url
-  if (!secure && options.tls)
-    throw new TidingsError('E_APP_INVALID', `${what} has tls options, but its URL has no TLS; use kafkas://`)
-  const sasl = saslOf({ ...url, ...withoutUndefined(options) }, what)
+/** @throws E_SETTING_INVALID */
+export function kafkaConnection(given: KafkaConnectionOptions): KafkaConnectionSettings {
+  const { username, password, sasl, token, tls } = given
+  const { isTls, brokers, path, options, ...url } = parseKafkaUrl(
+    given.url ?? process.env.TIDINGS_KAFKA_URL ?? 'kafka://127.0.0.1:9092',
+  )
+  const unknown = [...options.keys()].find(name => !securityOptions.includes(name))
+  if (path || unknown !== undefined)
+    throw invalidKafkaUrl(path ? `it has the path "/${path}"` : `there is no option "${unknown}"`)
+  if (!isTls && tls) throw invalidKafkaUrl('the option tls needs kafkas://')
+  if (sasl !== undefined) options.set('sasl', sasl)
+  const login = username === undefined ? url.login : [username, password ?? ''].map(encodeURIComponent).join(':')
+  const security = parseSecurity(login, options, isTls, token)
   return {
-    address: `${secure ? 'kafkas' : 'kafka'}://${brokers.join(',')}`,
-    client: {
-      bootstrapBrokers: brokers,
-      ...(secure && { tls: { ...options.tls } }),
-      ...(sasl && { sasl }),
+    address: shownBrokers(isTls, brokers),
+    client: () => {
+      const connection = connectionOptions(security)
+      return {
+        bootstrapBrokers: [...brokers],
+        ...(connection.sasl && { sasl: connection.sasl }),
+        ...((connection.tls ?? tls) && { tls: { ...connection.tls, ...tls } }),
+      }
     },
-  }
-}
-
-function saslOf(
-  { sasl, username, password, token }: KafkaConnectionOptions,
-  what: string,
-): Kafka.SASLOptions | undefined {
-  if (token)
-    return {
-      mechanism: 'OAUTHBEARER',
-      token,
-      // A broker refuses a token in an answer without an error code, and the client's own check would report it twice.
-      authBytesValidator: (bytes, callback) =>
-        bytes.length === 0 ? callback(null, bytes) : callback(new Error(`token refused: ${String(bytes)}`), bytes),
-    }
-  if (username === undefined && password === undefined && sasl === undefined) return undefined
-  if (username === undefined || password === undefined)
-    throw new TidingsError('E_APP_INVALID', `${what} needs both a username and a password, or neither`)
-  if (sasl === undefined || !saslMechanisms.includes(sasl))
-    throw new TidingsError(
-      'E_APP_INVALID',
-      `${what} has a username: its option sasl must be ${saslMechanisms.join(', ')}`,
-    )
-  return { mechanism: sasl.toUpperCase() as Uppercase<SaslMechanism>, username, password }
-}
-
-const withoutUndefined = (options: KafkaConnectionOptions): KafkaConnectionOptions =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
-
-interface ParsedUrl extends Pick<KafkaConnectionOptions, 'sasl' | 'username' | 'password'> {
-  readonly secure: boolean
-  readonly brokers: string[]
-}
-
-/** URL of the standard library knows only one host. */
-function parseUrl(text: string): ParsedUrl {
-  const match = /^(kafkas?):\/\/(?:([^:@/]*):([^@/]*)@)?([^@/?#]+)\/?(?:\?([^#]*))?$/.exec(text)
-  const brokers = (match?.[4] ?? '').split(',').map(broker => (/:\d+$/.test(broker) ? broker : `${broker}:9092`))
-  if (!match || !brokers.every(broker => /^(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}$/.test(broker)))
-    throw new TidingsError(
-      'E_SETTING_INVALID',
-      'invalid URL of Kafka; expected kafka://HOST:PORT or kafkas://HOST:PORT, with commas between several brokers',
-    )
-  const [, scheme, username, password, , query] = match
-  const sasl = new URLSearchParams(query).get('sasl')
-  return {
-    secure: scheme === 'kafkas',
-    brokers,
-    ...(username !== undefined && { username: decodeURIComponent(username) }),
-    ...(password !== undefined && { password: decodeURIComponent(password) }),
-    ...(sasl !== null && { sasl: sasl as SaslMechanism }),
   }
 }
 

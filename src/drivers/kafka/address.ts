@@ -1,9 +1,9 @@
-import { TidingsError } from '../../errors.ts'
-import { parseSecurity, securityOptions, type KafkaSecurity } from './security.ts'
+import { parseSecurity, securityOptions, type KafkaSecurity } from '../../kafka/security.ts'
+import { invalidKafkaUrl, parseKafkaUrl, shownBrokers, type KafkaHost } from '../../kafka/url.ts'
 
 /** How to reach a cluster and which log on it is meant. */
 export interface KafkaAddress extends KafkaSecurity {
-  readonly brokers: readonly { readonly host: string; readonly port: number }[]
+  readonly brokers: readonly KafkaHost[]
   /** Name of the log: its topics, groups and transactional ids begin with this. */
   readonly log: string
   /** Number of partitions of a new log. An existing log must have as many. */
@@ -25,17 +25,15 @@ const known = new Set(['partitions', 'replicas', 'timeout', 'lease', ...security
  * @throws E_SETTING_INVALID, naming what is wrong but never the secret.
  */
 export function parseKafkaAddress(text: string, token?: () => string | Promise<string>): KafkaAddress {
-  const match = /^(kafkas?):\/\/(?:([^@/]*)@)?([^/?]+)(?:\/([^?]*))?(?:\?(.*))?$/.exec(text)
-  if (!match) throw invalid('it must look like kafka://HOST:PORT/LOG')
-  const [, scheme, login, hosts, path, search] = match
+  const { isTls, login, brokers, path, options } = parseKafkaUrl(text)
   const log = path || 'tidings'
-  if (!logName.test(log)) throw invalid(`the log name "${log}" is not of letters, digits, ".", "-" and "_", at most 48`)
-  const options = new URLSearchParams(search)
-  for (const name of options.keys()) if (!known.has(name)) throw invalid(`there is no option "${name}"`)
+  if (!logName.test(log))
+    throw invalidKafkaUrl(`the log name "${log}" is not of letters, digits, ".", "-" and "_", at most 48`)
+  for (const name of options.keys()) if (!known.has(name)) throw invalidKafkaUrl(`there is no option "${name}"`)
   return {
-    brokers: hosts!.split(',').map(brokerFrom),
+    brokers,
     log,
-    ...parseSecurity(login, options, scheme === 'kafkas', token),
+    ...parseSecurity(login, options, isTls, token),
     ...positiveInteger(options, 'partitions', 'partitions'),
     ...positiveInteger(options, 'replicas', 'replicas'),
     ...positiveInteger(options, 'timeout', 'timeoutMs'),
@@ -45,20 +43,12 @@ export function parseKafkaAddress(text: string, token?: () => string | Promise<s
 
 /** The address for people: without what is secret. */
 export const shownKafkaAddress = ({ brokers, log, tls }: KafkaAddress) =>
-  `${tls ? 'kafkas' : 'kafka'}://${brokers.map(({ host, port }) => `${host}:${port}`).join(',')}/${log}`
-
-function brokerFrom(text: string): { host: string; port: number } {
-  const match = /^(.+?|\[.+\])(?::(\d{1,5}))?$/.exec(text)
-  if (!match) throw invalid(`"${text}" is not HOST:PORT`)
-  return { host: match[1]!.replace(/^\[|\]$/g, ''), port: Number(match[2] ?? 9_092) }
-}
+  `${shownBrokers(tls !== undefined, brokers)}/${log}`
 
 function positiveInteger<K extends string>(options: URLSearchParams, name: string, as: K): Partial<Record<K, number>> {
   const text = options.get(name)
   if (text === null) return {}
   const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw invalid(`${name}=${text} is not a positive whole number`)
+  if (!Number.isInteger(value) || value < 1) throw invalidKafkaUrl(`${name}=${text} is not a positive whole number`)
   return { [as]: value } as Record<K, number>
 }
-
-const invalid = (problem: string) => new TidingsError('E_SETTING_INVALID', `TIDINGS_BUS: ${problem}`)

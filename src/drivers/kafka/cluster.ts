@@ -6,7 +6,7 @@ import { shownKafkaAddress, type KafkaAddress } from './address.ts'
 import { missingRight, refusedConnection, silentHint } from './denied.ts'
 import { topicPartition } from './records.ts'
 import { isTransientRefusal, KafkaRefusal, kafkaRefusalOf, staleCoordinator, staleLeader } from './refusal.ts'
-import { connectionOptions } from './security.ts'
+import { connectionOptions } from '../../kafka/security.ts'
 
 export interface TopicPartition {
   readonly topic: string

@@ -104,7 +104,7 @@ export function kafkaSinkSettings(options: KafkaSinkOptions): KafkaSinkSettings 
   })
   if (routes.length === 0) throw invalid('topics is empty; name at least one')
   return {
-    ...kafkaConnection(options, what),
+    ...kafkaConnection(options),
     name,
     from,
     routes,

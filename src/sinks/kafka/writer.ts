@@ -67,7 +67,7 @@ export class RecordWriter {
 
   #open(): Kafka.Producer {
     this.#producer ??= new this.#package.Producer({
-      ...this.#settings.client,
+      ...this.#settings.client(),
       clientId: `tidings-sink-${this.#settings.name}`,
       idempotent: true,
       // The client would send 0 and 0, with which some brokers refuse.

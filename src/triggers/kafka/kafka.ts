@@ -180,7 +180,11 @@ async function produceSample(kafka: typeof KafkaPackage, { client, routes, regis
       'E_TRIGGER_SILENT',
       `values of "${topic}" need a schema of the registry; produce a record yourself`,
     )
-  const producer = new kafka.Producer({ ...client, clientId: `tidings-sample-${randomUUID().slice(0, 8)}`, retries: 1 })
+  const producer = new kafka.Producer({
+    ...client(),
+    clientId: `tidings-sample-${randomUUID().slice(0, 8)}`,
+    retries: 1,
+  })
   try {
     const value = Buffer.from(JSON.stringify({ sample: true }))
     await producer.send({ messages: [{ topic, value }], acks: kafka.ProduceAcks.ALL })

@@ -52,7 +52,7 @@ export function kafkaSettings(options: KafkaTriggerOptions): KafkaTriggerSetting
   const what = `trigger "${name}"`
   if (group === '') throw new TidingsError('E_APP_INVALID', `${what} needs the name of its consumer group`)
   return {
-    ...kafkaConnection(options, what),
+    ...kafkaConnection(options),
     name,
     group,
     routes: recordRoutes(topics, what, registry !== undefined),

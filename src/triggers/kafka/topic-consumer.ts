@@ -48,8 +48,9 @@ export class TopicConsumer {
     this.#settings = settings
     this.#topics = [...settings.routes.keys()]
     const clientId = `tidings-${settings.name}`
+    const client = settings.client()
     this.#consumer = new kafka.Consumer({
-      ...settings.client,
+      ...client,
       clientId,
       groupId: settings.group,
       sessionTimeout: sessionTimeoutMs,
@@ -58,7 +59,7 @@ export class TopicConsumer {
       retries: 1,
       retryDelay: 250,
     })
-    this.#fetches = new kafka.ConnectionPool(clientId, { ...settings.client })
+    this.#fetches = new kafka.ConnectionPool(clientId, client)
     this.#consumer.on('consumer:group:join', onAssigned)
     this.#consumer.on('error' as never, onError as never)
   }

@@ -1,4 +1,4 @@
-import { TidingsError } from '../../errors.ts'
+import { TidingsError } from '../errors.ts'
 import { readSecret } from './read-secret.ts'
 
 /** A token is asked for again when this share of its time is over, as the client does with a session. */
@@ -19,7 +19,7 @@ export function tokenFrom(
   if (!url || !user || !password)
     throw new TidingsError(
       'E_SETTING_INVALID',
-      'TIDINGS_BUS: sasl=oauthbearer needs token=FILE, or tokenurl=URL with a client id and secret as user and password',
+      'the address of Kafka: sasl=oauthbearer needs token=FILE, or tokenurl=URL with a client id and secret as user and password',
     )
   return clientCredentials(url, user, password, options.get('scope'))
 }

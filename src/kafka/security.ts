@@ -1,5 +1,5 @@
 import type { ConnectionOptions } from '@platformatic/kafka'
-import { TidingsError } from '../../errors.ts'
+import { TidingsError } from '../errors.ts'
 import { readSecret } from './read-secret.ts'
 import { tokenFrom } from './token-source.ts'
 
@@ -90,4 +90,4 @@ function loginFrom(
   return { mechanism: sasl.toUpperCase() as PasswordMechanism, user, password }
 }
 
-const invalid = (problem: string) => new TidingsError('E_SETTING_INVALID', `TIDINGS_BUS: ${problem}`)
+const invalid = (problem: string) => new TidingsError('E_SETTING_INVALID', `the address of Kafka: ${problem}`)
