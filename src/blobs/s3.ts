@@ -18,6 +18,7 @@ export interface S3Options {
   credentials?: () => S3Credentials | Promise<S3Credentials>
 }
 
+/** Who asks the store, as AWS names it. `sessionToken`: of credentials that end. */
 export interface S3Credentials {
   readonly accessKeyId: string
   readonly secretAccessKey: string
