@@ -292,7 +292,7 @@ async function opened({ place }: World) {
 async function forgotten(log: World, call: string) {
   if (log.place.bus === 'sqlite') return
   const { driver } = await opened(log)
-  await until(async () => !(await driver.isCallSettled(call)), { within: 10_000 })
+  await until(async () => !(await driver.isCallSettled(call)))
 }
 
 /** The broker knows ids for the shortest time that it can be set to. */
