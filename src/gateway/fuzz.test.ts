@@ -158,7 +158,8 @@ test('requests that are none of the gateway', { timeout }, async () => {
     word.filter(type => !type.startsWith('application/')).map(type => post(good, { 'content-type': type })),
     word.filter(host => !/^(localhost|127\.\d|\[::1)/.test(host)).map(host => post(good, { host })),
     word.map(origin => post(good, { origin })),
-    word.map(path => get(`/${path}`)).filter(bytes => !/^GET \/(health|events\/stream)([? ]|$)/.test(bytes.toString())),
+    // The root leads to the console.
+    word.filter(path => new URL(`http://localhost/${path}`).pathname !== '/').map(path => get(`/${path}`)),
     word
       .filter(type => !/^[a-z*>]/.test(type) || /[%?=&[\]:/]/.test(type))
       .map(type => get(`/events/stream?type=${encodeURIComponent(type)}`)),
