@@ -23,8 +23,8 @@ export interface CommonAgentOptions {
   /** Schema of the input of calls by name. A call that does not match fails with E_AGENT_INPUT. Default: the schemas of `on`. */
   input?: Schema
   /**
-   * While so many of its tasks have not ended, `ask` and the gateway refuse further requests with E_BUSY, so that a queue stays short enough for answers
-   * to be of use. Calls of other agents and events are not refused. Default: no limit.
+   * The maximum number of its tasks that have not ended. At that number `ask` and the gateway refuse further requests with E_BUSY, because a
+   * longer queue would make answers too late to be useful. Calls of other agents and events are not refused. Default: no limit.
    */
   maxUnfinished?: number
   /** Raise it when the code can no longer replay recorded tasks. Default 1. */

@@ -18,7 +18,7 @@ import { KafkaSharedMember, type KafkaMember } from './shared-member.ts'
 import { KafkaShardedMember } from './sharded-member.ts'
 
 const defaultLeaseMs = 10_000
-/** Up to so many events are counted exactly. */
+/** The lag is exact up to this number of events. */
 const maxCounted = 200_000
 
 interface PartitionState {

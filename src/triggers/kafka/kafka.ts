@@ -21,7 +21,7 @@ export type { KafkaTopic, KafkaTopicRecord, KafkaTopics, MappedRecord, RecordFor
 // The delay doubles with each failure, and starts again after a fetch that succeeded.
 const [minRetryDelayMs, maxRetryDelayMs] = [200, 5_000]
 const refusedDelayMs = 30_000
-/** After so many failures in a row the process joins the group again, with new connections. */
+/** After this number of failures in a row the process joins the group again, with new connections. */
 const maxReadFailures = 5
 const partitionCheckIntervalMs = 60_000
 
