@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { open, readdir, readFile } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import { promisify } from 'node:util'
+import { until } from './wait.ts'
 
 /*
  * A child process that ends with its parent, even after SIGKILL. A shell beside it reads from a pipe whose other end only
@@ -19,6 +20,14 @@ export interface Child {
   readonly ended: Promise<void>
   running(): boolean
   signal(signal: NodeJS.Signals): void
+  /** SIGSTOP: its connections stay open and get no answers. Resolves when all its threads are stopped. */
+  pause(): Promise<void>
+  /** SIGCONT. */
+  resume(): void
+  /** Ends it with a signal, also if it is paused, and waits for the end. */
+  kill(signal: NodeJS.Signals): Promise<void>
+  /** SIGTERM, and SIGKILL if that takes longer. Waits for the end. */
+  end(withinMs: number): Promise<void>
 }
 
 interface ChildOptions {
@@ -42,11 +51,29 @@ export async function startChild(command: readonly string[], options: ChildOptio
   lifeline.on('error', () => {})
   const ended = once(child, 'exit').then(() => void lifeline.end('\n'))
   const running = () => child.exitCode === null && child.signalCode === null
-  return { pid: child.pid!, ended, running, signal: signal => void child.kill(signal) }
+  const pid = child.pid!
+  const signal = (name: NodeJS.Signals) => void child.kill(name)
+  const resume = () => signal('SIGCONT')
+  const kill = (name: NodeJS.Signals) => {
+    signal(name)
+    // A stopped process would receive the signal only later.
+    resume()
+    return ended
+  }
+  const pause = async () => {
+    signal('SIGSTOP')
+    await until(() => isStopped(pid))
+  }
+  const end = async (withinMs: number) => {
+    const impatient = setTimeout(() => signal('SIGKILL'), withinMs)
+    await kill('SIGTERM')
+    clearTimeout(impatient)
+  }
+  return { pid, ended, running, signal, pause, resume, kill, end }
 }
 
 /** Whether a SIGSTOP has arrived, on Linux at each of its threads. */
-export async function isStopped(pid: number): Promise<boolean> {
+async function isStopped(pid: number): Promise<boolean> {
   if (process.platform !== 'linux') {
     const { stdout } = await promisify(execFile)('ps', ['-o', 'stat=', '-p', String(pid)])
     return stdout.trim().startsWith('T')

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { TidingsError } from '../../errors.ts'
 import { freePort } from '../ports.ts'
 import { until } from '../wait.ts'
-import { isStopped, startChild, type Child } from '../child.ts'
+import { startChild, type Child } from '../child.ts'
 import { configText, type NatsConfig, type Place } from './config.ts'
 import { findNatsServer } from './find.ts'
 import { natsInfo } from './info.ts'
@@ -154,27 +154,21 @@ export class Nats implements AsyncDisposable {
   }
 
   /** SIGSTOP: connections stay open and get no answers. Resolves when all its threads are stopped. */
-  async pause(): Promise<void> {
-    this.#child!.signal('SIGSTOP')
-    await until(() => isStopped(this.pid))
+  pause(): Promise<void> {
+    return this.#child!.pause()
   }
 
   resume(): void {
-    this.#child!.signal('SIGCONT')
+    this.#child!.resume()
   }
 
   /** Ends it with a signal and waits for the end. Keeps the data. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    this.#child!.signal(signal)
-    // A stopped process would receive the signal only later.
-    this.#child!.signal('SIGCONT')
-    await this.#child!.ended
+    await this.#child!.kill(signal)
   }
 
   async #end(): Promise<void> {
-    const impatient = setTimeout(() => this.#child!.signal('SIGKILL'), 10_000)
-    await this.kill('SIGTERM')
-    clearTimeout(impatient)
+    await this.#child!.end(10_000)
   }
 
   /** Stops it if it runs, and starts it on the same port. `empty`: like a server that lost its disk. */
