@@ -40,9 +40,9 @@ interface StoredEntry {
   readonly entry: DeferredEntry
 }
 
-const prefix = 'deferred/'
+export const deferredStates = 'deferred/'
 export const deferredPrefix = (group: string, partition: number) =>
-  `${prefix}${encodeURIComponent(group)}/${partition}/`
+  `${deferredStates}${encodeURIComponent(group)}/${partition}/`
 export const deferredKey = (group: string, partition: number, offset: number) =>
   `${deferredPrefix(group, partition)}${offset}`
 export const deferredOffset = (key: string) => Number(key.slice(key.lastIndexOf('/') + 1))
@@ -110,11 +110,11 @@ export class DeferredEntries {
   }
 
   #all(): StoredEntry[] {
-    return this.#log.index.statesOf(prefix).map(({ key, partition, offset, value }) => ({
+    return this.#log.index.statesOf(deferredStates).map(({ key, partition, offset, value }) => ({
       key,
       id: `${offset}-${partition}`,
       partition,
-      group: decodeURIComponent(key.slice(prefix.length).split('/')[0]!),
+      group: decodeURIComponent(key.slice(deferredStates.length).split('/')[0]!),
       entry: JSON.parse(value) as DeferredEntry,
     }))
   }

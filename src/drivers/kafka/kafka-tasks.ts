@@ -90,7 +90,8 @@ export class KafkaTasks {
         id = index.firstId(`${id}\0`, '~')
         continue
       }
-      const first = index.byId(partition, turnId(task, (snapshotOf(index, task)?.version ?? 0) + 1))
+      // The turn of a snapshot stays, too: readers and copies find the task by it.
+      const first = index.byId(partition, turnId(task, snapshotOf(index, task)?.version ?? 1))
       if (first && index.state(`ended/${task}`) === undefined)
         holders.push({ offset: first.offset, heldBy: `task ${task}` })
       id = index.firstId(`${task};`, '~')

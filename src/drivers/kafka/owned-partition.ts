@@ -14,6 +14,7 @@ import {
   newestVersion,
   snapshotKey,
   wakeKey,
+  wakeOf,
   wakesOf,
   type StoredSnapshot,
   type StoredWake,
@@ -202,9 +203,11 @@ export class OwnedPartition implements WakeSource {
     const records = [turn, ...events].map(entry => eventRecord(names, entry))
     const set = (key: string, value: object | null) =>
       records.push(stateRecord(names, this.partition, key, value && JSON.stringify(value)))
-    const due = end ? null : wake
-    if (due !== null) set(wakeKey(task), { group, due, version } satisfies StoredWake)
-    else if (this.live.has(task) || index.state(wakeKey(task))) set(wakeKey(task), null)
+    const wasDue = () => this.live.has(task) || (wakeOf(index, task)?.due ?? null) !== null
+    if (end) {
+      if (expect > 0) set(wakeKey(task), null)
+    } else if (expect === 0 || wake !== null || wasDue())
+      set(wakeKey(task), { group, due: wake, version } satisfies StoredWake)
     if (snapshot !== undefined) set(snapshotKey(task), { version, state: snapshot } satisfies StoredSnapshot)
     if (end) set(endedKey(task), { version })
     return records

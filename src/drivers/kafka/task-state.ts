@@ -7,11 +7,12 @@ export const wakeKey = (task: string) => `wake/${task}`
 export const snapshotKey = (task: string) => `snapshot/${task}`
 export const endedKey = (task: string) => `ended/${task}`
 
-/** `version`: of the turn that set it. */
+/** Of each task that has not ended. `version`: of the turn that set it. */
 export interface StoredWake {
+  /** The group that runs the task. */
   readonly group: string
-  /** Ms since the epoch. */
-  readonly due: number
+  /** Ms since the epoch; null if nothing is to wake it. */
+  readonly due: number | null
   readonly version: number
 }
 
@@ -22,6 +23,7 @@ export interface StoredSnapshot {
 
 export interface WakeOfTask extends StoredWake {
   readonly task: string
+  readonly due: number
 }
 
 /** The wake-ups of a group in a partition. */
@@ -33,7 +35,19 @@ export function allWakes(index: LocalIndex, partition?: number): WakeOfTask[] {
   return index
     .statesOf(wakeKey(''))
     .filter(row => partition === undefined || row.partition === partition)
-    .map(({ key, value }) => ({ task: key.slice(wakeKey('').length), ...(JSON.parse(value) as StoredWake) }))
+    .flatMap(({ key, value }) => {
+      const { due, ...rest } = JSON.parse(value) as StoredWake
+      return due === null ? [] : [{ task: key.slice(wakeKey('').length), due, ...rest }]
+    })
+}
+
+export function openTasks(index: LocalIndex): { readonly task: string; readonly partition: number }[] {
+  return index.statesOf(wakeKey('')).map(({ key, partition }) => ({ task: key.slice(wakeKey('').length), partition }))
+}
+
+export function wakeOf(index: LocalIndex, task: string): StoredWake | undefined {
+  const row = index.state(wakeKey(task))
+  return row && (JSON.parse(row.value) as StoredWake)
 }
 
 export function snapshotOf(index: LocalIndex, task: string): StoredSnapshot | undefined {

@@ -6,7 +6,7 @@ import { SystemClock } from '../memory/clock.ts'
 import { MemoryDriver } from '../memory/driver.ts'
 import { MemoryLog } from '../memory/log.ts'
 import { collect, until } from '../wait.ts'
-import { done, entries, ids, turn } from './entries.ts'
+import { discard, done, emitted, entries, entry, hour, ids, newTask, park, turn } from './entries.ts'
 import { anyHistory, live, type LogExpectation, type LogHistory } from './log-history.ts'
 import { worker, type Cases, type World } from './world.ts'
 
@@ -78,6 +78,36 @@ export const transfer: Cases = {
     })
   },
 
+  'a purged log moves: open tasks go on from their snapshots, and what is set aside keeps its event': async world => {
+    await purgeSome(world, await world.owner())
+    const driver = await world.open()
+    const records = await exported(world, driver)
+    const other = memoryDriver(world)
+    await other.transfer.importRecords(listed(records), above)
+    expect(differences(records, await collect(other.transfer.exportRecords()))).toEqual([])
+    const [task] = records.flatMap(record => (record.kind === 'turn' ? [record.task] : []))
+    expect((await other.journal(task!)).snapshot).toEqual({ version: 2, state: 'state' })
+    expect((await collect(other.listDeferred())).map(({ state }) => state).toSorted()).toEqual(['dead', 'parked'])
+    await other.close()
+  },
+
+  'a log that was purged elsewhere is imported': async world => {
+    const other = memoryDriver(world)
+    await purgeSome(lending(world, other), other)
+    const records = await collect(other.transfer.exportRecords())
+    const driver = await world.open()
+    await transferOf(world, driver).importRecords(listed(records), above)
+    const again = await world.reopenOwner(driver)
+    expect(differences(records, await exported(world, again))).toEqual([])
+    const [task] = records.flatMap(record => (record.kind === 'turn' ? [record.task] : []))
+    expect((await again.journal(task!)).snapshot).toEqual({ version: 2, state: 'state' })
+    expect(await again.commit(turn(task!, 2))).toBe('accepted')
+    const deferred = await collect(again.listDeferred())
+    const member = await world.join(again, { on: () => done })
+    for (const { id } of deferred) await again.redeliver({ id })
+    await until(() => member.deliveries.length === 2, { what: 'what was set aside' })
+  },
+
   'offsets of the imported log are above a number, and cursors below it have expired': async world => {
     const driver = await world.open()
     const other = memoryDriver(world)
@@ -94,6 +124,21 @@ export const transfer: Cases = {
     expect((await again.listGroups()).map(({ lag }) => lag).every(lag => lag <= 3)).toBe(true)
     expect((await again.purge({ maxAgeMs: 0, maxLag: 10 })).heldBy).not.toContain('events behind')
   },
+}
+
+/** An open task whose first turn is gone, and two deliveries that were set aside and whose events are gone, if the broker purges these. */
+async function purgeSome(world: World, driver: Driver): Promise<void> {
+  const time = new Date(world.clock.now() - 10 * hour).toISOString()
+  const task = newTask()
+  if (driver instanceof MemoryDriver) await world.join(driver, worker)
+  await world.join(driver, { on: ({ event }) => (event.subject === 'dead' ? discard('no') : park('later')) })
+  await driver.publish(['dead', 'parked'].map(subject => entry({ time, subject })))
+  await until(async () => (await collect(driver.listDeferred())).length === 2)
+  await driver.commit(turn(task, 0, { time, events: [emitted(task, 1, 0, { time, type: 'work.made' })] }))
+  await driver.commit(turn(task, 1, { time, snapshot: 'state' }))
+  await driver.publish([entry({ type: 'work.made' })])
+  expect((await driver.purge({ maxAgeMs: hour, maxLag: 1_000_000 })).events).toBeGreaterThan(0)
+  await world.close(driver)
 }
 
 async function otherLog(world: World, history: LogHistory): Promise<TransferRecord[]> {

@@ -145,6 +145,11 @@ export class MemoryGroup {
     return this.#deferred.delete(id)
   }
 
+  /** Events that are not settled, or set aside. */
+  get waitingRows(): MemoryRow[] {
+    return [...this.#unsettled, ...Array.from(this.#deferred.values(), ({ pending }) => pending)].map(({ row }) => row)
+  }
+
   get #inFlight(): MemoryDelivery[] {
     return this.members.flatMap(({ inFlight }) => [...inFlight.values()])
   }

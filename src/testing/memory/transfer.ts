@@ -6,6 +6,7 @@ import type { MemoryLog, MemoryRow, MemoryTask } from './log.ts'
 /** What the log holds. */
 export async function* exportMemoryLog(log: MemoryLog): AsyncGenerator<TransferRecord> {
   const isEmitted = emittedIn(log)
+  for (const row of purgedRows(log)) yield { kind: 'event', position: row.position, entry: entryOfMemoryRow(row) }
   for await (const row of mergePartitions(log.rows, ({ event }) => Date.parse(event.time))) {
     if (isEmitted.has(row)) continue
     const { position, event } = row
@@ -21,6 +22,14 @@ export async function* exportMemoryLog(log: MemoryLog): AsyncGenerator<TransferR
   for (const [key, { value, until }] of log.documents)
     if (until > log.clock.now()) yield { kind: 'document', key, value, ...(until < Infinity && { expiresAt: until }) }
   for (const group of log.sortedGroups) yield* group.exportRecords()
+}
+
+/** What a purge removed while a group had not settled it. */
+function purgedRows(log: MemoryLog): MemoryRow[] {
+  const rows = new Set(log.sortedGroups.flatMap(group => group.waitingRows))
+  return [...rows]
+    .filter(({ event }) => !log.byId.has(event.id))
+    .toSorted((a, b) => a.position.offset - b.position.offset)
 }
 
 function turnOf(task: MemoryTask, version: number, row: MemoryRow, isEmitted: ReadonlySet<MemoryRow>): TransferRecord {

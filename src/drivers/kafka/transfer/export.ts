@@ -1,13 +1,12 @@
 import type { EventRecord, TransferRecord, TurnRecord } from '../../../bus/driver.ts'
+import { turnsMissing } from '../../../bus/copy/open-tasks.ts'
 import { parseId, turnId } from '../../../bus/ids.ts'
-import { eventFrom } from '../../../bus/malformed.ts'
 import type { CloudEvent } from '../../../event.ts'
-import { compileFilter } from '../../../pattern.ts'
 import { mergePartitions } from '../../shared/merge-partitions.ts'
-import { GroupDefinitions } from '../group-definitions.ts'
+import { deferredOffset, type DeferredEntry, deferredStates } from '../deferred-entries.ts'
 import type { KafkaLog } from '../kafka-log.ts'
 import type { IndexedEvent } from '../local-index.ts'
-import { endedKey, snapshotOf, wakeKey, type StoredWake } from '../task-state.ts'
+import { endedKey, newestVersion, openTasks, snapshotOf, wakeOf } from '../task-state.ts'
 import { exportKafkaGroups } from './export-groups.ts'
 import { kafkaEntry } from './entry.ts'
 
@@ -22,6 +21,9 @@ interface KeptDocument {
 export async function* exportKafkaLog(log: KafkaLog): AsyncGenerator<TransferRecord> {
   const { index, follower, names } = log
   await follower.freshen()
+  for (const { task, partition } of openTasks(index))
+    if (!index.byId(partition, turnId(task, newestVersion(index, task)))) throw turnsMissing(task)
+  yield* purgedEvents(log)
   const partitions = Array.from({ length: names.partitions }, (_, partition) => new PartitionExport(log, partition))
   yield* mergePartitions(
     partitions.map(each => each.records()),
@@ -45,23 +47,30 @@ export async function* exportKafkaLog(log: KafkaLog): AsyncGenerator<TransferRec
   yield* exportKafkaGroups(log)
 }
 
+/** Events that a purge removed while a group had set them aside, which keeps a text of its own. */
+function* purgedEvents({ index }: KafkaLog): Generator<EventRecord> {
+  const seen = new Set<string>()
+  const rows = index.statesOf(deferredStates).map(({ key, partition, value }) => {
+    const { event: json } = JSON.parse(value) as DeferredEntry
+    return { position: { partition, offset: deferredOffset(key) }, json }
+  })
+  for (const { position, json } of rows.toSorted((a, b) => a.position.offset - b.position.offset)) {
+    const event = JSON.parse(json) as CloudEvent
+    if (index.byId(position.partition, event.id) || seen.size === seen.add(event.id).size) continue
+    yield { kind: 'event', position, entry: { event, json } }
+  }
+}
+
 /** The events of a partition, those that a turn emitted with their turn. */
 class PartitionExport {
   readonly #log: KafkaLog
   readonly #partition: number
-  /** Groups that run tasks, with what each of them takes. */
-  readonly #owners: readonly { readonly group: string; readonly matches: (event: CloudEvent) => boolean }[]
   /** Cancellations that were yielded with their turn. */
   readonly #cancellations = new Set<string>()
 
   constructor(log: KafkaLog, partition: number) {
     this.#log = log
     this.#partition = partition
-    const definitions = new GroupDefinitions(log)
-    this.#owners = definitions
-      .list()
-      .filter(({ mode }) => mode === 'sharded')
-      .map(({ group }) => ({ group, matches: compileFilter(definitions.filterOf(group)) }))
   }
 
   *records(): Generator<EventRecord | TurnRecord> {
@@ -97,29 +106,18 @@ class PartitionExport {
     const { index } = this.#log
     const isEnded = index.state(endedKey(task)) !== undefined
     const isNewest = !index.byId(this.#partition, turnId(task, version + 1))
-    const wake = index.state(wakeKey(task))
-    const stored = wake && (JSON.parse(wake.value) as StoredWake)
+    const wake = isEnded ? undefined : wakeOf(index, task)
     const snapshot = isEnded ? undefined : snapshotOf(index, task)
-    const group = isEnded ? undefined : (stored?.group ?? this.#groupOf(row))
     const emitted = [...this.#emittedBy(row.id), ...this.#cancelledBy(task, row.offset)]
     return {
       kind: 'turn',
       task,
       version,
       events: emitted.flatMap(each => kafkaEntry(index, each) ?? []),
-      ...(group !== undefined && { group }),
-      ...(isNewest && { state: isEnded ? 'ended' : { wake: stored?.due ?? null } }),
+      ...(wake && { group: wake.group }),
+      ...(isNewest && { state: isEnded ? 'ended' : { wake: wake?.due ?? null } }),
       ...(snapshot?.version === version && { snapshot: snapshot.state }),
     }
-  }
-
-  /** The state keeps the group of a task only with a wake-up. It is the one that takes what the task got. */
-  #groupOf({ partition, offset }: IndexedEvent): string | undefined {
-    const [only, ...others] = this.#owners
-    if (others.length === 0) return only?.group
-    const turn = eventFrom(this.#log.index.text(partition, offset) ?? '')
-    const inputs = (turn?.data as { readonly inputs?: readonly CloudEvent[] } | null)?.inputs ?? []
-    return (this.#owners.find(({ matches }) => inputs.some(matches)) ?? only)?.group
   }
 
   #emittedBy(turn: string): IndexedEvent[] {

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { DeferredRecord, EncodedEvent, TransferRecord, TurnRecord, UnsettledRecord } from '../../../bus/driver.ts'
 import { correlationOf } from '../../../bus/ids.ts'
 import type { GroupDefinition } from '../group-definitions.ts'
-import { type DeferredEntry, deferredKey } from '../deferred-entries.ts'
+import { type DeferredEntry, deferredKey, deferredStates } from '../deferred-entries.ts'
 import type { KafkaLog } from '../kafka-log.ts'
 import { stateRecord } from '../records.ts'
 import { compileFilter } from '../../../pattern.ts'
@@ -42,7 +42,7 @@ class KafkaImport {
 
   /** Removes the deliveries that an earlier import left. */
   async clear(): Promise<void> {
-    for (const { key, partition } of this.#log.index.statesOf('deferred/')) await this.#set(partition, key, null)
+    for (const { key, partition } of this.#log.index.statesOf(deferredStates)) await this.#set(partition, key, null)
     await this.#flushStates()
   }
 
@@ -78,7 +78,7 @@ class KafkaImport {
     await this.#append([entry, ...events])
     if (snapshot !== undefined) await this.#setOf(task, snapshotKey(task), JSON.stringify({ version, state: snapshot }))
     if (state === 'ended') await this.#setOf(task, endedKey(task), JSON.stringify({ version }))
-    else if (state && state.wake !== null)
+    else if (state)
       await this.#setOf(task, wakeKey(task), JSON.stringify({ group: group ?? '', due: state.wake, version }))
   }
 

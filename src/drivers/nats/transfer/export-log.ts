@@ -1,6 +1,7 @@
 import type { EncodedEvent, EventRecord, TransferRecord, TurnRecord } from '../../../bus/driver.ts'
 import { turnId } from '../../../bus/ids.ts'
 import { mergePartitions } from '../../shared/merge-partitions.ts'
+import { redeliveryHeaders } from '../deferred-deliveries.ts'
 import { fromToken } from '../names.ts'
 import type { NatsLog } from '../nats-log.ts'
 import type { StoredMessage } from '../stored-message.ts'
@@ -23,6 +24,7 @@ export async function* exportNatsLog(context: ExportContext): AsyncGenerator<Tra
   for (const stream of log.partitions)
     for await (const { subject, seq, header } of stream.scanHeaders(`${log.names.log}.t.>`, 1, await stream.head()))
       ids.addTurn(taskOf(subject), Number(header(turnHeaders.version)), seq)
+  yield* purgedEvents(context, ids)
   const partitions = log.partitions.map((_, partition) => recordsIn(context, ids, partition))
   yield* mergePartitions(partitions, ({ entry }) => Date.parse(entry.event.time))
   for (const { json, isOwn } of ids.unpublished()) {
@@ -40,6 +42,37 @@ export async function* exportNatsLog(context: ExportContext): AsyncGenerator<Tra
     yield { kind: 'claim', id: fromToken(subject.slice(log.names.doc('claim').length + 1)) }
   yield* documents(log)
   yield* exportNatsGroups(context, ids)
+}
+
+/** Events that a purge removed while a group waits for them: deferred deliveries and redeliveries have texts of their own. */
+async function* purgedEvents({ log, groups, deferred }: ExportContext, ids: ExportedIds): AsyncGenerator<EventRecord> {
+  const waiting: EventRecord[] = []
+  const firsts = await Promise.all(log.partitions.map(async stream => (await stream.info()).state.first_seq))
+  for (const { group, mode } of await groups.list()) {
+    for await (const { event, shard, position: offset } of deferred.stored(group))
+      waiting.push({
+        kind: 'event',
+        position: { partition: log.names.partitionOf(shard), offset },
+        entry: { event, json: JSON.stringify(event) },
+      })
+    for (const [partition, stream] of log.partitions.entries()) {
+      const floors = (await groups.infos(group, mode, partition)).map(({ ack_floor }) => ack_floor.stream_seq)
+      const from = Math.min(...floors) + 1
+      for await (const { header, text } of stream.scan({ subject: log.names.redelivery('*', group), from })) {
+        const entry = readEntry(text())
+        const position = { partition, offset: Number(header(redeliveryHeaders.position)) }
+        if (entry) waiting.push({ kind: 'event', position, entry })
+      }
+    }
+  }
+  for (const record of waiting.toSorted((a, b) => a.position.offset - b.position.offset)) {
+    const { position, entry } = record
+    if (
+      position.offset < firsts[position.partition]! ||
+      !(await log.partitions[position.partition]!.at(position.offset))
+    )
+      if (ids.addSeen(entry.event.id, position)) yield record
+  }
 }
 
 async function* recordsIn(
