@@ -51,7 +51,7 @@ export class Bus extends LogAccess {
     detectSdk()
     this.#options = options
     this.redactor = options.redactor ?? plainRedactor
-    this.documents = new Documents(driver, this.redactor)
+    this.documents = new Documents(this.documentStore, this.redactor)
     this.#blobs = options.blobs ?? blobsOf(driver)
     this.#publisher = { system: driver.name, redactor: this.redactor }
     this.#maxBytes = options.maxBytes ?? 4 * 1024 * 1024

@@ -2,7 +2,7 @@ import type { TidingsError } from '../errors.ts'
 import type { Now } from './clock.ts'
 import { CopyGuard } from './copy/guard.ts'
 import { subscribeUnlessMoved } from './copy/subscribe.ts'
-import type { Driver, EncodedEvent } from './driver.ts'
+import type { DocumentStore, Driver, EncodedEvent } from './driver.ts'
 
 /** The parts of the driver contract that the bus passes through unchanged; `contract/` describes them. */
 export abstract class LogAccess {
@@ -57,14 +57,20 @@ export abstract class LogAccess {
   readonly listGroups: Driver['listGroups'] = () => this.driver.listGroups()
   readonly hasMembers: Driver['hasMembers'] = group => this.driver.hasMembers(group)
   readonly listDeferred: Driver['listDeferred'] = () => this.driver.listDeferred()
-  readonly redeliver: Driver['redeliver'] = which => this.driver.redeliver(which)
-  readonly discard: Driver['discard'] = id => this.driver.discard(id)
+  readonly redeliver: Driver['redeliver'] = which => this.whenUsable(() => this.driver.redeliver(which))
+  readonly discard: Driver['discard'] = id => this.whenUsable(() => this.driver.discard(id))
   /** Sends an event that is redacted already, such as one of a committed turn, as a signal. */
   readonly sendSignal: Driver['sendSignal'] = event => this.driver.sendSignal(event)
   readonly onEmptied: Required<Driver>['onEmptied'] = callback => this.driver.onEmptied?.(callback) ?? (() => {})
-  readonly purge: Driver['purge'] = retention => this.driver.purge(retention)
+  readonly purge: Driver['purge'] = retention => this.whenUsable(() => this.driver.purge(retention))
   readonly durability: Driver['durability'] = () => this.driver.durability()
   readonly close: Driver['close'] = () => this.driver.close()
+
+  /** That of the driver, which is written only while the log may be used. */
+  protected readonly documentStore: DocumentStore = {
+    getDocument: key => this.driver.getDocument(key),
+    putDocument: (...document) => this.whenUsable(() => this.driver.putDocument(...document)),
+  }
 
   /** Publishes events as the bus encoded them, without telemetry: for an import. */
   async publishEncoded(entries: readonly EncodedEvent[]): Promise<void> {

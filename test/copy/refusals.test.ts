@@ -1,10 +1,12 @@
 import { randomUUIDv7 } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { Bus } from '../../src/bus/bus.ts'
 import { type CopyOptions, copyLog, undoCopy } from '../../src/bus/copy/copy-log.ts'
 import type { Driver, TransferRecord } from '../../src/bus/driver.ts'
 import { app, agent, start } from '../../src/index.ts'
-import { entries } from '../../src/testing/conformance/entries.ts'
+import { turnId } from '../../src/bus/ids.ts'
+import { entries, newTask, turn } from '../../src/testing/conformance/entries.ts'
 import { MemoryDriver } from '../../src/testing/memory/driver.ts'
 import { MemoryLog } from '../../src/testing/memory/log.ts'
 import { collect } from '../../src/testing/wait.ts'
@@ -78,6 +80,13 @@ describe('while a log is copied', () => {
       expect(await codeOf(publishOn(from))).toBe('E_LOG_MOVED')
       expect(await codeOf(publishOn(to))).toBe('E_COPY_UNVERIFIED')
       expect(await codeOf(open.publish({ type: 'job.made', data: null }))).toBe('E_LOG_MOVED')
+      for (const change of [
+        () => open.documents.create('pause', 'a'),
+        () => open.redeliver({ key: 'paused/tool/a' }),
+        () => open.discard('1'),
+        () => open.purge({ maxAgeMs: 0, maxLag: 0 }),
+      ])
+        expect(await codeOf(change())).toBe('E_LOG_MOVED')
     })
     await copy(from, to, { to: target })
     await (await startOn(to)).stop()
@@ -138,6 +147,84 @@ test('a copy that is interrupted at any record continues, and stores nothing twi
     expect(await idsOn(to)).toEqual(await idsOn(from))
   }
 })
+
+describe('two processes that copy', () => {
+  test('the same logs: the first one stops, and the second one verifies', async () => {
+    const [from, to] = [await logWith(6), new MemoryLog()]
+    const took = { records: 0 }
+    const target = pausing(to, 3, async () => {
+      await copy(from, to)
+      // Longer than the first one goes on without a look at the marks.
+      await setTimeout(600)
+    })
+    const { transfer } = target.driver
+    Object.assign(target.driver, {
+      transfer: {
+        ...transfer,
+        importRecords: (records: AsyncIterable<TransferRecord>, above: number) =>
+          transfer!.importRecords(counting(records, took), above),
+      },
+    })
+    expect(await codeOf(copy(from, to, { to: target }))).toBe('E_COPY_REFUSED')
+    // With the one at hand.
+    expect(took.records).toBe(4)
+    await (await startOn(to)).stop()
+    expect(await idsOn(to)).toEqual(expect.arrayContaining(await idsOn(from)))
+  })
+
+  test('two logs into one, at the same moment: one is refused', async () => {
+    const [from, other, to] = [await logWith(2), await logWith(3), new MemoryLog()]
+    const inTime = placeOf(to, 'new', driver => {
+      let before: Promise<unknown> | undefined
+      return {
+        putDocument: async (...document) => {
+          await (before ??= copy(other, to))
+          return driver.putDocument(...document)
+        },
+      }
+    })
+    expect(await codeOf(copy(from, to, { to: inTime }))).toBe('E_COPY_REFUSED')
+    expect((await idsOn(to)).toSorted()).toEqual((await idsOn(other)).toSorted())
+    await (await startOn(to)).stop()
+    expect(await codeOf(startOn(from))).toBe('E_LOG_MOVED')
+    await undoCopy(placeOf(from, 'old'))
+    await copy(from, new MemoryLog())
+  })
+
+  test('one of which undoes what the other does', async () => {
+    const [from, to] = [await logWith(2), new MemoryLog()]
+    const target = pausing(to, 1, () => undoCopy(placeOf(from, 'old'), placeOf(to, 'new')))
+    expect(await codeOf(copy(from, to, { to: target }))).toBe('E_COPY_REFUSED')
+    await (await startOn(from)).stop()
+    expect(await codeOf(startOn(to))).toBe('E_LOG_MOVED')
+  })
+})
+
+async function* counting(records: AsyncIterable<TransferRecord>, took: { records: number }) {
+  for await (const record of records) {
+    took.records++
+    yield record
+  }
+}
+
+test('an open task whose first turns are gone is named, and its log is not copied', async () => {
+  const from = await logWith(1)
+  const driver = new MemoryDriver(from)
+  const task = newTask()
+  await driver.subscribe({ group: 'tasks', mode: 'sharded', filter: [], from: 'now', maxInFlight: 1, onDelivery() {} })
+  await driver.commit(turn(task, 0))
+  await driver.commit(turn(task, 1))
+  await driver.close()
+  const purged = placeOf(from, 'old', ({ transfer }) => ({
+    transfer: { ...transfer!, exportRecords: () => withoutId(transfer!.exportRecords(), turnId(task, 1)) },
+  }))
+  const refused = copy(from, new MemoryLog(), { from: purged })
+  await expect(refused).rejects.toMatchObject({ code: 'E_COPY_REFUSED', message: expect.stringContaining(task) })
+})
+
+async function* withoutId(records: AsyncIterable<TransferRecord>, id: string) {
+  for await (const record of records) if (!('entry' in record && record.entry.event.id === id)) yield record
+}
 
 test('a target that holds something else than the source is found, and stays closed', async () => {
   const [from, to] = [await logWith(5), new MemoryLog()]

@@ -7,7 +7,8 @@ import { BlobCopy } from './copy-blobs.ts'
 import { type CopyProgress, CopyProgressReport } from './copy-progress.ts'
 import { CursorTranslation, cursorsIn, hasCursor, withCursors } from './document-cursors.ts'
 import { markTtlMs } from './guard.ts'
-import { type CopyMark, copyMarkKey, readCopyMark, writeCopyMark } from './mark.ts'
+import { type CopyMark, copyMarkKey, HeldCopyMark } from './mark.ts'
+import { OpenTasks } from './open-tasks.ts'
 import { RecordDigest } from './record-digest.ts'
 
 /*
@@ -43,6 +44,9 @@ export interface CopySummary {
 
 type TransferableLog = CopyPlace & { readonly transfer: LogTransfer }
 
+/** How long a copy may go on without a look at its marks. */
+const ownershipTtlMs = 500
+
 /** More than any broker stores in a millisecond, as for partitions that are created again. */
 const maxEventsPerMs = 8
 
@@ -57,11 +61,14 @@ export async function copyLog({
   settleMs = markTtlMs + 1_000,
 }: CopyOptions): Promise<CopySummary> {
   const [source, target] = [transferable(from), transferable(to)]
-  const mark = await begin(source, target)
+  const copy = await begin(source, target)
   const markedAt = performance.now()
+  // An earlier process may still be alive, and notices only now that this one goes on.
+  if (copy.isResumed) await setTimeout(Math.min(settleMs, 2 * ownershipTtlMs), undefined, { signal })
   await assertUnused(source)
   await assertUnused(target)
   using digest = new RecordDigest()
+  using tasks = new OpenTasks()
   const head = await source.driver.head()
   const blobs = new BlobCopy(source.driver.blobs, target.driver.blobs)
   const cursors = new Map<string, string>()
@@ -69,7 +76,9 @@ export async function copyLog({
   const observe = async function* (records: AsyncIterable<TransferRecord>) {
     for await (const record of records) {
       signal?.throwIfAborted()
+      await copy.assertOwned()
       if (record.kind === 'document' && record.key === copyMarkKey) continue
+      if (record.kind === 'turn') tasks.see(record)
       digest.add('source', record)
       if (record.kind === 'document' && hasCursor(record.key)) cursors.set(record.key, record.value)
       await blobs.copyFor(record)
@@ -77,14 +86,13 @@ export async function copyLog({
       yield record
     }
   }
-  await target.transfer.importRecords(observe(source.transfer.exportRecords()), mark.above)
-  await verify({ target, digest, cursors, above: mark.above, signal, onProgress })
+  await target.transfer.importRecords(observe(source.transfer.exportRecords()), copy.above)
+  await verify({ target, digest, cursors, above: copy.above, signal, onProgress })
   await setTimeout(Math.max(0, settleMs - (performance.now() - markedAt)), undefined, { signal })
   await assertUnused(source)
   if ((await source.driver.head()) !== head)
     throw refused(`"${source.name}" got events while it was copied; stop what publishes there`)
-  await writeCopyMark(source.driver, { ...mark, role: 'source', state: 'copied', peer: target.name })
-  await writeCopyMark(target.driver, { ...mark, role: 'target', state: 'verified', peer: source.name })
+  await copy.end()
   return { events: copying.events, blobs: blobs.copied, digest: digest.total('source') }
 }
 
@@ -94,16 +102,17 @@ export async function copyLog({
  * @throws E_COPY_REFUSED
  */
 export async function undoCopy(from: CopyPlace, to?: CopyPlace): Promise<void> {
-  const source = await readCopyMark(from.driver)
+  const held = await HeldCopyMark.read(from.driver)
+  const source = held.mark
   if (source?.role !== 'source' || source.state === 'released')
     throw refused(`"${from.name}" was not copied, so there is nothing to undo`)
   if (to) {
-    if ((await readCopyMark(to.driver))?.id !== source.id)
-      throw refused(`"${to.name}" is not the target of the copy of "${from.name}"`)
+    const target = await HeldCopyMark.read(to.driver)
+    if (target.mark?.id !== source.id) throw refused(`"${to.name}" is not the target of the copy of "${from.name}"`)
     await assertUnused(transferable(to))
-    await writeCopyMark(to.driver, { ...source, role: 'target', state: 'abandoned', peer: from.name })
+    await target.replace({ ...source, role: 'target', state: 'abandoned', peer: from.name })
   }
-  await writeCopyMark(from.driver, { ...source, state: 'released' })
+  await held.replace({ ...source, state: 'released' })
 }
 
 interface Verification {
@@ -144,14 +153,44 @@ async function verify({ target, digest, cursors, above, signal, onProgress }: Ve
   }
 }
 
-/** Marks both logs, or finds the marks of this copy, which was interrupted. */
-async function begin(source: TransferableLog, target: TransferableLog): Promise<CopyMark> {
-  const [before, known] = [await readCopyMark(source.driver), await readCopyMark(target.driver)]
-  const isOwn = known?.role === 'target' && before?.role === 'source' && known.id === before.id
-  if (isOwn && known.state === 'copying') {
-    await writeCopyMark(source.driver, { ...before, state: 'copying' })
-    return known
+/** A copy that this process has begun, or goes on with. */
+class OwnedCopy {
+  readonly #source: HeldCopyMark
+  readonly #target: HeldCopyMark
+  readonly above: number
+  readonly isResumed: boolean
+  #seenAt = performance.now()
+
+  constructor(source: HeldCopyMark, target: HeldCopyMark, isResumed: boolean) {
+    this.#source = source
+    this.#target = target
+    this.above = target.mark!.above
+    this.isResumed = isResumed
   }
+
+  /** Looks at the marks when what is known of them is old. @throws E_COPY_REFUSED if another process goes on with this copy */
+  async assertOwned(): Promise<void> {
+    if (performance.now() - this.#seenAt < ownershipTtlMs) return
+    await this.#source.assertUnchanged()
+    await this.#target.assertUnchanged()
+    this.#seenAt = performance.now()
+  }
+
+  /** @throws E_COPY_REFUSED if another process goes on with this copy, or has undone it */
+  async end(): Promise<void> {
+    await this.#target.assertUnchanged()
+    await this.#source.replace({ ...this.#source.mark!, state: 'copied' })
+    await this.#target.replace({ ...this.#target.mark!, state: 'verified' })
+  }
+}
+
+/** Marks both logs, or finds the marks of this copy, which was interrupted. */
+async function begin(source: TransferableLog, target: TransferableLog): Promise<OwnedCopy> {
+  const [ofSource, ofTarget] = [await HeldCopyMark.read(source.driver), await HeldCopyMark.read(target.driver)]
+  const [before, known] = [ofSource.mark, ofTarget.mark]
+  const isOwn = known?.role === 'target' && before?.role === 'source' && known.id === before.id
+  if (isOwn && known.state === 'copying')
+    return new OwnedCopy(await ofSource.replace({ ...before, state: 'copying' }), await ofTarget.replace(known), true)
   const isBegun = before?.role === 'source' && before.state === 'copying' && before.peer === target.name
   if (isOwn && known.state === 'verified')
     throw refused(`"${source.name}" was copied to "${target.name}" at ${known.at}, and that was verified`)
@@ -161,18 +200,16 @@ async function begin(source: TransferableLog, target: TransferableLog): Promise<
     throw refused(`"${source.name}" is itself a copy that is not verified, or was undone`)
   if (known?.role === 'target' || (await target.driver.head()) !== beginning || (await hasGroups(target)))
     throw refused(`"${target.name}" is not empty; copy into a new log`)
-  const mark: CopyMark = {
+  const mark: Omit<CopyMark, 'at'> = {
     role: 'target',
     state: 'copying',
     id: isBegun ? before.id : randomUUID(),
     peer: source.name,
     above: Math.max(Date.now() * maxEventsPerMs, ...offsetsOf(await source.driver.head(), source.driver.partitions)),
-    at: '',
   }
   // The source first: a target that nobody can complete refuses its workers for no reason.
-  await writeCopyMark(source.driver, { ...mark, role: 'source', peer: target.name })
-  await writeCopyMark(target.driver, mark)
-  return mark
+  const marked = await ofSource.replace({ ...mark, role: 'source', peer: target.name })
+  return new OwnedCopy(marked, await ofTarget.replace(mark), false)
 }
 
 async function hasGroups({ driver }: CopyPlace): Promise<boolean> {

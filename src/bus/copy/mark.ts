@@ -25,15 +25,47 @@ export interface CopyMark {
 export const copyMarkKey = 'copy'
 
 export async function readCopyMark(store: DocumentStore): Promise<CopyMark | undefined> {
-  const found = await store.getDocument(copyMarkKey)
-  return found && (JSON.parse(found.value) as CopyMark)
+  return (await HeldCopyMark.read(store)).mark
 }
 
-/** Replaces the mark, whatever it is. */
-export async function writeCopyMark(store: DocumentStore, mark: Omit<CopyMark, 'at'>): Promise<void> {
-  const value = JSON.stringify({ ...mark, at: new Date().toISOString() } satisfies CopyMark)
-  while (!(await store.putDocument(copyMarkKey, value, (await store.getDocument(copyMarkKey))?.revision ?? 0)));
+/** The mark of a log as this process read or wrote it. Of two processes that change it, one is refused. */
+export class HeldCopyMark {
+  readonly #store: DocumentStore
+  readonly #revision: number
+  readonly mark: CopyMark | undefined
+
+  private constructor(store: DocumentStore, revision: number, mark: CopyMark | undefined) {
+    this.#store = store
+    this.#revision = revision
+    this.mark = mark
+  }
+
+  static async read(store: DocumentStore): Promise<HeldCopyMark> {
+    const found = await store.getDocument(copyMarkKey)
+    return new HeldCopyMark(store, found?.revision ?? 0, found && (JSON.parse(found.value) as CopyMark))
+  }
+
+  /** @throws E_COPY_REFUSED if another process changed it */
+  async replace(mark: Omit<CopyMark, 'at'>): Promise<HeldCopyMark> {
+    const dated: CopyMark = { ...mark, at: new Date().toISOString() }
+    const revision = await this.#store.putDocument(copyMarkKey, JSON.stringify(dated), this.#revision)
+    if (revision === 0) throw changedElsewhere(mark)
+    return new HeldCopyMark(this.#store, revision, dated)
+  }
+
+  /** @throws E_COPY_REFUSED if another process changed it */
+  async assertUnchanged(): Promise<void> {
+    const found = await this.#store.getDocument(copyMarkKey)
+    if (found?.revision !== this.#revision) throw changedElsewhere(this.mark)
+  }
 }
+
+const changedElsewhere = (mark: Omit<CopyMark, 'at'> | undefined) =>
+  new TidingsError(
+    'E_COPY_REFUSED',
+    `another process copies the same log or undoes its copy${mark ? `; the other log of this copy is "${mark.peer}"` : ''}`,
+    { next: 'Let one of them end. If the copy is not verified then, run it again.' },
+  )
 
 /** Why a log must not be used because of its mark; undefined if it may be. */
 export function copyProblemOf(mark: CopyMark | undefined): TidingsError | undefined {
