@@ -9,7 +9,7 @@ import { entries } from '../../src/testing/conformance/entries.ts'
 import { collect, until } from '../../src/testing/wait.ts'
 import { launch, tidings } from '../lib/cli.ts'
 
-test('tidings copy: killed in the middle, run again, verified, undone', { timeout: 300_000 }, async () => {
+test('tidings copy: killed in the middle, out of room, run again, verified, undone', { timeout: 300_000 }, async () => {
   const home = await mkdtemp(join(tmpdir(), 'tidings-copy-'))
   onTestFinished(() => rm(home, { recursive: true, force: true }))
   const [from, to] = [join(home, 'old'), join(home, 'new')]
@@ -24,6 +24,11 @@ test('tidings copy: killed in the middle, run again, verified, undone', { timeou
   await until(() => existsSync(join(to, 'log.db')), { within: 60_000 })
   killed.kill('SIGKILL')
   await gone
+
+  // No file of this process may be larger than 512 KiB.
+  const full = await tidings(place, copy, ['bash', '-c', `trap '' XFSZ; ulimit -f 512; exec "$0" "$@"`])
+  expect(full.code).toBe(1)
+  expect(full.stderr).toMatch(/the log in "[^"]*\/new" (could not be written|cannot be opened): .* E_LOG_UNAVAILABLE/)
 
   const copied = await tidings(place, copy)
   expect(copied).toMatchObject({

@@ -16,8 +16,8 @@ export function launch({ home, bus }: World['place'], args: readonly string[], t
 }
 
 /** What it printed, once it has ended. */
-export async function tidings(place: World['place'], args: readonly string[]) {
-  const child = launch(place, args)
+export async function tidings(place: World['place'], args: readonly string[], through: readonly string[] = []) {
+  const child = launch(place, args, through)
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
   return { code: child.exitCode, stdout, stderr }
 }

@@ -1,4 +1,4 @@
-import { Refused } from '../answers.ts'
+import { isTransient, Refused } from '../answers.ts'
 import type { LogConnection } from '../connection.ts'
 import type { Message, Stream } from '../stream.ts'
 
@@ -38,21 +38,41 @@ export class PartitionWriter {
 
   /** @throws TidingsError; then it is unknown whether the batch is stored, and the import must start over */
   async flush(): Promise<void> {
-    const [first, ...rest] = this.#batch
-    if (!first) return
-    const batch = [{ ...first, headers: { ...first.headers, [expectedLast]: this.#last } }, ...rest]
+    const batch = this.#batch
+    if (batch.length === 0) return
     this.#batch = []
     this.#bytes = 0
     try {
-      this.#last = batch.length > 1 ? await this.#stream.appendBatch(batch) : await this.#appendOne(batch[0]!)
+      if (batch.length > 1) await this.#appendBatch(batch)
+      else this.#last = await this.#appendOne(batch[0]!)
     } catch (error) {
       throw this.#connection.toTidingsError(error)
     }
   }
 
-  async #appendOne({ subject, body, headers }: Message): Promise<number> {
+  async #appendBatch(batch: readonly Message[]): Promise<void> {
+    const [first, ...rest] = batch
+    try {
+      this.#last = await this.#stream.appendBatch([this.#next(first!), ...rest])
+    } catch (error) {
+      if (!isTransient(error)) throw error
+      // A server without room leaves a batch unanswered, and may have stored a part. It refuses a single message with the reason.
+      const last = (await this.#stream.info()).state.last_seq
+      const left = batch.slice(last - this.#last)
+      this.#last = last
+      for (const message of left) this.#last = await this.#appendOne(message)
+    }
+  }
+
+  async #appendOne(message: Message): Promise<number> {
+    const { subject, body, headers } = this.#next(message)
     const { seq, duplicate } = await this.#stream.append(subject, body, headers)
     if (duplicate) throw new Refused(0, 'another process writes to the log')
     return seq
+  }
+
+  /** Is stored only right after the last message. */
+  #next({ headers, ...message }: Message): Message {
+    return { ...message, headers: { ...headers, [expectedLast]: this.#last } }
   }
 }

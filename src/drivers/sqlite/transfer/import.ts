@@ -38,9 +38,13 @@ export async function importSqliteLog(
   } catch (error) {
     // Others are those of the records.
     if (!(error instanceof Error && 'errcode' in error)) throw error
-    throw new TidingsError('E_LOG_UNAVAILABLE', `the log could not be written: ${describeThrown(error)}`, {
-      cause: error,
-    })
+    throw new TidingsError(
+      'E_LOG_UNAVAILABLE',
+      `the log in "${options.home}" could not be written: ${describeThrown(error)}`,
+      {
+        cause: error,
+      },
+    )
   } finally {
     store.rollback()
     store.close()
