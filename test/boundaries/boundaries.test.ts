@@ -19,15 +19,15 @@ const title = 'wherever its worker dies, a task ends as if it had not, and its j
 const undo = 'wherever its worker dies, each step is undone once, the last first, and nothing is left open'
 
 describe('on sqlite', () => {
-  it(title, { timeout }, async () => expect(await boundaries({ story: 'task', every: 3 })).toBeGreaterThan(15))
-  it(undo, { timeout }, async () => expect(await boundaries({ story: 'trip', every: 15 })).toBeGreaterThan(5))
+  it(title, { timeout }, async () => expect(await boundaries({ story: 'task', every: 5 })).toBeGreaterThan(9))
+  it(undo, { timeout }, async () => expect(await boundaries({ story: 'trip', every: 25 })).toBeGreaterThan(3))
 })
 
 describeNats('on nats', () => {
   it(title, { timeout }, async () =>
-    expect(await boundaries({ nats: natsUrl(), story: 'task', every: 3 })).toBeGreaterThan(15),
+    expect(await boundaries({ nats: natsUrl(), story: 'task', every: 7 })).toBeGreaterThan(6),
   )
   it.each([1, 3])(`with partitions=%i, ${undo}`, { timeout }, async partitions =>
-    expect(await boundaries({ nats: natsUrl(), story: 'trip', every: 15, partitions })).toBeGreaterThan(5),
+    expect(await boundaries({ nats: natsUrl(), story: 'trip', every: 35, partitions })).toBeGreaterThan(2),
   )
 })

@@ -17,11 +17,11 @@ async function findings(broker?: Broker) {
     ...(broker && { broker }),
     home,
     seed: 1,
-    ms: 10_000,
+    ms: 6_000,
     workers: 2,
     jobsPerSecond: 10,
     killEveryMs: [1_000, 2_000],
-    serverKillEveryMs: broker ? 6_000 : 0,
+    serverKillEveryMs: broker ? 3_500 : 0,
     fanOutEveryMs: 20_000,
   })
   try {

@@ -14,7 +14,7 @@ describe('on sqlite', () => {
   it('workers that are killed and stopped at random lose nothing, fork nothing, apply nothing twice', {
     timeout,
   }, async () => {
-    const report = await killTest({ tasks: 100, kills: 8, stops: 1, workers: 3, patienceMs })
+    const report = await killTest({ tasks: 60, kills: 5, stops: 1, workers: 2, patienceMs })
     expect(report).toSatisfy(isClean)
   })
 
@@ -29,8 +29,8 @@ describe('on sqlite', () => {
 
 describeNatsServer('on nats', () => {
   it.each([
-    { partitions: 1, tasks: 100, kills: 8, serverKills: 2 },
-    { partitions: 3, tasks: 60, kills: 4, serverKills: 1 },
+    { partitions: 1, tasks: 40, kills: 3, serverKills: 1 },
+    { partitions: 3, tasks: 40, kills: 3, serverKills: 1 },
   ])(
     'with partitions=$partitions workers and the server are killed at random, and nothing is lost, forked or applied twice',
     {
@@ -39,7 +39,7 @@ describeNatsServer('on nats', () => {
     async ({ partitions, ...disturbances }) => {
       const broker = await oneNats(partitions)
       try {
-        const report = await killTest({ ...disturbances, stops: 1, workers: 3, patienceMs, broker })
+        const report = await killTest({ ...disturbances, stops: 1, workers: 2, patienceMs, broker })
         expect(report).toSatisfy(isClean)
       } finally {
         await broker.stop()
@@ -52,7 +52,7 @@ describeNatsServer('on nats', () => {
   }, async () => {
     const broker = await threeNats()
     try {
-      const report = await killTest({ tasks: 60, kills: 3, stops: 0, serverKills: 2, workers: 2, patienceMs, broker })
+      const report = await killTest({ tasks: 40, kills: 3, stops: 0, serverKills: 2, workers: 2, patienceMs, broker })
       expect(report).toSatisfy(isClean)
     } finally {
       await broker.stop()
@@ -66,7 +66,7 @@ describeKafkaServer('on kafka', () => {
   }, async () => {
     const broker = await oneKafka()
     try {
-      const report = await killTest({ tasks: 40, kills: 4, stops: 1, workers: 2, patienceMs, broker })
+      const report = await killTest({ tasks: 30, kills: 2, stops: 1, workers: 2, patienceMs, broker })
       expect(report).toSatisfy(isClean)
     } finally {
       await broker.stop()
