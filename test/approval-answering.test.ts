@@ -9,7 +9,7 @@ import { shortId } from '../src/trace/short-id.ts'
 import { asked } from './lib/approvals.ts'
 import { tidings } from './lib/cli.ts'
 import { bearer, keyFor, policyFile } from './lib/identity.ts'
-import { ended, eventsOf, onEveryBus, type World } from './lib/world.ts'
+import { ended, eventsOf, onAnyBus, type World } from './lib/world.ts'
 
 const editor = approval<string>('editor')
 const owner = approval<string>('owner', { approvers: ['bob'] })
@@ -53,7 +53,7 @@ async function open(log: World, isGuarded = true) {
   return { ...worker, log, call, post, begin, ann, bob }
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   describe('over HTTP', () => {
     it('a key lists the requests that wait and answers them in the name of its person', async () => {
       const { bus, call, post, begin, ann, bob } = await open(await world())

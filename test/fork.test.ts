@@ -13,7 +13,7 @@ import { Programs } from '../src/tasks/programs.ts'
 import { collect, until } from '../src/testing/wait.ts'
 import { tool } from '../src/tools/tool.ts'
 import { plainModel, readIn } from './lib/plain-model.ts'
-import { ended, eventsOf, onEveryBus } from './lib/world.ts'
+import { ended, eventsOf, onAnyBus } from './lib/world.ts'
 
 const any = z.any()
 const ruled = (text: string): ResolvedEffects => resolveEffects([], { effects: parseEffects(text), stubs: new Map() })
@@ -100,7 +100,7 @@ function newsroom() {
   return { runs, asked, researcher, desk, use: [researcher, desk, search, add] }
 }
 
-onEveryBus(world => {
+onAnyBus(world => {
   async function recorded(type: string) {
     const room = newsroom()
     const log = await world()

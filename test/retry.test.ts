@@ -7,9 +7,28 @@ import { until } from '../src/testing/wait.ts'
 import { tidings } from './lib/cli.ts'
 import { plainModel, readIn } from './lib/plain-model.ts'
 import { desk, endOf, errorOf, refusal, retried, taskOf } from './lib/retry.ts'
-import { ask, eventsOf, onEveryBus } from './lib/world.ts'
+import { ask, eventsOf, onAnyBus, onEveryBus } from './lib/world.ts'
 
 onEveryBus(world => {
+  it('by two commands at once starts one successor', async () => {
+    const log = await world()
+    const first = desk('first')
+    first.fails('down')
+    const buyer = agent('buyer', { on: 'goods.wanted', run: (ctx, what: string) => ctx.call(first.tool, what) })
+    const worker = await log.worker({ use: [buyer, first.tool] })
+    const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
+    first.works()
+    const retries = await Promise.all([1, 2, 3].map(() => retried(log, taskOf(failed))))
+    expect(new Set(retries.map(({ task }) => task)).size).toBe(1)
+    expect(retries.filter(({ state }) => state === 'retried')).toHaveLength(1)
+    await endOf(worker, retries[0]!.task)
+    const events = await eventsOf(worker, failed.correlationid)
+    expect(events.filter(({ type }) => type === 'agent.retry')).toHaveLength(1)
+    expect(events.filter(({ type }) => type === 'agent.task.completed')).toHaveLength(1)
+  })
+})
+
+onAnyBus(world => {
   it('of a task whose call failed repeats that call, with its key, and no answered call', async () => {
     const log = await world()
     const [first, second] = [desk('first'), desk('second')]
@@ -44,23 +63,6 @@ onEveryBus(world => {
     expect((await tidings(log.place, ['why', end.id])).stdout).toContain(`retry of ${taskOf(failed).slice(-6)}`)
     const whole = (await tidings(log.place, ['show', taskOf(failed).slice(-6)])).stdout
     expect(whole).toMatch(/^task \w{6} buyer v1 failed\n/)
-  })
-
-  it('by two commands at once starts one successor', async () => {
-    const log = await world()
-    const first = desk('first')
-    first.fails('down')
-    const buyer = agent('buyer', { on: 'goods.wanted', run: (ctx, what: string) => ctx.call(first.tool, what) })
-    const worker = await log.worker({ use: [buyer, first.tool] })
-    const failed = await ask(worker, { type: 'goods.wanted', data: 'tea' })
-    first.works()
-    const retries = await Promise.all([1, 2, 3].map(() => retried(log, taskOf(failed))))
-    expect(new Set(retries.map(({ task }) => task)).size).toBe(1)
-    expect(retries.filter(({ state }) => state === 'retried')).toHaveLength(1)
-    await endOf(worker, retries[0]!.task)
-    const events = await eventsOf(worker, failed.correlationid)
-    expect(events.filter(({ type }) => type === 'agent.retry')).toHaveLength(1)
-    expect(events.filter(({ type }) => type === 'agent.task.completed')).toHaveLength(1)
   })
 
   it('of a retry continues from it, and keeps the first keys', async () => {

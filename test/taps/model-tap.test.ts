@@ -16,7 +16,7 @@ import { openaiServer } from '../../src/testing/openai-server.ts'
 import { until } from '../../src/testing/wait.ts'
 import type { TappedModelRequest } from '../../src/tasks/tapped-model.ts'
 import { launch } from '../lib/cli.ts'
-import { embeddedWorld, onEveryBus, type World } from '../lib/world.ts'
+import { embeddedWorld, onAnyBus, type World } from '../lib/world.ts'
 import { listening } from './lib/listening.ts'
 import { callsIn, modelTapped, post, type TappedCall } from './lib/model-tapped.ts'
 import { recordedBy, recording } from './lib/tapped.ts'
@@ -26,7 +26,7 @@ import { recordedBy, recording } from './lib/tapped.ts'
 const upstreamOn = (handle: Parameters<typeof serving>[0]) => listening(createServer(serving(handle)))
 const hello = { model: 'any-1', messages: [{ role: 'user', content: 'hello' }] }
 
-onEveryBus(world => {
+onAnyBus(world => {
   test('the loop of a tool-calling program is one chain, streamed or not', async () => {
     const search = tool({ inputSchema: z.object({ q: z.string() }), execute: async () => 'open until six' })
     await using server = await openaiServer()

@@ -3,12 +3,12 @@ import { expect, it } from 'vitest'
 import { mcp } from '../../../src/mcp/client/mcp.ts'
 import { listServer } from '../../../src/mcp/client/pin-server.ts'
 import { writePins } from '../../../src/mcp/client/pins.ts'
-import { onEveryBus } from '../../lib/world.ts'
+import { onAnyBus } from '../../lib/world.ts'
 import { callsOf } from './lib/calls.ts'
 import { scratch } from './lib/pinned.ts'
 import { listed, rawServer, textResult } from './lib/raw-server.ts'
 
-onEveryBus(world => {
+onAnyBus(world => {
   it('a server with 1,000 tools on 40 pages is listed, pinned and hosted by one group', {
     timeout: 120_000,
   }, async () => {
