@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, it, onTestFinished, vi } from 'vitest'
@@ -134,13 +135,23 @@ onEveryBus(world => {
   })
 })
 
-it('lists triggers, and says why a sample published no event', async () => {
+it('lists triggers and sinks, and says why a sample published no event', async () => {
   const home = await mkdtemp(join(tmpdir(), 'tidings-test-'))
   onTestFinished(() => rm(home, { recursive: true }))
   await mkdir(join(home, 'drop'))
   const place = { home, bus: 'sqlite' }
-  const [list, silent, none, unknown] = await Promise.all([
+  const withSink = join(home, 'app.ts')
+  const source = pathToFileURL(join(import.meta.dirname, '../src/index.ts')).href
+  await writeFile(
+    withSink,
+    `import { app, kafkaSink, schedule } from '${source}'
+     const sink = kafkaSink({ name: 'bills', url: 'kafka://user:secret@broker:9092?sasl=plain', topics: { bills: { types: ['bill.>'] } } })
+     export default app({ name: 'shop', use: [sink, schedule('tick', { every: '1m' })] })`,
+  )
+  const [list, sinks, isSink, silent, none, unknown] = await Promise.all([
     tidings(place, ['trigger', 'list', app]),
+    tidings(place, ['trigger', 'list', withSink]),
+    tidings(place, ['trigger', 'test', 'bills', '--app', withSink]),
     verb(place, 'test', 'drop', '--within', '200ms'),
     verb(place, 'test', 'feed'),
     verb(place, 'test', 'other'),
@@ -152,6 +163,13 @@ it('lists triggers, and says why a sample published no event', async () => {
     expect.stringMatching(/^drop +file\.created file\.changed file\.removed +file:\/\/\/.*\/drop$/),
     expect.stringMatching(/^feed +row\.added$/),
   ])
+  expect(sinks.stdout.trimEnd().split('\n')).toEqual([
+    expect.stringMatching(/^trigger +publishes +listens$/),
+    expect.stringMatching(/^tick +schedule\.fired +schedule:tick every 1m$/),
+    expect.stringMatching(/^sink +takes +writes to$/),
+    expect.stringMatching(/^bills +bill\.> +kafka:\/\/broker:9092$/),
+  ])
+  expect(isSink).toMatchObject({ code: 1, stderr: expect.stringMatching(/"bills" is a sink.*E_NOT_FOUND/s) })
   expect(silent).toMatchObject({
     code: 1,
     stderr: expect.stringMatching(/trigger "drop" published no event within 200ms/),

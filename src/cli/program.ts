@@ -322,9 +322,9 @@ function addWorkflows(root: Command) {
 }
 
 function addTriggers(root: Command) {
-  const trigger = root.command('trigger').description("list an app's triggers; send one a test event")
+  const trigger = root.command('trigger').description("list an app's triggers and sinks; send a trigger a test event")
   add(trigger, 'list [app]', async () => (await import('./trigger.ts')).triggerListCommand).description(
-    "list an app's triggers, what they publish and where they listen",
+    "list an app's triggers and sinks, what they publish or take, and where they listen or write",
   )
   add(trigger, 'test <name>', async () => (await import('./trigger.ts')).triggerTestCommand)
     .description('send a test event to a trigger that a worker runs, and show what it publishes')

@@ -15,14 +15,24 @@ export interface TriggerOptions extends GlobalOptions {
 
 export async function triggerListCommand(file: string | undefined, options: GlobalOptions): Promise<void> {
   const { app } = await loadApp(findApp(file))
-  const rows = app.triggers.map(({ name, types, address = '' }) => ({ name, types, address }))
+  const rows = [
+    ...app.triggers.map(({ kind, name, types, address = '' }) => ({ kind, name, types, address })),
+    ...app.sinks.map(({ kind, name, types, address }) => ({ kind, name, types, address })),
+  ]
   const nameWidth = Math.max(7, ...rows.map(({ name }) => name.length))
   const typesWidth = Math.max(9, ...rows.map(({ types }) => types.join(' ').length))
   const line = (name: string, types: string, address: string) =>
     `${name.padEnd(nameWidth)}  ${types.padEnd(typesWidth)}  ${address}`.trimEnd()
-  if (rows.length > 0 && !options.json) await print(dim(line('trigger', 'publishes', 'listens')))
+  const headings = { trigger: line('trigger', 'publishes', 'listens'), sink: line('sink', 'takes', 'writes to') }
   const lineOf = ({ name, types, address }: (typeof rows)[number]) => line(name, types.join(' '), address)
-  await printAll(options, rows, lineOf, `the app "${app.name}" has no triggers`)
+  if (options.json || rows.length === 0)
+    return printAll(options, rows, lineOf, `the app "${app.name}" has no triggers and no sinks`)
+  for (const kind of ['trigger', 'sink'] as const) {
+    const ofKind = rows.filter(row => row.kind === kind)
+    if (ofKind.length === 0) continue
+    await print(dim(headings[kind]))
+    for (const row of ofKind) await print(lineOf(row))
+  }
 }
 
 /** `tidings trigger test NAME`: exit code 1 if the trigger publishes no event. */
@@ -31,7 +41,13 @@ export async function triggerTestCommand(name: string, options: TriggerOptions &
   const trigger = app.triggers.find(each => each.name === name)
   if (!trigger) {
     const names = app.triggers.map(each => each.name).join(', ') || 'none'
-    throw new TidingsError('E_NOT_FOUND', `the app "${app.name}" has no trigger "${name}"; its triggers: ${names}`)
+    const isSink = app.sinks.some(each => each.name === name)
+    const what = isSink
+      ? `"${name}" is a sink, which only writes events`
+      : `the app "${app.name}" has no trigger "${name}"`
+    throw new TidingsError('E_NOT_FOUND', `${what}; triggers of the app: ${names}`, {
+      ...(isSink && { next: 'To try a sink, publish an event of a type that it takes: `tidings publish TYPE`.' }),
+    })
   }
   if (!trigger.sendSample)
     throw new TidingsError(
