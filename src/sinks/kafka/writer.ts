@@ -1,6 +1,7 @@
 import type * as Kafka from '@platformatic/kafka'
 import { TidingsError } from '../../errors.ts'
 import { kafkaErrorText } from '../../kafka/connection.ts'
+import { murmur2 } from '../../kafka/murmur2.ts'
 import type { SinkRecord } from './encode.ts'
 import type { KafkaSinkSettings } from './settings.ts'
 
@@ -33,7 +34,7 @@ export class RecordWriter {
    * @throws E_RECORD_INVALID if the cluster refuses one of them, however often it is sent
    */
   async write(records: readonly SinkRecord[]): Promise<void> {
-    const { ProduceAcks, compatibilityPartitioner } = this.#package
+    const { ProduceAcks } = this.#package
     const messages = records.map(({ topic, key, value, headers }) => ({
       topic,
       ...(key && { key }),
@@ -45,7 +46,7 @@ export class RecordWriter {
         messages,
         acks: ProduceAcks.ALL,
         // That of Java, so that a key has the same partition whichever program writes it.
-        partitioner: (message, key) => (key ? compatibilityPartitioner(message, key) : this.#keyless++),
+        partitioner: (_, key) => (key ? murmur2(key) : this.#keyless++),
       })
     } catch (error) {
       await this.close()
