@@ -54,6 +54,7 @@ class KafkaReceiver implements RunningTrigger {
   readonly #stopping = new AbortController()
   readonly #rejections: Rejections
   readonly #inbox: KafkaInbox
+  readonly #readTopicIds = new Map<string, string>()
   #loop: Promise<void> = Promise.resolve()
   #failures = 0
   #problem = ''
@@ -118,6 +119,7 @@ class KafkaReceiver implements RunningTrigger {
     const member = new TopicConsumer(this.#package, this.#settings, {
       onAssigned: () => round.abort(),
       onError: error => ended.abort(error),
+      readTopicIds: this.#readTopicIds,
     })
     const stopped = AbortSignal.any([signal, ended.signal])
     const check = setInterval(() => void member.rejoinIfPartitionsChanged().catch(() => {}), partitionCheckIntervalMs)

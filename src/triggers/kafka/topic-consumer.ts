@@ -36,16 +36,25 @@ export class TopicConsumer {
   readonly #consumer: Kafka.Consumer
   /** Fetches wait at the broker, and would delay heartbeats on the same connection. */
   readonly #fetches: Kafka.ConnectionPool
+  readonly #readTopicIds: Map<string, string>
   #partitionCounts = ''
 
-  /** `onAssigned`: called when the group has been divided again. `onError`: the membership ended. */
+  /**
+   * `onAssigned`: called when the group has been divided again. `onError`: the membership ended. `readTopicIds`: of the topics that this
+   * process has read, by name, also in memberships before this one.
+   */
   constructor(
     kafka: typeof Kafka,
     settings: KafkaTriggerSettings,
-    { onAssigned, onError }: { onAssigned: () => void; onError: (error: Error) => void },
+    {
+      onAssigned,
+      onError,
+      readTopicIds,
+    }: { onAssigned: () => void; onError: (error: Error) => void; readTopicIds: Map<string, string> },
   ) {
     this.#package = kafka
     this.#settings = settings
+    this.#readTopicIds = readTopicIds
     this.#topics = [...settings.routes.keys()]
     const clientId = `tidings-${settings.name}`
     const client = settings.client()
@@ -100,7 +109,8 @@ export class TopicConsumer {
 
   /**
    * Where the group is in each partition of these topics. A group without a place in any partition of a topic begins as `from` says, in all
-   * of them at once, and that is committed: a partition that is added later begins at its beginning.
+   * of them at once, and that is committed: a partition that is added later begins at its beginning. So does a topic that was made again
+   * while this process read it, because brokers forget the place of a topic that is deleted.
    */
   async #startOffsets(
     names: ReadonlySet<string>,
@@ -120,11 +130,14 @@ export class TopicConsumer {
         continue
       }
       const isNew = !partitions.some(isKnown)
-      const beginning = await this.#listOffsets(topic, isNew && this.#settings.from === 'now' ? latest : earliest)
+      const isMadeAgain = (this.#readTopicIds.get(topic) ?? topics.get(topic)!.id) !== topics.get(topic)!.id
+      const isFromNow = isNew && !isMadeAgain && this.#settings.from === 'now'
+      const beginning = await this.#listOffsets(topic, isFromNow ? latest : earliest)
       const starts = partitions.map(partition => (isKnown(partition) ? known[partition]! : beginning[partition]!))
       offsets.set(topic, starts)
       if (isNew) await this.commit(starts.map((offset, partition) => ({ topic, partition, offset })))
     }
+    for (const topic of names) this.#readTopicIds.set(topic, topics.get(topic)!.id)
     return offsets
   }
 
