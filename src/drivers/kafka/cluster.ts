@@ -73,7 +73,10 @@ export class KafkaCluster {
     return this.address.timeoutMs ?? 10_000
   }
 
-  /** @throws KafkaRefusal if the broker refuses until the time is over, E_LOG_UNAVAILABLE if there is no answer, E_BUS_DENIED, E_BUS_TLS */
+  /**
+   * @throws KafkaRefusal if the broker refuses until the time is over, E_LOG_UNAVAILABLE if there is no answer, E_LOG_UNANSWERED if it is
+   * unknown whether a request that is not repeatable was carried out, E_BUS_DENIED, E_BUS_TLS
+   */
   async ask<A extends unknown[], R>(
     request: API<A, R>,
     receiver: Receiver,
@@ -96,7 +99,8 @@ export class KafkaCluster {
           throw missingRight(this.address, refusal, request.key, nameOf(receiver)) ?? refusal
         const refused = refusal ? undefined : refusedConnection(this.address, error)
         if (refused) throw refused
-        if (isOver || (!refusal && isSent && !isRepeatable)) throw this.unavailable(error)
+        if (!refusal && isSent && !isRepeatable) throw this.unanswered(error)
+        if (isOver) throw this.unavailable(error)
       }
       await sleep(pauseMs)
     }
@@ -186,6 +190,13 @@ export class KafkaCluster {
       retryable: true,
       cause,
     })
+  }
+
+  /** The same after a request that was sent: nobody knows whether the broker carried it out. */
+  unanswered(cause: unknown): TidingsError {
+    const failure = this.unavailable(cause)
+    if (!failure.retryable) return failure
+    return new TidingsError('E_LOG_UNANSWERED', failure.message, { retryable: true, cause })
   }
 
   async #connectionTo(receiver: Receiver, lane: string, answerTimeoutMs?: number): Promise<Connection> {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NumericMap, type API, type MessageRecord, type produceV9 } from '@platformatic/kafka'
+import { TidingsError } from '../../errors.ts'
 import type { KafkaCluster } from './cluster.ts'
 import { messageOf, topicPartition, type OutRecord } from './records.ts'
 import { isTransientRefusal, KafkaRefusal } from './refusal.ts'
@@ -21,7 +22,7 @@ const maxSequence = 2 ** 31
 /**
  * Writes records, one batch for each partition, and follows partitions to new leaders. A batch is stored whole, and once however often it is
  * sent. Returns the Kafka offset of the first record of each partition. Not to be called twice at once for a producer.
- * @throws KafkaRefusal, E_LOG_UNAVAILABLE
+ * @throws KafkaRefusal, E_LOG_UNAVAILABLE, E_LOG_UNANSWERED if some of it may be stored
  */
 export async function produce(
   cluster: KafkaCluster,
@@ -33,6 +34,7 @@ export async function produce(
   const batches = Map.groupBy(records.map(messageOf), ({ topic, partition }) => topicPartition(topic, partition!))
   const bases = new Map<string, number>()
   const until = performance.now() + cluster.timeoutMs
+  let isUnsure = false
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 100)) {
     const left = [...batches].filter(([key]) => !bases.has(key))
     const byLeader = new Map<number, MessageRecord[]>()
@@ -44,16 +46,26 @@ export async function produce(
     const results = await Promise.allSettled(
       [...byLeader].map(([leader, messages]) => send(cluster, request, leader, messages, producer, lane, bases)),
     )
-    const failed = results.find(({ status }) => status === 'rejected') as PromiseRejectedResult | undefined
-    if (!failed) break
-    const error: unknown = failed.reason
-    if ((error instanceof KafkaRefusal && !isTransientRefusal(error.code)) || performance.now() > until) throw error
+    const failures = results.flatMap(result => (result.status === 'rejected' ? [result.reason as unknown] : []))
+    if (failures.length === 0) break
+    const [error] = failures
+    if (error instanceof KafkaRefusal && !isTransientRefusal(error.code)) throw error
+    isUnsure ||= failures.some(mayBeStored)
+    if (performance.now() > until) throw isUnsure || bases.size > 0 ? cluster.unanswered(error) : error
     await sleep(pauseMs)
   }
   for (const [key, { length }] of batches)
     producer.sequences.set(key, ((producer.sequences.get(key) ?? 0) + length) % maxSequence)
   return bases
 }
+
+/** Whether the leader may have stored the batch that failed. */
+const mayBeStored = (error: unknown) =>
+  error instanceof KafkaRefusal
+    ? storedByLeader.has(error.code)
+    : error instanceof TidingsError && error.code === 'E_LOG_UNANSWERED'
+
+const storedByLeader = new Set(['NOT_ENOUGH_REPLICAS_AFTER_APPEND', 'REQUEST_TIMED_OUT'])
 
 async function send(
   cluster: KafkaCluster,
