@@ -67,6 +67,13 @@ export async function openTopic({ name = `topic-${randomUUID()}`, partitions = 1
       const found = groups[0]!.topics.find(topic => topic.name === name)?.partitions ?? []
       return found.toSorted((a, b) => a.partitionIndex - b.partitionIndex).map(each => Number(each.committedOffset))
     },
+    /** How many records there are, on one partition without transactions. */
+    end: async () => {
+      const [found] = await admin.listOffsets({
+        topics: [{ name, partitions: [{ partitionIndex: 0, timestamp: -1n }] }],
+      })
+      return Number(found!.partitions[0]!.offset)
+    },
     /** All records, when there are so many. */
     records: async (count: number) => {
       const consumer = new Consumer({ ...client, clientId: 'test-consumer', groupId: randomUUID() })
