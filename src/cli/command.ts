@@ -8,14 +8,17 @@ process.stdout.on('error', error => {
   throw error
 })
 
-const root = program()
-try {
-  await root.parseAsync()
-} catch (error) {
-  process.exitCode = exitCode(error)
+/** Runs the command of `process.argv`, and sets the exit code of the process. */
+export async function runFromArguments(): Promise<void> {
+  const root = program()
+  try {
+    await root.parseAsync()
+  } catch (error) {
+    process.exitCode = exitCode(root, error)
+  }
 }
 
-function exitCode(error: unknown): number {
+function exitCode(root: Command, error: unknown): number {
   const json = process.argv.includes('--json')
   const command = commandNamed(root)
   const help = command === root ? undefined : `${pathOf(command)} --help`

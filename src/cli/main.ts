@@ -11,7 +11,7 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 const isTooOld = major < 24 || (major === 24 && minor < 16)
 const args = process.argv.slice(2)
 
-if (!isTooOld) await import('./command.ts')
+if (!isTooOld) await (await import('./command.ts')).runFromArguments()
 else if (args[0] === 'init') {
   const command = ['--yes', '--package', 'node@24', 'node', fileURLToPath(import.meta.url), ...args]
   process.exitCode = spawnSync('npx', command, { stdio: 'inherit' }).status ?? 1
