@@ -1,8 +1,9 @@
 import { createServer } from 'node:http'
 import { once } from 'node:events'
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { Admin } from '@platformatic/kafka'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import first from '../../examples/first/app.ts'
 import type { Driver } from '../../src/bus/driver.ts'
@@ -11,6 +12,7 @@ import { openKafka, type KafkaDriverOptions } from '../../src/drivers/kafka/inde
 import { start, type Role, type RunningApp } from '../../src/index.ts'
 import { until } from '../../src/testing/wait.ts'
 import { describeKafkaServer } from '../lib/kafka.ts'
+import { openLog } from '../lib/kafka-topics.ts'
 import { eventsOf } from '../lib/world.ts'
 import { password, startGuardedKafka, type GuardedKafka } from './lib/guarded-kafka.ts'
 
@@ -133,6 +135,28 @@ describeKafkaServer('a broker that wants to know who is there', () => {
     expect(refused).toMatchObject({ code: 'E_BUS_DENIED', message: expect.stringMatching(/"nobody".*AUTHORIZATION/) })
     const elsewhere = await refusal(`kafka://${login('agents')}/another?sasl=plain`)
     expect(elsewhere).toMatchObject({ code: 'E_BUS_DENIED', message: expect.stringMatching(/"agents".*AUTHORIZATION/) })
+  })
+
+  test('a trigger logs in over TLS, and a sink shows a certificate', slow, async () => {
+    const { files, kafka, ports } = broker
+    const topic = 'tidings.orders'
+    const admin = new Admin({ clientId: 'test', bootstrapBrokers: [kafka.bootstrap], retries: 50, retryDelay: 100 })
+    await admin.createTopics({ topics: [topic], partitions: 1, replicas: 1 })
+    await admin.close()
+    const [from, to] = [await openLog(), await openLog()]
+    const pem = (file: string) => readFile(file, 'utf8')
+    await from.write({
+      url: `kafkas://127.0.0.1:${ports.certificates}`,
+      tls: { ca: await pem(files.ca), cert: await pem(files.cert), key: await pem(files.key) },
+      topics: { [topic]: { types: ['order.paid'] } },
+    })
+    await to.read({
+      name: topic,
+      group: 'tidings.shop',
+      url: `kafkas://agents:${password('agents')}@127.0.0.1:${ports.logintls}?sasl=scram-sha-256&ca=${files.ca}`,
+    })
+    await from.bus.publish({ type: 'order.paid', data: { order: 'A1' } })
+    expect((await to.events(1))[0]!.data).toMatchObject({ topic, value: { order: 'A1' } })
   })
 
   test('the roles of an app work with the rights of the template', slow, async () => {
