@@ -1,5 +1,3 @@
-import { jetstreamManager } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { agent } from '../src/agents/agent.ts'
 import { cancelId, claimId, resultId } from '../src/bus/ids.ts'
@@ -13,6 +11,7 @@ import type { CallError } from '../src/tasks/script.ts'
 import { digest } from '../src/tasks/turn.ts'
 import { until } from '../src/testing/wait.ts'
 import { asked, codeOf, answerRequest } from './lib/approvals.ts'
+import { rememberIdsFor } from './lib/nats-ids.ts'
 import { ended, eventsOf, onEveryBus, type World } from './lib/world.ts'
 
 const editor = approval<unknown>('editor', { approvers: ['ann', 'bob'] })
@@ -297,9 +296,5 @@ async function forgotten(log: World, call: string) {
 
 /** The broker knows ids for the shortest time that it can be set to. */
 async function shortMemory({ place: { bus } }: World) {
-  if (bus === 'sqlite') return
-  const { host, pathname } = new URL(bus)
-  const nc = await connect({ servers: host })
-  onTestFinished(() => nc.close())
-  await (await jetstreamManager(nc)).streams.update(pathname.slice(1), { duplicate_window: 100_000_000 })
+  if (bus !== 'sqlite') await rememberIdsFor(new URL(bus).pathname.slice(1))
 }

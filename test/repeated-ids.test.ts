@@ -2,8 +2,6 @@ import { hash, randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { jetstreamManager } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
 import fc from 'fast-check'
 import { createTransport } from 'nodemailer'
 import { expect, it, onTestFinished, test } from 'vitest'
@@ -20,6 +18,7 @@ import { collect, until } from '../src/testing/wait.ts'
 import { intercepted } from './lib/disordered.ts'
 import { startGateway } from './lib/gateway.ts'
 import { describeNats, natsUrl } from './lib/nats.ts'
+import { rememberIdsFor } from './lib/nats-ids.ts'
 
 /* A publish that is repeated after the log has forgotten its id meets the task of the first one. */
 
@@ -121,7 +120,7 @@ describeNats('on nats', () => {
       const bus = `${natsUrl()}/${log}?partitions=${count}`
       const running = await start(app({ use }), { bus, only: ['agents', 'tools'] })
       onTestFinished(() => running.stop())
-      await shortenWindows(log)
+      await rememberIdsFor(log)
       await expectOneTask(running, runs, async () => {
         // In the partition of the event.
         const probe = { id: 'probe', type: 'probe.sent', correlationid: correlationFor(placed), data: null }
@@ -131,16 +130,6 @@ describeNats('on nats', () => {
     },
   )
 })
-
-/** The server forgets ids after 100 ms, which is the shortest window that it accepts. */
-async function shortenWindows(log: string): Promise<void> {
-  const nc = await connect({ servers: natsUrl() })
-  onTestFinished(() => nc.close())
-  const { streams } = await jetstreamManager(nc)
-  for await (const name of streams.names())
-    if (name === log || (name.startsWith(`${log}_`) && /_\d+$/.test(name)))
-      await streams.update(name, { duplicate_window: 100_000_000 })
-}
 
 test('the gateway, the command line and an app give one id one correlation, in any batch', async () => {
   const { bus, url } = await startGateway()
