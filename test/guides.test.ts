@@ -119,7 +119,7 @@ async function startInBackground(script: string, folder: string, pattern: RegExp
 async function printsAtLast(read: () => Promise<string>, pattern: RegExp): Promise<void> {
   let printed = ''
   const matches = async () => pattern.test((printed = await read()))
-  await until(matches).catch(() => expect(printed).toMatch(pattern))
+  await until(matches).catch(() => expect(printed, `it printed at last:\n${printed}`).toMatch(pattern))
 }
 
 function patternOf(block: Block | undefined): RegExp {
