@@ -15,8 +15,8 @@ const every = {
   globalSetup: ['test/lib/nats-setup.ts', 'test/lib/kafka-setup.ts'],
   env: { TIDINGS_LOG_LEVEL: 'silent' },
   // For a machine that does other work: what hangs is found by the bound of the wait that hangs.
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  testTimeout: 180_000,
+  hookTimeout: 180_000,
 }
 
 /** Small files that take long, some of them because they wait. */

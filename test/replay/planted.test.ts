@@ -37,8 +37,8 @@ test('the code that recorded 500 tasks agrees with them; the fixed code differs 
     const events = await Array.fromAsync(running.bus.read({ filter: [{ types: ['report.completed'] }] }))
     return events.length === asked
   }
-  await until(completed, { within: 25_000 })
-  await until(async () => (await running.bus.driver.listGroups()).every(({ lag }) => lag === 0), { within: 10_000 })
+  await until(completed, { within: 120_000 })
+  await until(async () => (await running.bus.driver.listGroups()).every(({ lag }) => lag === 0))
   ending.abort()
   await approving
   await running.stop()
@@ -68,7 +68,7 @@ test('the code that recorded 500 tasks agrees with them; the fixed code differs 
     expect(divergence.sourceLocation).toContain(`/mended/report-desk/workflows.ts:${line}:`)
   }
   expect(new Set(divergences.map(({ signature }) => signature)).size).toBe(1)
-}, 60_000)
+}, 240_000)
 
 /** Of each question to which several notes found something: the turn in which the desk told the writer. */
 function firstMet(turns: readonly { event: CloudEvent; data: Turn }[]): Map<string, number> {

@@ -34,8 +34,8 @@ export type Mode =
   /** One process after the other, each of which is killed at some write to the log. */
   | { readonly kind: 'killed'; readonly cold: boolean; readonly fatal: () => number; readonly most: number }
 
-// Longer than it takes to start a process on a machine that is busy, and for a lease to end.
-const patienceMs = 10_000
+// Longer than it takes to start a process on a machine that is busy, and for a lease to end: 10 s were too short.
+const patienceMs = 60_000
 
 /** Runs the programs to their end, on a log that is empty. */
 export async function run(log: string, programs: readonly Program[], mode: Mode): Promise<Log> {

@@ -209,7 +209,7 @@ export const shared: Cases = {
     await first!.settle(done)
     await second!.settle(done)
     await leaving.consumer.close()
-    await until(() => staying.deliveries.length >= 4, { within: 15_000 })
+    await until(() => staying.deliveries.length >= 4)
     await settled(other)
     expect(ids(staying.deliveries).toSorted()).toEqual(ids(rest).toSorted())
   },
@@ -222,7 +222,7 @@ export const shared: Cases = {
     await first!.settle(done)
     const again = await world.reopen(driver)
     const after = await world.join(again, { on: () => done })
-    await until(() => after.deliveries.length >= 5, { within: 15_000 })
+    await until(() => after.deliveries.length >= 5)
     await settled(again)
     expect(ids(after.deliveries).toSorted()).toEqual(ids(rest).toSorted())
   },
@@ -234,7 +234,7 @@ export const shared: Cases = {
     const lost = await until(() => slow.deliveries[0])
     await slow.consumer.close()
     const quick = await world.join(other, { on: () => done })
-    await until(() => quick.deliveries.length === 1, { within: 15_000 })
+    await until(() => quick.deliveries.length === 1)
     await settled(other)
     await lost.settle(discard('too late')).catch(() => {})
     expect(await Array.fromAsync(other.listDeferred())).toEqual([])

@@ -2,7 +2,7 @@ import type { Driver } from '../../bus/driver.ts'
 import { until } from '../wait.ts'
 
 /** Moving shards takes as long as members need to notice each other. */
-export const slow = { within: 20_000 }
+export const slow = { within: 30_000 }
 
 /** The state of a group; undefined if there is none. */
 export const lookUpGroup = async (driver: Driver, group = 'jobs') =>

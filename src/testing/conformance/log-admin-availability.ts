@@ -3,7 +3,7 @@ import { collect, until } from '../wait.ts'
 import { done, entries, entry, ids } from './entries.ts'
 import type { Cases } from './world.ts'
 
-const within = 20_000
+const within = 30_000
 
 export const steady: Cases = {
   'a log in use has no problem, and is not reported as emptied': async world => {

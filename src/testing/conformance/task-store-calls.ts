@@ -42,7 +42,7 @@ export const calls: Cases = {
     }
     await world.close(first)
     const after = await world.join(second, { maxInFlight: 10 })
-    await until(() => after.deliveries.length === 10, { within: 15_000 })
+    await until(() => after.deliveries.length === 10)
     for (const delivery of after.deliveries) expect(await second.claim(delivery, claimOf(delivery))).toBe(false)
   },
 }

@@ -4,7 +4,7 @@ import { newTask, turn } from './entries.ts'
 import { worker, type Member, type MemberOptions, type World } from './world.ts'
 
 /** Wake-ups reach the owner of the shard, a set clock is noticed within a second, and the shard may have to move first. */
-export const wakeTimeout = { within: 15_000 }
+export const wakeTimeout = { within: 30_000 }
 
 /**
  * Options of a worker that answers each wake-up with a turn without one, like a task that waits for nothing. `version`: the
