@@ -48,10 +48,24 @@ async function refusal(args: string[], env: NodeJS.ProcessEnv = {}) {
 
 async function ready(port: number, ...more: string[]) {
   const child = launch(['--port', String(port), '--json', ...more])
+  const stderr = text(child.stderr!)
   const ended = new AbortController()
   child.once('close', () => ended.abort())
-  const [line] = await once(child.stdout!.setEncoding('utf8'), 'data', { signal: ended.signal })
-  return { child, record: JSON.parse(line) as Record<string, unknown> }
+  const line = await once(child.stdout!.setEncoding('utf8'), 'data', { signal: ended.signal }).catch(async () => {
+    throw new Error(await stderr)
+  })
+  return { port, child, stderr, record: JSON.parse(String(line)) as Record<string, unknown> }
+}
+
+/** On a free port. Another test may take it before the broker does, or that of HTTP monitoring, which is 4,000 above. */
+async function readyAnywhere(): ReturnType<typeof ready> {
+  for (;;) {
+    try {
+      return await ready(await freePort())
+    } catch (error) {
+      if (!String(error).includes('E_PORT_IN_USE')) throw error
+    }
+  }
 }
 
 const gone = (port: number) =>
@@ -66,9 +80,7 @@ describeNatsServer('tidings broker nats', () => {
     const child = launch(['--port', String(port)])
     let output = ''
     child.stdout!.setEncoding('utf8').on('data', chunk => (output += chunk))
-    await until(() => output.includes(`TIDINGS_BUS='nats://127.0.0.1:${port}/tidings?monitor=http://127.0.0.1:`), {
-      within: 20_000,
-    })
+    await until(() => output.includes(`TIDINGS_BUS='nats://127.0.0.1:${port}/tidings?monitor=http://127.0.0.1:`))
     expect(output).toMatch(/^● nats-server \d+\.\d+\.\d+ runs \(.+\)\n/)
     expect(output).toContain('sync_interval: always')
     child.kill('SIGINT')
@@ -78,8 +90,8 @@ describeNatsServer('tidings broker nats', () => {
   })
 
   test('keeps its data when the command and the server are killed', async () => {
-    const port = await freePort()
-    const first = await ready(port)
+    const first = await readyAnywhere()
+    const { port } = first
     expect(first.record).toMatchObject({ event: 'ready', url: `nats://127.0.0.1:${port}`, syncAlways: true })
     const connection = await connect({ servers: `127.0.0.1:${port}`, reconnect: false })
     await (await jetstreamManager(connection)).streams.add({ name: 'kept', subjects: ['kept'] })
@@ -95,18 +107,21 @@ describeNatsServer('tidings broker nats', () => {
   })
 
   test('rejects a port in use, and a folder that another one uses', async () => {
-    const port = await freePort()
-    await ready(port)
+    const { port } = await readyAnywhere()
     const elsewhere = { TIDINGS_HOME: join(home, 'other') }
     const taken = await refusal(['--port', String(port)], elsewhere)
     expect(taken).toMatchObject({ exit: 1, code: 'E_PORT_IN_USE', message: expect.stringContaining(String(port)) })
+    const monitor = await refusal(['--port', String(port - 4_000)], elsewhere)
+    expect(monitor).toMatchObject({
+      code: 'E_PORT_IN_USE',
+      message: expect.stringContaining(`${port} (HTTP monitoring)`),
+    })
     const served = await refusal(['--port', String(await freePort())])
     expect(served).toMatchObject({ exit: 1, code: 'E_BROKER_FAILED', message: expect.stringContaining(home) })
   })
 
   test('reports a server that ends unexpectedly', async () => {
-    const { child, record } = await ready(await freePort())
-    const stderr = text(child.stderr!)
+    const { stderr, record } = await readyAnywhere()
     process.kill(record.pid as number, 'SIGKILL')
     expect(await stderr).toContain('E_BROKER_FAILED')
   })

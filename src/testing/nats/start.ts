@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TidingsError } from '../../errors.ts'
-import { freePort } from '../ports.ts'
+import { freePort, isFree } from '../ports.ts'
 import { until } from '../wait.ts'
 import { startChild, type Child } from '../child.ts'
 import { configText, type NatsConfig, type Place } from './config.ts'
@@ -134,13 +134,19 @@ export class Nats implements AsyncDisposable {
   /** Compares the name, because another server may have the port. */
   async #answers(child: Child): Promise<void> {
     const itself = async () => (await natsInfo('127.0.0.1', this.#port)).server_name === this.#name
-    await until(async () => !child.running() || itself(), { within: 20_000, what: 'nats-server to answer' })
+    // It answers when it has read its streams: a large log takes time, and a busy machine.
+    await until(async () => !child.running() || itself(), { within: 120_000, what: 'nats-server to answer' })
   }
 
   async #failure(): Promise<TidingsError> {
     const log = await this.log()
-    if (log.includes('address already in use'))
-      return new TidingsError('E_PORT_IN_USE', `port ${this.#port} is taken; stop the other process or choose another`)
+    if (log.includes('address already in use')) {
+      // It names the first one that it could not use, which is the port of monitoring if both are taken.
+      const named = /:(\d+): bind: address already in use/.exec(log)?.[1]
+      const port = (await isFree(this.#port)) && named !== undefined ? Number(named) : this.#port
+      const use = port === this.#monitorPort ? ' (HTTP monitoring)' : ''
+      return new TidingsError('E_PORT_IN_USE', `port ${port}${use} is taken; stop the other process or choose another`)
+    }
     return new TidingsError('E_BROKER_FAILED', `nats-server ended at once:\n${log}`)
   }
 
