@@ -5,8 +5,9 @@ import { agent, app, start, tool } from '../../src/index.ts'
 import { driverConformance, type TestClock } from '../../src/testing/conformance/index.ts'
 import { z } from 'zod'
 import { SystemClock } from '../../src/testing/memory/clock.ts'
-import { MemoryDriver, registerMemoryDriver } from '../../src/testing/memory/driver.ts'
+import { MemoryDriver } from '../../src/testing/memory/driver.ts'
 import { MemoryLog } from '../../src/testing/memory/log.ts'
+import { registerMemoryDriver } from './register.ts'
 
 const partitioned = (partitions: number) => ({
   async fresh() {
@@ -32,10 +33,10 @@ const clerk = agent('clerk', {
   },
 })
 
-test('the driver has at most 900 lines, as docs/custom-driver.md says', async () => {
+test('the driver has at most 700 lines, as docs/custom-driver.md says', async () => {
   const folder = join(import.meta.dirname, '../../src/testing/memory')
   const texts = await Promise.all((await readdir(folder)).map(file => readFile(join(folder, file), 'utf8')))
-  expect(texts.join('').split('\n').length - 1).toBeLessThanOrEqual(900)
+  expect(texts.join('').split('\n').length - 1).toBeLessThanOrEqual(700)
 })
 
 test('an app runs on a driver that is passed in, and on one that is named', async () => {

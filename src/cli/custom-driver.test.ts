@@ -18,7 +18,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 
 const code = `
 import { app } from ${JSON.stringify(join(root, 'src/index.ts'))}
-import { registerMemoryDriver } from ${JSON.stringify(join(root, 'src/testing/memory/driver.ts'))}
+import { registerMemoryDriver } from ${JSON.stringify(join(root, 'examples/memory-driver/register.ts'))}
 registerMemoryDriver()
 export default app({ name: 'desk', use: [] })
 `

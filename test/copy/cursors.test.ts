@@ -7,8 +7,8 @@ import type { Cursor, LogEntry } from '../../src/bus/driver.ts'
 import { startGateway } from '../../src/gateway/gateway.ts'
 import { renewLease } from '../../src/taps/instances.ts'
 import { entries } from '../../src/testing/conformance/entries.ts'
-import { MemoryDriver } from '../../src/testing/memory/driver.ts'
 import { MemoryLog } from '../../src/testing/memory/log.ts'
+import { CopyableMemoryDriver } from '../../src/testing/memory-transfer.ts'
 import { collect } from '../../src/testing/wait.ts'
 import { LiveIndex } from '../../src/trace/index/live.ts'
 import { FileRecords } from '../../src/triggers/files/records.ts'
@@ -16,15 +16,15 @@ import { Session } from '../../src/triggers/mqtt/session.ts'
 
 const moved = (from: MemoryLog, to: MemoryLog) =>
   copyLog({
-    from: { driver: new MemoryDriver(from), name: 'old' },
-    to: { driver: new MemoryDriver(to), name: 'new' },
+    from: { driver: new CopyableMemoryDriver(from), name: 'old' },
+    to: { driver: new CopyableMemoryDriver(to), name: 'new' },
     settleMs: 0,
   })
 
 /** Ten events, and after the first five every document that holds a place on the log. */
 async function logWithPlaces(partitions: number) {
   const log = new MemoryLog({ partitions })
-  const bus = new Bus(new MemoryDriver(log))
+  const bus = new Bus(new CopyableMemoryDriver(log))
   await bus.publishEncoded(entries(5))
   await new FileRecords(bus, 'inbox').load(['file.changed'])
   await (await Session.open(bus, { clientId: 'meter', source: '/mqtt', types: ['mqtt.received'] })).save()
@@ -38,7 +38,7 @@ async function logWithPlaces(partitions: number) {
 const placesOf = ({ documents }: MemoryLog, keys: readonly string[]): Cursor[] =>
   keys.flatMap(key => cursorsIn(key, documents.get(key)!.value))
 
-const readAll = (log: MemoryLog): Promise<LogEntry[]> => collect(new MemoryDriver(log).read({}))
+const readAll = (log: MemoryLog): Promise<LogEntry[]> => collect(new CopyableMemoryDriver(log).read({}))
 
 describe('documents that hold a place on the log', () => {
   test.each([
@@ -69,7 +69,7 @@ test('a cursor of the old log is refused on the new one, with a code that browse
   const { log } = await logWithPlaces(1)
   const target = new MemoryLog()
   await moved(log, target)
-  const gateway = await startGateway({ bus: new Bus(new MemoryDriver(target)), port: 0 })
+  const gateway = await startGateway({ bus: new Bus(new CopyableMemoryDriver(target)), port: 0 })
   onTestFinished(() => gateway.stop())
   const open = (after: string) => fetch(`${gateway.url}/events/stream?after=${after}`)
   const refused = await open('5')
@@ -83,7 +83,7 @@ test('an index of the old log is rebuilt, and counts what it has not read from w
   const { log } = await logWithPlaces(1)
   const target = new MemoryLog()
   await moved(log, target)
-  const index = new LiveIndex(new Bus(new MemoryDriver(target)))
+  const index = new LiveIndex(new Bus(new CopyableMemoryDriver(target)))
   onTestFinished(() => index.close())
   expect(await index.behind()).toBe(10)
   await index.query(opened => opened)

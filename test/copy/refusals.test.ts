@@ -7,17 +7,17 @@ import type { Driver, TransferRecord } from '../../src/bus/driver.ts'
 import { app, agent, start } from '../../src/index.ts'
 import { turnId } from '../../src/bus/ids.ts'
 import { entries, newTask, turn } from '../../src/testing/conformance/entries.ts'
-import { MemoryDriver } from '../../src/testing/memory/driver.ts'
 import { MemoryLog } from '../../src/testing/memory/log.ts'
+import { CopyableMemoryDriver } from '../../src/testing/memory-transfer.ts'
 import { collect } from '../../src/testing/wait.ts'
 
 /* The driver in memory is enough for what a copy refuses, and fast. */
 
 const idle = app({ name: 'idle', use: [agent('listener', { on: 'job.made', run: async () => 'done' })] })
-const startOn = (log: MemoryLog) => start(idle, { driver: new MemoryDriver(log), only: ['agents'] })
+const startOn = (log: MemoryLog) => start(idle, { driver: new CopyableMemoryDriver(log), only: ['agents'] })
 
 const placeOf = (log: MemoryLog, name: string, change: (driver: Driver) => Partial<Driver> = () => ({})) => {
-  const driver = new MemoryDriver(log)
+  const driver = new CopyableMemoryDriver(log)
   return { driver: Object.assign(Object.create(driver), change(driver)) as Driver, name }
 }
 
@@ -46,7 +46,7 @@ async function logWith(count: number): Promise<MemoryLog> {
   const log = new MemoryLog()
   const running = await startOn(log)
   await running.stop()
-  await new MemoryDriver(log).publish(entries(count))
+  await new CopyableMemoryDriver(log).publish(entries(count))
   return log
 }
 
@@ -56,8 +56,9 @@ const codeOf = (work: Promise<unknown>): Promise<string> =>
     error => error.code ?? String(error),
   )
 
-const publishOn = (log: MemoryLog) => new Bus(new MemoryDriver(log)).publish({ type: 'job.made', data: null })
-const idsOn = async (log: MemoryLog) => (await collect(new MemoryDriver(log).read({}))).map(({ event }) => event.id)
+const publishOn = (log: MemoryLog) => new Bus(new CopyableMemoryDriver(log)).publish({ type: 'job.made', data: null })
+const idsOn = async (log: MemoryLog) =>
+  (await collect(new CopyableMemoryDriver(log).read({}))).map(({ event }) => event.id)
 
 describe('while a log is copied', () => {
   test('its workers must be stopped', async () => {
@@ -73,7 +74,7 @@ describe('while a log is copied', () => {
 
   test('no worker starts on either log, and nothing is published', async () => {
     const [from, to] = [await logWith(3), new MemoryLog()]
-    const open = new Bus(new MemoryDriver(from))
+    const open = new Bus(new CopyableMemoryDriver(from))
     const target = pausing(to, 1, async () => {
       expect(await codeOf(startOn(from))).toBe('E_LOG_MOVED')
       expect(await codeOf(startOn(to))).toBe('E_COPY_UNVERIFIED')
@@ -98,7 +99,7 @@ describe('while a log is copied', () => {
 
   test('a worker that joins just then is told, and gets nothing', async () => {
     const log = await logWith(1)
-    const driver = new MemoryDriver(log)
+    const driver = new CopyableMemoryDriver(log)
     const joining = Object.assign(Object.create(driver) as Driver, {
       // Between its first look at the mark and the second one.
       subscribe: async (subscription: Parameters<Driver['subscribe']>[0]) => {
@@ -124,7 +125,7 @@ describe('while a log is copied', () => {
   test('a publisher that does not look is found, and the next run copies what it wrote', async () => {
     const [from, to] = [await logWith(3), new MemoryLog()]
     const late = entries(1)
-    const target = pausing(to, 0, () => new MemoryDriver(from).publish(late))
+    const target = pausing(to, 0, () => new CopyableMemoryDriver(from).publish(late))
     await expect(copy(from, to, { to: target })).rejects.toMatchObject({
       code: 'E_COPY_REFUSED',
       message: expect.stringContaining('got events while it was copied'),
@@ -209,7 +210,7 @@ async function* counting(records: AsyncIterable<TransferRecord>, took: { records
 
 test('an open task whose first turns are gone is named, and its log is not copied', async () => {
   const from = await logWith(1)
-  const driver = new MemoryDriver(from)
+  const driver = new CopyableMemoryDriver(from)
   const task = newTask()
   await driver.subscribe({ group: 'tasks', mode: 'sharded', filter: [], from: 'now', maxInFlight: 1, onDelivery() {} })
   await driver.commit(turn(task, 0))
@@ -237,7 +238,7 @@ test('a target that holds something else than the source is found, and stays clo
   const lost = (await idsOn(from))[2]!
   await expect(copy(from, to, { to: forgetful })).rejects.toMatchObject({
     code: 'E_COPY_DIFFERS',
-    message: expect.stringContaining((await new MemoryDriver(from).get(lost, ''))!.event.correlationid),
+    message: expect.stringContaining((await new CopyableMemoryDriver(from).get(lost, ''))!.event.correlationid),
   })
   expect(await codeOf(startOn(to))).toBe('E_COPY_UNVERIFIED')
 })
@@ -281,13 +282,13 @@ test('a copy is undone: the source is used again, and the target no longer', asy
 
 test('blobs come along, also those that a blob names', async () => {
   const [from, to] = [new MemoryLog(), new MemoryLog()]
-  const blobs = new MemoryDriver(from).blobs
+  const blobs = new CopyableMemoryDriver(from).blobs
   const inner = await blobs.put('default', Buffer.from('inner'))
   const dataref = await blobs.put('default', Buffer.from(JSON.stringify({ file: inner })))
   const gone = `sha256-${'0'.repeat(64)}`
-  await new MemoryDriver(from).publish(entries(1, () => ({ data: { list: [dataref, gone] } })))
+  await new CopyableMemoryDriver(from).publish(entries(1, () => ({ data: { list: [dataref, gone] } })))
   expect((await copy(from, to)).blobs).toBe(2)
-  expect(Buffer.from((await new MemoryDriver(to).blobs.get('default', inner))!).toString()).toBe('inner')
+  expect(Buffer.from((await new CopyableMemoryDriver(to).blobs.get('default', inner))!).toString()).toBe('inner')
   await expect(
     copy(from, new MemoryLog(), { to: placeOf(new MemoryLog(), 'other', () => ({ blobs: undefined as never })) }),
   ).rejects.toMatchObject({ code: 'E_COPY_REFUSED' })

@@ -3,7 +3,7 @@ import { copyLog } from '../../src/bus/copy/copy-log.ts'
 import type { Driver, DeliveryOutcome } from '../../src/bus/driver.ts'
 import { openNats } from '../../src/drivers/nats/index.ts'
 import { entries, emitted, hour, newTask, related, turn } from '../../src/testing/conformance/entries.ts'
-import { MemoryDriver } from '../../src/testing/memory/driver.ts'
+import { CopyableMemoryDriver } from '../../src/testing/memory-transfer.ts'
 import { MemoryLog } from '../../src/testing/memory/log.ts'
 import { freePort } from '../../src/testing/ports.ts'
 import { collect, until } from '../../src/testing/wait.ts'
@@ -30,9 +30,9 @@ const outcomes: readonly DeliveryOutcome[] = [
 ]
 
 /** A log with something of every kind. */
-async function oldLog(): Promise<MemoryDriver> {
+async function oldLog(): Promise<CopyableMemoryDriver> {
   const log = new MemoryLog()
-  const driver = new MemoryDriver(log)
+  const driver = new CopyableMemoryDriver(log)
   let got = 0
   await driver.subscribe({
     group: 'jobs',
@@ -51,7 +51,7 @@ async function oldLog(): Promise<MemoryDriver> {
   await driver.putDocument('with/parts', '{}', 0)
   await driver.blobs.put('default', Buffer.from('bytes'))
   await driver.close()
-  return new MemoryDriver(log)
+  return new CopyableMemoryDriver(log)
 }
 
 async function open(url: string): Promise<Driver> {
@@ -77,7 +77,7 @@ describeNatsServer('a copy', () => {
       })
       await expect(copy(interrupted, target, stop.signal)).rejects.toThrow()
       await copy(source, target)
-      const next = new MemoryDriver(new MemoryLog())
+      const next = new CopyableMemoryDriver(new MemoryLog())
       await copy(target, next)
       expect(await idsOn(next)).toEqual(await idsOn(source))
       expect(await violations(nats)).toEqual([])
@@ -88,7 +88,7 @@ describeNatsServer('a copy', () => {
     const [dataDir, port] = [await dataFolder(), await freePort()]
     const room = (bytes: number) => `jetstream { store_dir: ${JSON.stringify(dataDir)}, max_file_store: ${bytes} }`
     const small = await server({ dataDir, port, config: room(3_000_000) })
-    const source = new MemoryDriver(new MemoryLog())
+    const source = new CopyableMemoryDriver(new MemoryLog())
     for (let i = 0; i < 10; i++) await source.publish(related(100, n => ({ data: { n, text: 'x'.repeat(7_000) } })))
     const target = await open(`${small.url}/log?timeout=2000`)
     await expect(copy(source, target)).rejects.toMatchObject({

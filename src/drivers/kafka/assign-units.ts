@@ -1,4 +1,4 @@
-import { balanceShards } from '../shared/shards.ts'
+import { spreadShards } from '../shared/shards.ts'
 
 /** What a member says of itself when it joins. */
 export interface UnitClaim {
@@ -18,9 +18,7 @@ export function assignUnits(units: number, claims: readonly UnitClaim[]): Map<st
   const sorted = claims.toSorted((a, b) => (a.member < b.member ? -1 : 1))
   const holders = Array.from({ length: units }, (_, unit) => holderOf(unit, sorted))
   const takers = sorted.filter(({ takesUnits }) => takesUnits).map(({ member }) => member)
-  let owners: (string | null)[] = holders
-  // Twice: what a member gives up in the first round is taken in the second.
-  for (let round = 0; round < 2; round++) for (const member of takers) owners = balanceShards(member, takers, owners)
+  const owners = spreadShards(takers, holders)
   const isFreeFor = (member: string, unit: number) => holders[unit] === null || holders[unit] === member
   return new Map(
     sorted.map(({ member }) => [

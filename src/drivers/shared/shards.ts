@@ -18,3 +18,11 @@ export function balanceShards<T>(me: T, members: readonly T[], owners: readonly 
     return me
   })
 }
+
+/**
+ * The owners of all shards when each member has applied its view, for a driver in which one place decides for all members. Twice: what a
+ * member gives up in the first round is taken in the second.
+ */
+export function spreadShards<T>(members: readonly T[], owners: readonly (T | null)[]): (T | null)[] {
+  return [...members, ...members].reduce((spread, member) => balanceShards(member, members, spread), [...owners])
+}

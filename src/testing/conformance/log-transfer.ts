@@ -3,8 +3,8 @@ import { expect } from 'vitest'
 import { RecordDigest } from '../../bus/copy/record-digest.ts'
 import type { Driver, LogTransfer, TransferRecord } from '../../bus/driver.ts'
 import { SystemClock } from '../memory/clock.ts'
-import { MemoryDriver } from '../memory/driver.ts'
 import { MemoryLog } from '../memory/log.ts'
+import { CopyableMemoryDriver } from '../memory-transfer.ts'
 import { collect, until } from '../wait.ts'
 import { discard, done, emitted, entries, entry, hour, ids, newTask, park, turn } from './entries.ts'
 import { anyHistory, live, type LogExpectation, type LogHistory } from './log-history.ts'
@@ -33,7 +33,7 @@ const withHistory = (run: (history: LogHistory) => Promise<void>) =>
   fc.assert(fc.asyncProperty(anyHistory, run), { numRuns: 1, endOnFailure: true })
 
 const memoryDriver = (world: World) =>
-  new MemoryDriver(new MemoryLog({ partitions: 2, clock: new SystemClock(world.clock.now) }))
+  new CopyableMemoryDriver(new MemoryLog({ partitions: 2, clock: new SystemClock(world.clock.now) }))
 
 const above = 1_000_000
 
@@ -130,7 +130,7 @@ export const transfer: Cases = {
 async function purgeSome(world: World, driver: Driver): Promise<void> {
   const time = new Date(world.clock.now() - 10 * hour).toISOString()
   const task = newTask()
-  if (driver instanceof MemoryDriver) await world.join(driver, worker)
+  if (driver instanceof CopyableMemoryDriver) await world.join(driver, worker)
   await world.join(driver, { on: ({ event }) => (event.subject === 'dead' ? discard('no') : park('later')) })
   await driver.publish(['dead', 'parked'].map(subject => entry({ time, subject })))
   await until(async () => (await collect(driver.listDeferred())).length === 2)
@@ -148,7 +148,7 @@ async function otherLog(world: World, history: LogHistory): Promise<TransferReco
 }
 
 /** A world whose logs are this driver, and which closes its members only. */
-function lending(world: World, driver: MemoryDriver): World {
+function lending(world: World, driver: CopyableMemoryDriver): World {
   const consumers: { close(): Promise<void> }[] = []
   return Object.assign(Object.create(world) as World, {
     open: async () => driver,

@@ -1,40 +1,36 @@
 import {
-  balanceShards,
   compileFilter,
   deferralOf,
   DeliveryWindow,
   shardOf,
+  spreadShards,
   type CloudEvent,
   type Consumer,
   type ConsumerGroup,
   type Deferral,
   type DeferredDelivery,
-  type DeferredRecord,
   type Delivery,
   type DeliveryOutcome,
   type Filter,
   type GroupState,
   type LogHolder,
   type Subscription,
-  type TransferRecord,
-  type UnsettledRecord,
 } from '../../driver.ts'
-import { entryOfMemoryRow } from './entry.ts'
 import type { MemoryLog, MemoryRow } from './log.ts'
 
 /** An event that the group has not settled. */
-interface Pending {
+export interface MemoryPending {
   readonly row: MemoryRow
   readonly attempt: number
   readonly memo?: string | undefined
 }
 
-type MemoryDelivery = Delivery & Pending
+type MemoryDelivery = Delivery & MemoryPending
 type Member = DeliveryWindow<Delivery, MemoryDelivery>
 
-interface Deferred {
+export interface MemoryDeferred {
   readonly entry: Omit<DeferredDelivery, 'event'>
-  readonly pending: Pending
+  readonly pending: MemoryPending
   /** When a delayed one is due by the wall clock. */
   readonly due?: number
   /** Ends the wait of a delayed one. */
@@ -43,7 +39,7 @@ interface Deferred {
 
 /** Pending events that are handed out in order: all of a shared group, or those of one shard. */
 interface Lane {
-  readonly queue: Pending[]
+  readonly queue: MemoryPending[]
   /** Sharded groups: the member that gets them. */
   owner: Member | null
 }
@@ -54,10 +50,10 @@ export class MemoryGroup {
   readonly group: string
   readonly mode: ConsumerGroup['mode']
   readonly members: Member[] = []
+  readonly deferred = new Map<string, MemoryDeferred>()
+  filter: Filter
   readonly #log: MemoryLog
   readonly #lanes: Lane[]
-  readonly #deferred = new Map<string, Deferred>()
-  #filter: Filter
   #matches: (event: MemoryRow['event']) => boolean
   #limit = Infinity
   #isScheduled = false
@@ -66,15 +62,15 @@ export class MemoryGroup {
     this.#log = log
     this.group = group
     this.mode = mode
-    this.#filter = filter
+    this.filter = filter
     this.#matches = compileFilter(filter)
     this.#lanes = Array.from({ length: mode === 'shared' ? 1 : log.shards }, () => ({ queue: [], owner: null }))
   }
 
   get state(): GroupState {
-    const delayed = [...this.#deferred.values()].filter(({ entry }) => entry.state === 'delayed').length
+    const delayed = [...this.deferred.values()].filter(({ entry }) => entry.state === 'delayed').length
     const { group, mode } = this
-    return { group, mode, lag: this.#unsettled.length + delayed, inFlight: this.#inFlight.length }
+    return { group, mode, lag: this.unsettled.length + delayed, inFlight: this.#inFlight.length }
   }
 
   /** Whether deliveries are handed out soon, or are in flight. What remains in the queue waits for something else. */
@@ -83,12 +79,12 @@ export class MemoryGroup {
   }
 
   get deferredDeliveries(): DeferredDelivery[] {
-    return [...this.#deferred.values()].map(({ entry, pending }) => ({ ...entry, event: JSON.parse(pending.row.json) }))
+    return [...this.deferred.values()].map(({ entry, pending }) => ({ ...entry, event: JSON.parse(pending.row.json) }))
   }
 
   /** Holds a partition back from the first event on that is not settled. */
   holdOn(partition: number): LogHolder {
-    const positions = this.#unsettled.map(({ row }) => row.position).filter(each => each.partition === partition)
+    const positions = this.unsettled.map(({ row }) => row.position).filter(each => each.partition === partition)
     const offset = positions.reduce((first, each) => Math.min(first, each.offset), Infinity)
     return { offset, heldBy: `group ${this.group}` }
   }
@@ -130,31 +126,26 @@ export class MemoryGroup {
   }
 
   redeliver(which: { id: string } | { key: string }): number {
-    const chosen = [...this.#deferred.values()].filter(({ entry }) =>
+    const chosen = [...this.deferred.values()].filter(({ entry }) =>
       'id' in which ? entry.id === which.id : entry.state === 'parked' && entry.key === which.key,
     )
     for (const { entry, pending } of chosen) {
       this.discard(entry.id)
-      this.#requeue({ row: pending.row, attempt: 1 })
+      this.requeue({ row: pending.row, attempt: 1 })
     }
     return chosen.length
   }
 
   discard(id: string): boolean {
-    this.#deferred.get(id)?.cancel?.()
-    return this.#deferred.delete(id)
-  }
-
-  /** Events that are not settled, or set aside. */
-  get waitingRows(): MemoryRow[] {
-    return [...this.#unsettled, ...Array.from(this.#deferred.values(), ({ pending }) => pending)].map(({ row }) => row)
+    this.deferred.get(id)?.cancel?.()
+    return this.deferred.delete(id)
   }
 
   get #inFlight(): MemoryDelivery[] {
     return this.members.flatMap(({ inFlight }) => [...inFlight.values()])
   }
 
-  get #unsettled(): Pending[] {
+  get unsettled(): MemoryPending[] {
     return [...this.#inFlight, ...this.#lanes.flatMap(({ queue }) => queue)]
   }
 
@@ -179,7 +170,7 @@ export class MemoryGroup {
     queue.splice(0, handedOut)
   }
 
-  #deliveryOf(pending: Pending): MemoryDelivery {
+  #deliveryOf(pending: MemoryPending): MemoryDelivery {
     const delivery: MemoryDelivery = {
       ...pending,
       group: this.group,
@@ -202,7 +193,7 @@ export class MemoryGroup {
   }
 
   /** Before what comes later on the log. */
-  #requeue(pending: Pending): void {
+  requeue(pending: MemoryPending): void {
     const { queue } = this.#laneOf(pending.row)
     const at = queue.findIndex(({ row }) => row.position.offset > pending.row.position.offset)
     queue.splice(at < 0 ? queue.length : at, 0, pending)
@@ -213,7 +204,7 @@ export class MemoryGroup {
   #takeBack(member: Member, isMeant: (delivery: MemoryDelivery) => boolean): void {
     const taken = [...member.inFlight.values()].filter(isMeant)
     member.forget(isMeant)
-    for (const { row, attempt, memo } of taken) this.#requeue({ row, attempt: attempt + 1, memo })
+    for (const { row, attempt, memo } of taken) this.requeue({ row, attempt: attempt + 1, memo })
   }
 
   #leave(member: Member): void {
@@ -226,15 +217,12 @@ export class MemoryGroup {
 
   #rebalance(): void {
     if (this.members.length > 0) {
-      this.#filter = this.members.flatMap(each => each.subscription.filter)
-      this.#matches = compileFilter(this.#filter)
+      this.filter = this.members.flatMap(each => each.subscription.filter)
+      this.#matches = compileFilter(this.filter)
     }
     if (this.mode === 'shared') return this.#schedule()
     const before = this.#lanes.map(({ owner }) => owner)
-    let owners = before
-    // Twice: what a member gives up in the first round is taken in the second.
-    for (let round = 0; round < 2; round++)
-      for (const member of this.members) owners = balanceShards(member, this.members, owners)
+    const owners = spreadShards(this.members, before)
     this.#lanes.forEach((lane, shard) => {
       lane.owner = owners[shard]!
       const loser = before[shard]
@@ -246,56 +234,26 @@ export class MemoryGroup {
     this.#schedule()
   }
 
-  #defer({ row, attempt, memo: before }: Pending, { delayMs, memo, ...rest }: Deferral): void {
+  #defer({ row, attempt, memo: before }: MemoryPending, { delayMs, memo, ...rest }: Deferral): void {
     const next = delayMs === undefined ? { row, attempt, memo: before } : { row, attempt: attempt + 1, memo }
-    if (delayMs === 0) return this.#requeue(next)
+    if (delayMs === 0) return this.requeue(next)
     const due = delayMs === undefined ? undefined : this.#log.clock.now() + delayMs
-    this.#setAside({ group: this.group, attempts: attempt, ...rest }, next, due)
+    this.setAside({ group: this.group, attempts: attempt, ...rest }, next, due)
   }
 
-  #setAside(entry: Omit<DeferredDelivery, 'id' | 'event'>, next: Pending, due?: number): void {
+  /** Keeps a delivery that is delayed, parked or dead. `due`: when a delayed one is delivered again, by the wall clock. */
+  setAside(entry: Omit<DeferredDelivery, 'id' | 'event'>, next: MemoryPending, due?: number): void {
     const id = String(++lastDeferredId)
     const redeliver = () => {
-      this.#deferred.delete(id)
-      this.#requeue(next)
+      this.deferred.delete(id)
+      this.requeue(next)
     }
     const { clock } = this.#log
-    this.#deferred.set(id, {
+    this.deferred.set(id, {
       entry: { id, ...entry },
       pending: next,
       cancel: due === undefined ? undefined : clock.after(Math.max(0, due - clock.now()), redeliver),
       ...(due !== undefined && { due }),
     })
-  }
-
-  *exportRecords(): Generator<TransferRecord> {
-    const { group, mode } = this
-    yield { kind: 'group', group, mode, filter: this.#filter }
-    for (const { row, attempt, memo } of this.#unsettled)
-      yield {
-        kind: 'unsettled',
-        group,
-        entry: entryOfMemoryRow(row),
-        attempts: attempt - 1,
-        ...(memo !== undefined && { memo }),
-      }
-    for (const { entry, pending, due } of this.#deferred.values()) {
-      const { id: _, ...rest } = entry
-      const memo = entry.state === 'delayed' ? pending.memo : undefined
-      yield {
-        kind: 'deferred',
-        ...rest,
-        entry: entryOfMemoryRow(pending.row),
-        ...(due !== undefined && { due }),
-        ...(memo !== undefined && { memo }),
-      }
-    }
-  }
-
-  restore(row: MemoryRow, record: UnsettledRecord | DeferredRecord): void {
-    if (record.kind === 'unsettled') return this.#requeue({ row, attempt: record.attempts + 1, memo: record.memo })
-    const { kind: _, entry: __, due, memo, ...rest } = record
-    const attempt = due === undefined ? rest.attempts : rest.attempts + 1
-    this.#setAside(rest, { row, attempt, memo }, due)
   }
 }

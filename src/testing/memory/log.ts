@@ -49,10 +49,9 @@ export interface MemoryTask {
   origin: Position
   wake: number | null
   cancelWake: () => void
-  /** How long after this wake-up comes the next, if it changes nothing. */
-  wakeDelayMs: number
 }
 
+/** Between two wake-ups of a task that does not answer. */
 const minWakeDelayMs = 500
 const maxWakeDelayMs = 30_000
 
@@ -84,7 +83,7 @@ export class MemoryLog {
   activity = 0
   /** Of each partition: its rows, and the offset of the newest event that it ever had. */
   readonly rows: MemoryRow[][]
-  readonly #heads: number[]
+  readonly heads: number[]
   horizon: Cursor = beginning
   readonly tasks = new Map<string, MemoryTask>()
   readonly #tasksByCorrelation = new Map<string, Set<MemoryTask>>()
@@ -95,11 +94,11 @@ export class MemoryLog {
     this.partitions = partitions
     this.clock = clock
     this.rows = Array.from({ length: partitions }, () => [])
-    this.#heads = this.rows.map(() => 0)
+    this.heads = this.rows.map(() => 0)
   }
 
   get head(): Cursor {
-    return formatCursor(this.#heads)
+    return formatCursor(this.heads)
   }
 
   get sortedGroups(): MemoryGroup[] {
@@ -201,7 +200,7 @@ export class MemoryLog {
         .filter(([, { ended, origin }]) => !ended && origin.partition === partition)
         .map(([id, { origin }]) => ({ offset: origin.offset, heldBy: `task ${id}` }))
       const groups = Array.from(this.groups.values(), group => group.holdOn(partition))
-      const head = this.#heads[partition]!
+      const head = this.heads[partition]!
       const young = rows.find(({ event }) => Date.parse(event.time) >= cutoff)?.position.offset ?? head + 1
       return retentionHorizon({ head, young, maxLag, tasks, groups })
     })
@@ -218,7 +217,7 @@ export class MemoryLog {
     if (first) return { position: first.position, duplicate: true }
     const { data: _, ...envelope } = event
     const partition = partitionOf(shardOf(event.correlationid, this.shards), this.partitions)
-    const position = { partition, offset: ++this.#heads[partition]! }
+    const position = { partition, offset: ++this.heads[partition]! }
     const row = { position, json, event: envelope, at: this.clock.now() }
     this.rows[partition]!.push(row)
     this.byId.set(event.id, row)
@@ -237,15 +236,8 @@ export class MemoryLog {
     return matches ? rows.filter(({ event }) => matches(event)) : rows
   }
 
-  /** Lets every partition begin above an offset, if it has had no event. */
-  startAbove(offset: number): void {
-    for (const [partition, head] of this.#heads.entries()) if (head === 0) this.#heads[partition] = offset
-    this.horizon = unionOf(this.horizon, formatCursor(this.#heads.map(() => offset)))
-  }
-
   beginTask(group: string, id: string, origin: Position): MemoryTask {
-    const times = { wake: null, cancelWake() {}, wakeDelayMs: minWakeDelayMs }
-    const task: MemoryTask = { id, group, turns: [], ended: false, origin, ...times }
+    const task: MemoryTask = { id, group, turns: [], ended: false, origin, wake: null, cancelWake() {} }
     this.tasks.set(id, task)
     const correlation = correlationOf(id)
     this.#tasksByCorrelation.set(correlation, (this.#tasksByCorrelation.get(correlation) ?? new Set()).add(task))
@@ -254,23 +246,21 @@ export class MemoryLog {
 
   setWake(task: MemoryTask, wake: number | null): void {
     task.cancelWake()
-    Object.assign(task, { wake, wakeDelayMs: minWakeDelayMs })
-    if (wake !== null) this.#wakeAt(task, wake)
-  }
-
-  #wakeAt(task: MemoryTask, wake: number): void {
-    task.cancelWake = this.clock.at(wake, () => this.#wake(task, wake))
+    task.wake = wake
+    if (wake !== null) this.#wakeAt(task, wake, minWakeDelayMs)
   }
 
   /** A task is due by the wall clock. The delay before it is woken another time is measured by the monotonic clock. */
-  #wake(task: MemoryTask, wake: number): void {
-    const { id, group, wakeDelayMs } = task
-    const owner = this.groups.get(group)?.ownerOf(shardOf(correlationOf(id), this.shards))
-    // The next owner wakes it: `ownersChanged`.
-    if (!owner) return
-    task.cancelWake = this.clock.after(wakeDelayMs, () => this.#wakeAt(task, wake))
-    task.wakeDelayMs = Math.min(wakeDelayMs * 2, maxWakeDelayMs)
-    owner.onWake?.(id, wake)
+  #wakeAt(task: MemoryTask, wake: number, delayMs: number): void {
+    task.cancelWake = this.clock.at(wake, () => {
+      const { id, group } = task
+      const owner = this.groups.get(group)?.ownerOf(shardOf(correlationOf(id), this.shards))
+      // The next owner wakes it: `ownersChanged`.
+      if (!owner) return
+      const again = () => this.#wakeAt(task, wake, Math.min(delayMs * 2, maxWakeDelayMs))
+      task.cancelWake = this.clock.after(delayMs, again)
+      owner.onWake?.(id, wake)
+    })
   }
 }
 
