@@ -1,6 +1,7 @@
 import type * as Kafka from '@platformatic/kafka'
 import { textOf } from '../errors.ts'
 import { anything, aText, type Check } from '../options.ts'
+import { errorChain } from './error-chain.ts'
 import { loadPackage } from './load-package.ts'
 import { connectionOptions, parseSecurity, securityOptions } from './security.ts'
 import { invalidKafkaUrl, parseKafkaUrl, shownBrokers } from './url.ts'
@@ -72,14 +73,13 @@ export const loadKafka = (): Promise<typeof Kafka> =>
   loadPackage(() => import('@platformatic/kafka'), '@platformatic/kafka', 'Kafka')
 
 /** Whether retrying cannot help: credentials, rights, certificates. */
-export function isRefusal({ findErrorBy }: typeof Kafka, error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  if (findErrorBy(error, 'code', 'PLT_KFK_AUTHENTICATION')) return true
-  if (refusals.some(apiId => findErrorBy(error, 'apiId', apiId))) return true
-  return certificateFault.test(codesOf(error).join(' '))
-}
+export const isRefusal = (error: unknown): boolean =>
+  errorChain(error).some(
+    ({ code, apiId }) =>
+      code === 'PLT_KFK_AUTHENTICATION' || refusals.has(apiId) || certificateFault.test(String(code ?? '')),
+  )
 
-const refusals = [
+const refusals = new Set<unknown>([
   'TOPIC_AUTHORIZATION_FAILED',
   'GROUP_AUTHORIZATION_FAILED',
   'CLUSTER_AUTHORIZATION_FAILED',
@@ -89,16 +89,8 @@ const refusals = [
   'INVALID_TOPIC_EXCEPTION',
   'INVALID_GROUP_ID',
   'INCONSISTENT_GROUP_PROTOCOL',
-]
+])
 const certificateFault = /CERT|ERR_SSL|ERR_TLS|EPROTO/
-
-/** The codes of an error and of what caused it. */
-function codesOf(error: unknown, depth = 0): string[] {
-  if (!(error instanceof Error) || depth > 8) return []
-  const { code, cause } = error as NodeJS.ErrnoException
-  const others = error instanceof AggregateError ? (error.errors as unknown[]) : []
-  return [code ?? '', ...[cause, ...others].flatMap(each => codesOf(each, depth + 1))]
-}
 
 /** The innermost text: the client wraps errors in the list of its attempts. */
 export function kafkaErrorText(error: unknown): string {

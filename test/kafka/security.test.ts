@@ -9,7 +9,7 @@ import first from '../../examples/first/app.ts'
 import type { Driver } from '../../src/bus/driver.ts'
 import { TidingsError } from '../../src/errors.ts'
 import { openKafka, type KafkaDriverOptions } from '../../src/drivers/kafka/index.ts'
-import { start, type Role, type RunningApp } from '../../src/index.ts'
+import { kafka, kafkaSink, start, type Role, type RunningApp } from '../../src/index.ts'
 import { until } from '../../src/testing/wait.ts'
 import { describeKafkaServer } from '../lib/kafka.ts'
 import { openLog } from '../lib/kafka-topics.ts'
@@ -157,6 +157,16 @@ describeKafkaServer('a broker that wants to know who is there', () => {
     })
     await from.bus.publish({ type: 'order.paid', data: { order: 'A1' } })
     expect((await to.events(1))[0]!.data).toMatchObject({ topic, value: { order: 'A1' } })
+  })
+
+  test('a trigger and a sink with a wrong password do not start', slow, async () => {
+    const { bus } = await openLog()
+    const url = `kafka://${login('agents', 'wrong-secret')}?sasl=scram-sha-256`
+    const refused = expect.objectContaining({ code: 'E_KAFKA_REFUSED' })
+    await expect(kafka({ url, group: 'tidings.shop', topics: ['tidings.orders'] }).start(bus)).rejects.toThrow(refused)
+    await expect(
+      kafkaSink({ url, topics: { 'tidings.orders': { types: ['order.paid'] } } }).start(bus),
+    ).rejects.toThrow(refused)
   })
 
   test('the roles of an app work with the rights of the template', slow, async () => {

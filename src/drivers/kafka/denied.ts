@@ -1,5 +1,6 @@
 import { protocolAPIsById } from '@platformatic/kafka'
 import { TidingsError } from '../../errors.ts'
+import { errorChain } from '../../kafka/error-chain.ts'
 import { shownKafkaAddress, type KafkaAddress } from './address.ts'
 import type { KafkaRefusal } from './refusal.ts'
 
@@ -9,8 +10,8 @@ import type { KafkaRefusal } from './refusal.ts'
 
 /** Refused credentials or TLS, where the client wraps what the broker or OpenSSL said. */
 export function refusedConnection(address: KafkaAddress, error: unknown): TidingsError | undefined {
-  for (const each of chainOf(error)) {
-    const { code, message, apiId } = each as Error & { code?: string; apiId?: unknown }
+  for (const each of errorChain(error)) {
+    const { code, message, apiId } = each
     if (apiId === 'SASL_AUTHENTICATION_FAILED' || message.startsWith('token refused'))
       return denied(address, `the broker refuses the credentials: ${message}`, error)
     if (apiId === 'UNSUPPORTED_SASL_MECHANISM')
@@ -68,12 +69,4 @@ function tlsProblem({ tls }: KafkaAddress, code: string, message: string): strin
       : `the broker refuses the connection (${message}): it may want a certificate, cert=FILE&key=FILE`
   if (/^ERR_(SSL|OSSL)_/.test(code)) return message
   return undefined
-}
-
-/** The error, its causes, and what it gathers. */
-function* chainOf(error: unknown): Generator<Error> {
-  if (!(error instanceof Error)) return
-  yield error
-  if (error instanceof AggregateError) for (const each of error.errors) yield* chainOf(each)
-  yield* chainOf(error.cause)
 }

@@ -36,9 +36,8 @@ export function kafkaSink(options: KafkaSinkOptions): Sink {
     types: typesOf(settings),
     address: settings.address,
     start: async bus => {
-      const kafka = await loadKafka()
-      const running = new RunningKafkaSink(bus, settings, new RecordWriter(kafka, settings))
-      await running.start(error => isRefusal(kafka, error))
+      const running = new RunningKafkaSink(bus, settings, new RecordWriter(await loadKafka(), settings))
+      await running.start(isRefusal)
       return running
     },
   }

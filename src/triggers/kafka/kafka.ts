@@ -99,7 +99,7 @@ class KafkaReceiver implements RunningTrigger {
       try {
         await this.#session(joined)
       } catch (error) {
-        const refused = isRefusal(this.#package, error)
+        const refused = isRefusal(error)
         this.#onProblem(error, refused)
         if (refused && isFirst) {
           const { address } = this.#settings
@@ -137,7 +137,7 @@ class KafkaReceiver implements RunningTrigger {
             this.#onProgress()
           })
         } catch (error) {
-          if (isRefusal(this.#package, error) || ++failures > maxReadFailures) throw error
+          if (isRefusal(error) || ++failures > maxReadFailures) throw error
           this.#onProblem(error, false)
           await this.#pause(false)
         }
