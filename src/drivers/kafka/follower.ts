@@ -197,7 +197,7 @@ export class LogFollower {
         fetchV16.api,
         { node },
         [pollMs, 1, maxFetchBytes, readCommitted, 0, -1, topics, [], ''],
-        { lane: 'fetch', timeoutMs: 0 },
+        { lane: 'fetch', isRepeatable: true, timeoutMs: 0 },
       )
     } catch (error) {
       // For the client, an error of one partition is one of the whole answer.
