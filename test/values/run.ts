@@ -37,6 +37,21 @@ export type Mode =
 // Longer than it takes to start a process on a machine that is busy, and for a lease to end: 10 s were too short.
 const patienceMs = 60_000
 
+/** Until nothing has happened for a while: no event, and no process that died before it could write one. */
+class Patience {
+  readonly #over = new AbortController()
+  readonly #timer = setTimeout(() => this.#over.abort(), patienceMs)
+  readonly over = this.#over.signal
+
+  renew(): void {
+    this.#timer.refresh()
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+  }
+}
+
 /** Runs the programs to their end, on a log that is empty. */
 export async function run(log: string, programs: readonly Program[], mode: Mode): Promise<Log> {
   const driver = await openLog(log)
@@ -62,9 +77,10 @@ export async function run(log: string, programs: readonly Program[], mode: Mode)
       }))
       correlations.push(...(await bus.publishAll(drafts)).map(({ correlationid }) => correlationid))
     }
-    const whole = wholeLog(bus, correlations.length)
+    const patience = new Patience()
+    const whole = wholeLog(bus, correlations.length, patience)
     if (mode.kind !== 'killed') return { ...(await whole), correlations, deaths: 0 }
-    const chain = dying({ log, ...all }, mode)
+    const chain = dying({ log, ...all }, mode, patience)
     ends.push(chain.end)
     return { ...(await whole), correlations, deaths: chain.deaths() }
   } finally {
@@ -77,17 +93,15 @@ export async function run(log: string, programs: readonly Program[], mode: Mode)
  * Follows the log until as many programs have ended as were started, and both ears of everything that was said. What a turn
  * names may come after it.
  */
-async function wholeLog(bus: Bus, started: number): Promise<Pick<Log, 'events' | 'unfinished'>> {
+async function wholeLog(bus: Bus, started: number, patience: Patience): Promise<Pick<Log, 'events' | 'unfinished'>> {
   const events: Logged[] = []
   const seen = new Set<string>()
   const missing = new Set<string>()
   let programs = 0
   let ears = 0
   let said = 0
-  const stalled = new AbortController()
-  const timer = setTimeout(() => stalled.abort(), patienceMs)
-  for await (const { position, event } of bus.follow('0', undefined, stalled.signal)) {
-    timer.refresh()
+  for await (const { position, event } of bus.follow('0', undefined, patience.over)) {
+    patience.renew()
     if (seen.has(event.id)) continue
     seen.add(event.id)
     const whole = await bus.resolve(event)
@@ -101,7 +115,7 @@ async function wholeLog(bus: Bus, started: number): Promise<Pick<Log, 'events' |
       if ((whole.data as { program: string }).program.startsWith('ear')) ears++
       else programs++
     if (programs === started && ears === 2 * said && missing.size === 0) {
-      clearTimeout(timer)
+      patience.end()
       return { events }
     }
   }
@@ -110,7 +124,7 @@ async function wholeLog(bus: Bus, started: number): Promise<Pick<Log, 'events' |
 }
 
 /** Processes that kill themselves, one after the other; the last one lives. */
-function dying(role: Role, { fatal, most }: Extract<Mode, { kind: 'killed' }>) {
+function dying(role: Role, { fatal, most }: Extract<Mode, { kind: 'killed' }>, patience: Patience) {
   let isOver = false
   let deaths = 0
   let last: ChildProcess | undefined
@@ -119,6 +133,7 @@ function dying(role: Role, { fatal, most }: Extract<Mode, { kind: 'killed' }>) {
       const { child } = spawned(n < most ? { ...role, fatal: fatal() } : role)
       last = child
       await once(child, 'exit')
+      patience.renew()
       if (!isOver) deaths++
     }
   })()
