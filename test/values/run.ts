@@ -133,7 +133,8 @@ function dying(role: Role, { fatal, most }: Extract<Mode, { kind: 'killed' }>, p
       const { child } = spawned(n < most ? { ...role, fatal: fatal() } : role)
       last = child
       await once(child, 'exit')
-      patience.renew()
+      // The last one is to live: if it does not, nothing happens that is worth waiting for.
+      if (n < most) patience.renew()
       if (!isOver) deaths++
     }
   })()
