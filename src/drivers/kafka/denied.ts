@@ -10,8 +10,7 @@ import type { KafkaRefusal } from './refusal.ts'
 
 /** Refused credentials or TLS, where the client wraps what the broker or OpenSSL said. */
 export function refusedConnection(address: KafkaAddress, error: unknown): TidingsError | undefined {
-  for (const each of errorChain(error)) {
-    const { code, message, apiId } = each
+  for (const { code, message, apiId } of errorChain(error)) {
     if (apiId === 'SASL_AUTHENTICATION_FAILED' || message.startsWith('token refused'))
       return denied(address, `the broker refuses the credentials: ${message}`, error)
     if (apiId === 'UNSUPPORTED_SASL_MECHANISM')
