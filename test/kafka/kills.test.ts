@@ -10,8 +10,6 @@ import { onAnyBus } from '../lib/world.ts'
 import type { TopicsWork } from './lib/topics-worker.ts'
 
 const count = 300
-/** The negative control: `TIDINGS_CONTROL=ids` shows what the ids prevent. */
-const hasRandomIds = process.env.TIDINGS_CONTROL === 'ids'
 
 function work(options: TopicsWork) {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'lib/topics-worker.ts'), JSON.stringify(options)], {
@@ -39,7 +37,6 @@ describeKafka('a worker with a trigger and a sink that is killed in the middle o
         place,
         read: { url: `kafka://${proxy.bootstrap}`, group: from.group, topic: from.name },
         write: { url: to.url, topic: to.name },
-        hasRandomIds,
       }
       const kill = work(options)
       await from.produce(...records(0, 10))

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { app } from '../../../src/runtime/app.ts'
 import { start } from '../../../src/runtime/start.ts'
 import { kafkaSink } from '../../../src/sinks/kafka/kafka-sink.ts'
@@ -10,19 +9,12 @@ export interface TopicsWork {
   readonly place: { readonly home: string; readonly bus: string }
   readonly read: { readonly url: string; readonly group: string; readonly topic: string }
   readonly write: { readonly url: string; readonly topic: string }
-  /** The negative control: ids that do not follow from the record. */
-  readonly hasRandomIds: boolean
 }
 
-const { place, read, write, hasRandomIds } = JSON.parse(process.argv[2]!) as TopicsWork
+const { place, read, write } = JSON.parse(process.argv[2]!) as TopicsWork
 const { url, group, topic } = read
 const type = 'note'
-const map = ({ value }: { value: unknown }) => ({
-  type,
-  data: value,
-  correlation: 'all',
-  ...(hasRandomIds && { id: randomUUID() }),
-})
+const map = ({ value }: { value: unknown }) => ({ type, data: value, correlation: 'all' })
 const use = [
   kafka({ url, group, from: 'beginning', topics: { [topic]: { map } } }),
   kafkaSink({ url: write.url, from: 'beginning', topics: { [write.topic]: { types: [type] } } }),
