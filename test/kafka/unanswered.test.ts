@@ -14,7 +14,7 @@ describeKafka('a publish whose answers are lost', () => {
       openTimeoutMs: 60_000,
     })
     onTestFinished(() => driver.close())
-    const [batch] = [entries(2)]
+    const batch = entries(2)
     const lost = proxy.breakNext('Produce', 'after', 1_000_000)
     await expect(driver.publish(batch)).rejects.toMatchObject({ code: 'E_LOG_UNANSWERED', retryable: true })
     // It was repeated until the time was over.

@@ -37,13 +37,15 @@ export function allWakes(index: LocalIndex, partition?: number): WakeOfTask[] {
     .filter(row => partition === undefined || row.partition === partition)
     .flatMap(({ key, value }) => {
       const { due, ...rest } = JSON.parse(value) as StoredWake
-      return due === null ? [] : [{ task: key.slice(wakeKey('').length), due, ...rest }]
+      return due === null ? [] : [{ task: taskOfWake(key), due, ...rest }]
     })
 }
 
 export function openTasks(index: LocalIndex): { readonly task: string; readonly partition: number }[] {
-  return index.statesOf(wakeKey('')).map(({ key, partition }) => ({ task: key.slice(wakeKey('').length), partition }))
+  return index.statesOf(wakeKey('')).map(({ key, partition }) => ({ task: taskOfWake(key), partition }))
 }
+
+const taskOfWake = (key: string) => key.slice(wakeKey('').length)
 
 export function wakeOf(index: LocalIndex, task: string): StoredWake | undefined {
   const row = index.state(wakeKey(task))

@@ -130,7 +130,8 @@ export class TopicConsumer {
         continue
       }
       const isNew = !partitions.some(isKnown)
-      const isMadeAgain = (this.#readTopicIds.get(topic) ?? topics.get(topic)!.id) !== topics.get(topic)!.id
+      const { id } = topics.get(topic)!
+      const isMadeAgain = (this.#readTopicIds.get(topic) ?? id) !== id
       const isFromNow = isNew && !isMadeAgain && this.#settings.from === 'now'
       const beginning = await this.#listOffsets(topic, isFromNow ? latest : earliest)
       const starts = partitions.map(partition => (isKnown(partition) ? known[partition]! : beginning[partition]!))

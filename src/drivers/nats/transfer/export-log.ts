@@ -67,11 +67,9 @@ async function* purgedEvents({ log, groups, deferred }: ExportContext, ids: Expo
   }
   for (const record of waiting.toSorted((a, b) => a.position.offset - b.position.offset)) {
     const { position, entry } = record
-    if (
-      position.offset < firsts[position.partition]! ||
-      !(await log.partitions[position.partition]!.at(position.offset))
-    )
-      if (ids.addSeen(entry.event.id, position)) yield record
+    const isPurged =
+      position.offset < firsts[position.partition]! || !(await log.partitions[position.partition]!.at(position.offset))
+    if (isPurged && ids.addSeen(entry.event.id, position)) yield record
   }
 }
 

@@ -38,13 +38,8 @@ export async function importSqliteLog(
   } catch (error) {
     // Others are those of the records.
     if (!(error instanceof Error && 'errcode' in error)) throw error
-    throw new TidingsError(
-      'E_LOG_UNAVAILABLE',
-      `the log in "${options.home}" could not be written: ${describeThrown(error)}`,
-      {
-        cause: error,
-      },
-    )
+    const problem = `the log in "${options.home}" could not be written: ${describeThrown(error)}`
+    throw new TidingsError('E_LOG_UNAVAILABLE', problem, { cause: error })
   } finally {
     store.rollback()
     store.close()
